@@ -1,0 +1,25 @@
+"""Errors that a user can act on.
+
+Every message says what came, what was wanted and what to do next, and names the file and the row
+where there is one.
+"""
+
+
+class CorarecError(Exception):
+    """Base of every error raised on purpose; the command line prints its message alone."""
+
+
+class DataError(CorarecError, ValueError):
+    """The input data cannot be used as it is."""
+
+
+class ConfigError(CorarecError, ValueError):
+    """A recipe, an option or a combination of them is wrong."""
+
+
+class ArtifactError(CorarecError, ValueError):
+    """A file that was written earlier (dataset, vectors, run, checkpoint) is damaged or foreign."""
+
+
+class TrainingError(CorarecError, RuntimeError):
+    """Training cannot go on, for example because the loss is not finite."""

@@ -1,0 +1,165 @@
+"""The few types that cross rooms.
+
+Shapes, everywhere in this package: `N` pairs in a table, `B` pairs in a batch, `T` tokens,
+`H` hidden size of the language model, `r` rank, `d` size of a collaborative-filtering (CF)
+vector, `k` queries of the generator, `O` output size of an adapted layer, `P` liked
+interactions of all users together.
+
+Ids, everywhere: users are 1..U, items are 1..I, and 0 stands for unknown or padding.
+Times are UTC seconds. Labels are 1 (the user enjoyed the item) or 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+PADDING_ID = 0
+
+
+class Config(BaseModel):
+    """Base of every config: immutable, an unknown key is an error, a default is validated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The liked items before each pair, oldest first, without a copy per pair.
+
+    Pair `n` sees `liked_items[start[n]:end[n]]`.
+    """
+
+    liked_items: IntArray
+    """[P] item ids, the liked ones of one user after those of another, in time order."""
+    start: IntArray
+    """[N] first position of each pair's history."""
+    end: IntArray
+    """[N] one past the last position; equal to `start` where there is no history."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, n: int) -> IntArray:
+        return self.liked_items[self.start[n] : self.end[n]]
+
+    def take(self, rows: IntArray | slice) -> "Histories":
+        """Keep the histories at `rows`, sharing the item array."""
+        return Histories(self.liked_items, self.start[rows], self.end[rows])
+
+    def lengths(self) -> IntArray:
+        """Return how many liked items precede each pair: [N]."""
+        return self.end - self.start
+
+    def last(self, count: int) -> IntArray:
+        """Return the last `count` items of each history: [N, count], zeros on the left."""
+        positions = self.end[:, None] + np.arange(-count, 0)
+        seen = positions >= self.start[:, None]
+        items = np.zeros(positions.shape, dtype=np.int64)
+        items[seen] = self.liked_items[positions[seen]]
+        return items
+
+    @classmethod
+    def from_lists(cls, histories: Sequence[Sequence[int]]) -> "Histories":
+        """Build from one list of item ids per pair."""
+        end = np.cumsum([len(history) for history in histories], dtype=np.int64)
+        items = [item for history in histories for item in history]
+        start = np.concatenate([np.zeros(1, dtype=np.int64), end[:-1]])[: len(end)]
+        return cls(np.array(items, dtype=np.int64), start, end)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """(user, item) pairs with what is known before each: all that a recommender may see."""
+
+    user_ids: IntArray
+    """[N]"""
+    item_ids: IntArray
+    """[N]"""
+    histories: Histories
+    train_labels: FloatArray | None = None
+    """[N] the label by which a pair itself took part in the training data, NaN where it did not;
+    only models that leave a pair's own label out of its vectors may read it."""
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def take(self, rows: IntArray | slice) -> "Pairs":
+        """Keep the pairs at `rows`."""
+        return replace(
+            self,
+            user_ids=self.user_ids[rows],
+            item_ids=self.item_ids[rows],
+            histories=self.histories.take(rows),
+            train_labels=None if self.train_labels is None else self.train_labels[rows],
+        )
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """The CF vectors of a table of pairs, each distinct vector kept once.
+
+    Pair `n` has the user vector `users[user_rows[n]]` and the item vector `items[item_rows[n]]`.
+    A vector-per-user model has one row per user; a sequence model has one row per distinct
+    (user, history), so that a user vector belongs to the pair. Unknown users and items have zeros.
+    """
+
+    users: torch.Tensor
+    """[R, d] float32"""
+    items: torch.Tensor
+    """[S, d] float32"""
+    user_rows: IntArray
+    """[N]"""
+    item_rows: IntArray
+    """[N]"""
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    @property
+    def vector_size(self) -> int:
+        """`d`, the size of one user's or one item's vector."""
+        return int(self.users.shape[1])
+
+    def lookup(self, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the user and the item vectors of the pairs at `rows`: two of [B, d]."""
+        return (
+            self.users[torch.from_numpy(self.user_rows[rows])],
+            self.items[torch.from_numpy(self.item_rows[rows])],
+        )
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores beside the truth: all that the evaluator sees."""
+
+    user_ids: IntArray
+    """[N]"""
+    item_ids: IntArray
+    """[N]"""
+    labels: IntArray
+    """[N] 0 or 1"""
+    warm: BoolArray
+    """[N] true where both the user and the item occur in the training data."""
+    scores: FloatArray
+    """[N] any real number, larger for more likely to enjoy."""
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def take(self, rows: BoolArray | IntArray) -> "ScoreTable":
+        """Keep the rows in `rows` (a mask or indices)."""
+        return ScoreTable(
+            self.user_ids[rows],
+            self.item_ids[rows],
+            self.labels[rows],
+            self.warm[rows],
+            self.scores[rows],
+        )
