@@ -1,0 +1,18 @@
+"""Data: from the files of a source to labelled, split and ordered interactions with titles."""
+
+from corarec.data.card import DatasetCard, SplitCounts
+from corarec.data.dataset import Dataset, Split
+from corarec.data.labels import LabelConfig
+from corarec.data.prepare import DATA_SOURCES, SPLIT_RULES, PrepareConfig, prepare
+
+__all__ = [
+    "DATA_SOURCES",
+    "SPLIT_RULES",
+    "Dataset",
+    "DatasetCard",
+    "LabelConfig",
+    "PrepareConfig",
+    "Split",
+    "SplitCounts",
+    "prepare",
+]

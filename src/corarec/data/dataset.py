@@ -1,0 +1,137 @@
+"""`Dataset`: labelled, split and ordered interactions with their titles, in memory and on disk.
+
+On disk a dataset is a folder: `interactions.parquet`, `items.parquet`, `users.parquet`, where the
+source has reviews also `texts.parquet`, and `card.json`.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from corarec.data.card import DatasetCard
+from corarec.data.history import build_histories
+from corarec.data.storage import load_folder, save_folder
+from corarec.types import FloatArray, Histories, IntArray, Pairs, ScoreTable
+
+Split = Literal["train", "valid", "test"]
+Rows = Split | IntArray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Interactions in the order of users, then of time, with the tables around them."""
+
+    card: DatasetCard
+    interactions: pl.DataFrame
+    """[N] user_id, item_id, rating (null where the source has none), timestamp (UTC seconds),
+    label, split, warm; a synthetic world adds true_probability"""
+    items: pl.DataFrame
+    """[I] item_id 1..I, raw_id, title, and what else the source knows"""
+    users: pl.DataFrame
+    """[U] user_id 1..U, raw_id, and what else the source knows"""
+    texts: pl.DataFrame | None = None
+    """row (of `interactions`), user_id, item_id, text"""
+
+    def __len__(self) -> int:
+        return self.interactions.height
+
+    @property
+    def num_users(self) -> int:
+        """`U`; user ids are 1..U."""
+        return self.users.height
+
+    @property
+    def num_items(self) -> int:
+        """`I`; item ids are 1..I."""
+        return self.items.height
+
+    @cached_property
+    def histories(self) -> Histories:
+        """The liked items before each row, across split borders: [N]."""
+        return build_histories(self._column("user_id"), self._column("item_id"), self._label)
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Titles by item id; the padding id has the empty string."""
+        return ["", *self.items["title"].to_list()]
+
+    def rows(self, split: Split) -> IntArray:
+        """Return the numbers of the rows of one part, ascending."""
+        return np.flatnonzero((self.interactions["split"] == split).to_numpy())
+
+    def pairs(self, rows: Rows) -> Pairs:
+        """Return what a recommender may see of `rows`, a part's name or row numbers."""
+        rows = self._row_numbers(rows)
+        in_train = (self.interactions["split"] == "train").to_numpy()
+        return Pairs(
+            user_ids=self._column("user_id")[rows],
+            item_ids=self._column("item_id")[rows],
+            histories=self.histories.take(rows),
+            train_labels=np.where(in_train, self._label, np.nan)[rows],
+        )
+
+    def labels(self, rows: Rows) -> IntArray:
+        """Return the labels of `rows`: [N] of 0 or 1."""
+        return self._label[self._row_numbers(rows)]
+
+    def score_table(self, rows: Rows, scores: FloatArray) -> ScoreTable:
+        """Put scores beside the truth of `rows`.
+
+        Raises
+        ------
+        ValueError
+            There is not exactly one score per row.
+        """
+        rows = self._row_numbers(rows)
+        if len(scores) != len(rows):
+            raise ValueError(
+                f"{len(scores)} scores came for {len(rows)} rows; pass one score per row, "
+                "in the order of the rows."
+            )
+        return ScoreTable(
+            user_ids=self._column("user_id")[rows],
+            item_ids=self._column("item_id")[rows],
+            labels=self._label[rows],
+            warm=self.interactions["warm"].to_numpy()[rows],
+            scores=np.asarray(scores, dtype=np.float64),
+        )
+
+    def sample(self, split: Split, *, fraction: float, seed: int) -> IntArray:
+        """Draw rows of one part without replacement, as `DataFrame.sample` of pandas does.
+
+        `sample("valid", fraction=0.5, seed=2023)` is CoLLM's `valid_small` on ML-1M, row for row
+        and in its order (`frac=0.5, random_state=2023` there).
+        """
+        rows = self.rows(split)
+        # pandas draws with the legacy generator; no other one gives the same rows.
+        generator = np.random.RandomState(seed)
+        return rows[generator.choice(len(rows), size=round(fraction * len(rows)), replace=False)]
+
+    def save(self, path: Path) -> None:
+        """Write the dataset folder; it appears whole or not at all."""
+        save_folder(path, self.card, self.interactions, self.items, self.users, self.texts)
+
+    @classmethod
+    def load(cls, path: Path) -> "Dataset":
+        """Read a dataset folder.
+
+        Raises
+        ------
+        ArtifactError
+            A file is missing, damaged, or does not fit the others.
+        """
+        return cls(*load_folder(Path(path)))
+
+    @cached_property
+    def _label(self) -> IntArray:
+        return self._column("label")
+
+    def _column(self, name: str) -> IntArray:
+        return self.interactions[name].to_numpy().astype(np.int64, copy=False)
+
+    def _row_numbers(self, rows: Rows) -> IntArray:
+        return self.rows(rows) if isinstance(rows, str) else rows
