@@ -1,0 +1,129 @@
+"""What the systems around a language model share: a prompt, a frozen model, an answer."""
+
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import load_peft_weights, set_peft_model_state_dict
+from safetensors import SafetensorError
+
+from corarec.backbone import Backbone
+from corarec.errors import ArtifactError
+from corarec.files import read_json, write_json
+from corarec.prompts import PromptEncoder
+from corarec.recommenders.base import Batch, Recommender
+from corarec.types import IntArray, Pairs
+
+AnswerScore = Literal["yes", "yes-minus-no"]
+OWNER = "backbone.json"
+
+
+@dataclass
+class PromptInputs:
+    """Pairs as prompts, tokenised when a batch asks for them."""
+
+    pairs: Pairs
+    encoder: PromptEncoder
+
+    def __post_init__(self) -> None:
+        self.lengths: IntArray = self.encoder.lengths(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def batch(self, rows: IntArray) -> Batch:
+        """Return `input_ids`, `attention_mask` (both [B, T]) and `title_start` ([B])."""
+        encoded = self.encoder.encode(self.pairs.take(rows))
+        return {
+            "input_ids": encoded.input_ids,
+            "attention_mask": encoded.attention_mask,
+            "title_start": encoded.title_start,
+        }
+
+
+class PromptRecommender(Recommender):
+    """A causal language model that answers Yes or No to a prompt.
+
+    Parameters
+    ----------
+    model
+        The causal language model, plain or wrapped by PEFT.
+    backbone
+        What `model` was made from: tokenizer and answer tokens.
+    encoder
+        Renders and tokenises pairs.
+    answer
+        `yes`: the logit of the answer token Yes at the last position (the authors' code).
+        `yes-minus-no`: its distance to the logit of No.
+    """
+
+    def __init__(
+        self, model: Any, backbone: Backbone, encoder: PromptEncoder, answer: AnswerScore = "yes"
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.encoder = encoder
+        self.answer = answer
+        self.answers = backbone.answers
+        self.fingerprint = backbone.fingerprint
+
+    def inputs(self, pairs: Pairs) -> PromptInputs:
+        """Gather the prompts of `pairs`."""
+        return PromptInputs(pairs, self.encoder)
+
+    def answer_logits(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **extra: Any
+    ) -> torch.Tensor:
+        """Return the logit of the answer after each prompt: [B].
+
+        Only the last position is projected onto the vocabulary.
+        """
+        if self._takes_positions:
+            # A left-padded row must count from its own first token.
+            extra["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            logits_to_keep=1,
+            use_cache=False,
+            **extra,
+        )
+        last = output.logits[:, -1].float()
+        if self.answer == "yes":
+            return last[:, self.answers.yes]
+        return last[:, self.answers.yes] - last[:, self.answers.no]
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter in PEFT's own format, and which frozen model it belongs to."""
+        self.model.save_pretrained(folder, save_embedding_layers=False)
+        write_json(folder / OWNER, {"backbone": self.fingerprint})
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        owner = read_json(folder / OWNER)["backbone"]
+        if owner != self.fingerprint:
+            raise ArtifactError(
+                f"{folder} was trained on the frozen model {owner}, but this one is "
+                f"{self.fingerprint}. Load it with the backbone that its run's config.yaml names."
+            )
+        try:
+            weights = load_peft_weights(str(folder), device="cpu")
+            result = set_peft_model_state_dict(self.model, weights)
+        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+            raise ArtifactError(
+                f"The adapter in {folder} cannot be read ({error}). It is cut off or belongs to "
+                "another system; resume the run or train it again."
+            ) from error
+        if result.unexpected_keys:
+            raise ArtifactError(
+                f"The adapter in {folder} holds {result.unexpected_keys[0]!r}, which this system "
+                "does not have. Load it with the config.yaml of its own run."
+            )
+
+    @cached_property
+    def _takes_positions(self) -> bool:
+        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        return "position_ids" in inspect.signature(base.forward).parameters

@@ -1,0 +1,74 @@
+"""From CF vectors to the input `e` of the generator, and what may be done to them on the way."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from corarec.types import Config, VectorTable
+
+
+class VectorInputConfig(Config):
+    """What happens to CF vectors before the generator reads them."""
+
+    normalise: Literal["none", "rms"] = "rms"
+    """`rms`: every dimension is divided by its root mean square over the known vectors of the
+    training pairs, since CF models differ in scale by orders of magnitude. `none`: as they are
+    (the authors' code)."""
+    drop_half: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability, in training, that a pair's user half or item half (each with half of it) is
+    zeroed: teaches the cold case and makes leaning on memorised vectors costly."""
+    shuffle_users: int | None = None
+    """A control: give every known user another user's vector, by this seed."""
+
+
+class VectorInput(nn.Module):
+    """`e = concat(user vector, item vector)` of each pair (paper, equation 1).
+
+    Unknown users and items have the zero vector before and after.
+    """
+
+    user_scale: torch.Tensor
+    item_scale: torch.Tensor
+
+    def __init__(self, vector_size: int, drop_half: float = 0.0) -> None:
+        super().__init__()
+        self.drop_half = drop_half
+        self.register_buffer("user_scale", torch.ones(vector_size))
+        self.register_buffer("item_scale", torch.ones(vector_size))
+
+    def fit_scale(self, table: VectorTable) -> None:
+        """Take the scales from the vectors of the training pairs."""
+        self.user_scale.copy_(_inverse_rms(table.users))
+        self.item_scale.copy_(_inverse_rms(table.items))
+
+    def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Map user and item vectors, two of [B, d], to `e`: [B, 2d]."""
+        users, items = users * self.user_scale, items * self.item_scale
+        if self.training and self.drop_half > 0:
+            draw = torch.rand(len(users), 1, device=users.device)
+            users = users * (draw >= self.drop_half / 2)
+            items = items * ((draw < self.drop_half / 2) | (draw >= self.drop_half))
+        return torch.cat([users, items], dim=1)
+
+
+def shuffle_users(table: VectorTable, seed: int) -> VectorTable:
+    """Give every known user vector to another user; unknown users stay unknown.
+
+    The permutation depends on the seed and the number of vectors only, so a model with one vector
+    per user confuses the same users in every table.
+    """
+    known = table.users.abs().sum(dim=1).nonzero().squeeze(1)
+    generator = torch.Generator().manual_seed(seed)
+    users = table.users.clone()
+    users[known] = table.users[known[torch.randperm(len(known), generator=generator)]]
+    return VectorTable(users, table.items, table.user_rows, table.item_rows)
+
+
+def _inverse_rms(vectors: torch.Tensor) -> torch.Tensor:
+    known = vectors[vectors.abs().sum(dim=1) > 0]
+    if len(known) == 0:
+        return torch.ones(vectors.shape[1])
+    rms = known.double().square().mean(dim=0).sqrt()
+    return torch.where(rms > 0, 1 / rms, torch.ones_like(rms)).float()

@@ -1,0 +1,46 @@
+"""Which rows are in which batch: a pure function of the seed and the batch's number."""
+
+import numpy as np
+
+from corarec.types import IntArray
+
+MEGABATCH = 50
+"""Batches among which pairs are sorted by length; more saves padding and costs randomness."""
+
+
+class BatchPlan:
+    """An endless series of length-grouped batches.
+
+    Batch `n` follows from `(seed, n)` alone, so a resumed run goes on exactly where it was, and
+    several processes can each take every so many-th batch. Every row occurs once per epoch, except
+    the few that do not fill a last batch; another few in the next epoch.
+
+    Parameters
+    ----------
+    lengths
+        [N] the length of each row, in any unit.
+    """
+
+    def __init__(self, lengths: IntArray, batch_size: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch_size = min(batch_size, len(lengths))
+        self.seed = seed
+        self.batches_per_epoch = len(lengths) // self.batch_size
+        self._epoch = -1
+        self._batches: IntArray = np.empty((0, 0), dtype=np.int64)
+
+    def __getitem__(self, n: int) -> IntArray:
+        """Return the rows of batch `n`: [B]."""
+        epoch, position = divmod(n, self.batches_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._shuffle(epoch)
+        return self._batches[position]
+
+    def _shuffle(self, epoch: int) -> IntArray:
+        random = np.random.default_rng((self.seed, epoch))
+        rows = random.permutation(len(self.lengths))[: self.batches_per_epoch * self.batch_size]
+        span = MEGABATCH * self.batch_size
+        for first in range(0, len(rows), span):
+            part = rows[first : first + span]
+            rows[first : first + span] = part[np.argsort(self.lengths[part], kind="stable")]
+        return random.permutation(rows.reshape(-1, self.batch_size))

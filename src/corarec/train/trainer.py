@@ -1,0 +1,236 @@
+"""The Hugging Face Trainer, taught four things: pairs, whole checkpoints, the best, and NaN."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+
+from corarec.errors import TrainingError
+from corarec.files import atomic_directory
+from corarec.recommenders.base import Batch, PairInputs, Recommender
+from corarec.train.config import TrainConfig
+from corarec.train.plan import BatchPlan
+from corarec.types import IntArray
+
+BEST = "best"
+CHECKPOINTS = "checkpoints"
+KEEP_CHECKPOINTS = 2
+STAGING = ".staging"
+
+
+class PlannedBatches(IterableDataset[Batch]):
+    """The batches of one process, from number `first` on."""
+
+    def __init__(
+        self,
+        inputs: PairInputs,
+        labels: IntArray,
+        plan: BatchPlan,
+        first: int,
+        rank: int,
+        world_size: int,
+    ) -> None:
+        self.inputs = inputs
+        self.labels = torch.from_numpy(labels).float()
+        self.plan = plan
+        self.first = first
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        number = self.first
+        while True:
+            rows = self.plan[number * self.world_size + self.rank]
+            yield {**self.inputs.batch(rows), "labels": self.labels[torch.from_numpy(rows)]}
+            number += 1
+
+
+class RecommenderTrainer(Trainer):  # type: ignore[misc]
+    """Train a `Recommender` with binary cross-entropy on its logits.
+
+    Checkpoints hold the trained weights, the optimizer, the schedule and the random states, and
+    appear under their name only when they are complete. The best weights by validation AUC are
+    kept apart in `best/`.
+
+    Parameters
+    ----------
+    inputs, labels
+        The training pairs and their labels ([N], 0 or 1).
+    validate
+        Returns the validation metrics of the recommender as it stands, `auc` among them.
+    folder
+        The run folder.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        inputs: PairInputs,
+        labels: IntArray,
+        validate: Callable[[Recommender], dict[str, float]],
+        config: TrainConfig,
+        folder: Path,
+        seed: int,
+        callbacks: list[TrainerCallback],
+    ) -> None:
+        self.config = config
+        self.inputs = inputs
+        self.labels = labels
+        self.validate = validate
+        self.folder = folder
+        self.plan = BatchPlan(inputs.lengths, config.batch_size, seed)
+        self._writing_to = folder / CHECKPOINTS
+        super().__init__(
+            model=recommender,
+            callbacks=callbacks,
+            args=TrainingArguments(
+                output_dir=str(folder / CHECKPOINTS),
+                max_steps=config.steps,
+                per_device_train_batch_size=config.batch_size,
+                gradient_accumulation_steps=config.accumulate,
+                learning_rate=config.learning_rate,
+                weight_decay=config.weight_decay,
+                max_grad_norm=config.max_gradient_norm,
+                eval_strategy="steps",
+                eval_steps=config.validate_every,
+                save_strategy="steps",
+                save_steps=config.validate_every,
+                logging_steps=config.log_every,
+                logging_nan_inf_filter=False,
+                metric_for_best_model="auc",
+                greater_is_better=True,
+                ignore_data_skip=True,
+                remove_unused_columns=False,
+                disable_tqdm=True,
+                report_to=list(config.report_to) or "none",
+                use_cpu=not torch.cuda.is_available(),
+                seed=seed,
+            ),
+        )
+        # The loss is a mean over the micro-batch; the Trainer then averages over micro-batches.
+        self.model_accepts_loss_kwargs = False
+
+    def train_or_resume(self) -> None:
+        """Train to the end, from the last whole checkpoint if there is one."""
+        checkpoint = last_checkpoint(self.folder)
+        self._first_step = 0
+        if checkpoint is not None:
+            state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
+            self._first_step = int(state["global_step"])
+            if self._first_step >= self.config.steps or self._out_of_patience(
+                self._first_step, state["best_global_step"]
+            ):
+                return
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def get_train_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches from the current step on, as many as are asked for."""
+        batches = PlannedBatches(
+            self.inputs,
+            self.labels,
+            self.plan,
+            self._first_step * self.config.accumulate,
+            self.args.process_index,
+            self.args.world_size,
+        )
+        # An own generator: the loader must not draw from the random state that a checkpoint holds.
+        return DataLoader(batches, batch_size=None, generator=torch.Generator())
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:
+        """Return the mean binary cross-entropy of a batch.
+
+        Raises
+        ------
+        TrainingError
+            The loss is not a finite number.
+        """
+        labels = inputs.pop("labels")
+        logits = model(**inputs)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"The loss became {loss.item()} at step {self.state.global_step + 1}. The last "
+                f"whole checkpoint is kept in {self.args.output_dir}. Lower train.learning_rate "
+                f"({self.config.learning_rate}) or use backbone.dtype: float32."
+            )
+        return (loss, logits) if return_outputs else loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Score the validation sample with the weights as they are."""
+        metrics = {f"eval_{name}": value for name, value in self.validate(self.model).items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> Any:
+        """Set up the warm-up and the cosine of `TrainConfig`."""
+        if self.lr_scheduler is None:
+            config = self.config
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer,
+                lambda step: config.learning_rate_at(step) / config.learning_rate,
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        improved = bool(super()._determine_best_metric(metrics, trial))
+        if improved and self.args.should_save:
+            with atomic_directory(self.folder / BEST) as folder:
+                self.model.save(folder)
+        if self._out_of_patience(self.state.global_step, self.state.best_global_step):
+            self.control.should_training_stop = True
+        return improved
+
+    def _out_of_patience(self, step: int, best_step: int | None) -> bool:
+        return step - (best_step or 0) >= self.config.patience * self.config.validate_every
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._writing_to)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        checkpoints = self.folder / CHECKPOINTS
+        self._writing_to = checkpoints / STAGING
+        shutil.rmtree(self._writing_to, ignore_errors=True)
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            name = f"checkpoint-{self.state.global_step}"
+            shutil.rmtree(checkpoints / name, ignore_errors=True)
+            (self._writing_to / name).rename(checkpoints / name)
+            for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
+                shutil.rmtree(old)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.model.load(Path(resume_from_checkpoint))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    found = (folder / CHECKPOINTS).glob("checkpoint-*")
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint of a run folder."""
+    return next(reversed(_checkpoints(folder)), None)

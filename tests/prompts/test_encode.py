@@ -1,0 +1,106 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corarec.errors import ConfigError
+from corarec.prompts import PromptConfig, PromptEncoder
+from corarec.types import Histories, Pairs
+
+TITLES = ["", "Alien (1979)", "Heat (1995)", "Fargo (1996)", "Shawshank Redemption, The (1994)"]
+
+
+def make_pairs(items: list[int], histories: list[list[int]]) -> Pairs:
+    ids = np.array(items, dtype=np.int64)
+    return Pairs(np.ones_like(ids), ids, Histories.from_lists(histories))
+
+
+def make_encoder(tokenizer: Any, **options: Any) -> PromptEncoder:
+    config = PromptConfig(**options)
+    return PromptEncoder(tokenizer, config, TITLES, noun="movie", nouns="movies", max_length=1024)
+
+
+def test_the_prompt_is_that_of_the_papers_table_1(tiny_tokenizer: Any) -> None:
+    encoder = make_encoder(tiny_tokenizer)
+    assert encoder.render(make_pairs([4], [[1, 2]])) == [
+        "#Question: A user has given high ratings to the following movies: "
+        '"Alien (1979)", "Heat (1995)". Leverage the information to predict whether the user '
+        'would enjoy the movie titled "Shawshank Redemption, The (1994)"? '
+        'Answer with "Yes" or "No". \n#Answer:'
+    ]
+
+
+def test_only_the_last_titles_are_shown_oldest_first(tiny_tokenizer: Any) -> None:
+    encoder = make_encoder(tiny_tokenizer, template="{history}|{title}", history_length=2)
+    assert encoder.render(make_pairs([1], [[1, 2, 3]])) == [
+        '"Heat (1995)", "Fargo (1996)"|"Alien (1979)"'
+    ]
+
+
+def test_no_history_and_the_authors_literal_form(tiny_tokenizer: Any) -> None:
+    encoder = make_encoder(
+        tiny_tokenizer,
+        template="{nouns}: {history}. {noun} {title} \n#Answer:",
+        no_history="unkow",
+        literal_newline=True,
+    )
+    assert encoder.render(make_pairs([2], [[]])) == [
+        'movies: unkow. movie "Heat (1995)" \\n#Answer:'
+    ]
+
+
+def test_a_batch_is_padded_on_the_left_and_each_row_is_its_own_prompt(tiny_tokenizer: Any) -> None:
+    encoder = make_encoder(tiny_tokenizer)
+    pairs = make_pairs([1, 2], [[], [1, 2, 3]])
+    encoded = encoder.encode(pairs)
+    for n, text in enumerate(encoder.render(pairs)):
+        kept = encoded.input_ids[n][encoded.attention_mask[n].bool()]
+        assert kept.tolist() == tiny_tokenizer(text)["input_ids"]
+        assert kept[0] == tiny_tokenizer.bos_token_id
+    assert encoded.attention_mask[:, -1].tolist() == [1, 1]
+    assert encoded.attention_mask[0, 0] == 0
+    assert encoder.token_counts(pairs).tolist() == encoded.attention_mask.sum(dim=1).tolist()
+
+
+@pytest.mark.parametrize("item", [1, 2, 3, 4])
+def test_the_title_starts_where_it_is_said_to(tiny_tokenizer: Any, item: int) -> None:
+    encoder = make_encoder(tiny_tokenizer)
+    encoded = encoder.encode(make_pairs([item, 1], [[1], [1, 2, 3, 4]]))
+    before = tiny_tokenizer.decode(encoded.input_ids[0, : encoded.title_start[0]])
+    title_on = tiny_tokenizer.decode(encoded.input_ids[0, encoded.title_start[0] :])
+    assert before.rstrip().endswith("the movie titled")
+    assert title_on.lstrip().startswith(f'"{TITLES[item]}"?')
+
+
+def test_a_prompt_over_the_limit_loses_its_oldest_titles(tiny_tokenizer: Any) -> None:
+    pairs = make_pairs([1], [[2, 3, 4]])
+    full = make_encoder(tiny_tokenizer, template="{history}|{title}")
+    limit = int(full.token_counts(pairs)[0]) - 1
+    short = make_encoder(tiny_tokenizer, template="{history}|{title}", max_length=limit)
+    ids = short.encode(pairs).input_ids[0]
+    assert len(ids) <= limit
+    assert tiny_tokenizer.decode(ids, skip_special_tokens=True) == (
+        '"Fargo (1996)", "Shawshank Redemption, The (1994)"|"Alien (1979)"'
+    )
+
+
+def test_a_prompt_too_long_without_history_is_an_error(tiny_tokenizer: Any) -> None:
+    encoder = make_encoder(tiny_tokenizer, max_length=5)
+    with pytest.raises(ConfigError, match=r"item 2 \('Heat \(1995\)'\).*limit of 5"):
+        encoder.encode(make_pairs([2], [[1]]))
+
+
+def test_lengths_follow_the_text(tiny_tokenizer: Any) -> None:
+    encoder = make_encoder(tiny_tokenizer)
+    pairs = make_pairs([1, 4, 4], [[], [], [1, 2]])
+    texts = encoder.render(pairs)
+    lengths = encoder.lengths(pairs)
+    assert lengths[1] - lengths[0] == len(texts[1]) - len(texts[0])
+    assert np.argsort(lengths).tolist() == [0, 1, 2]
+
+
+def test_templates_with_unknown_or_missing_slots_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"slots \['user'\]"):
+        PromptConfig(template="{user} {title}")
+    with pytest.raises(ValueError, match="no {title} slot"):
+        PromptConfig(template="{history}")

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+
+from corarec.types import Config, Histories, Pairs, VectorTable
+
+
+def test_histories_share_one_array_and_cut_it_by_offsets() -> None:
+    histories = Histories.from_lists([[], [5], [5, 6], []])
+    assert [histories[n].tolist() for n in range(4)] == [[], [5], [5, 6], []]
+    assert histories.lengths().tolist() == [0, 1, 2, 0]
+    assert histories.take(np.array([2])).liked_items is histories.liked_items
+
+
+def test_the_last_items_are_padded_on_the_left_and_never_taken_from_another_history() -> None:
+    histories = Histories.from_lists([[1, 2, 3], [4], []])
+    assert histories.last(2).tolist() == [[2, 3], [0, 4], [0, 0]]
+    assert histories.last(0).shape == (3, 0)
+
+
+def test_no_histories_at_all() -> None:
+    histories = Histories.from_lists([])
+    assert len(histories) == 0
+    assert histories.last(3).shape == (0, 3)
+
+
+def test_taking_pairs_takes_every_column() -> None:
+    pairs = Pairs(
+        np.array([1, 2]),
+        np.array([3, 4]),
+        Histories.from_lists([[], [7]]),
+        train_labels=np.array([np.nan, 1.0]),
+    )
+    second = pairs.take(np.array([1]))
+    assert (len(second), second.item_ids[0], second.histories[0].tolist()) == (1, 4, [7])
+    assert second.train_labels is not None
+    assert second.train_labels.tolist() == [1.0]
+
+
+def test_a_vector_table_looks_up_rows_not_ids() -> None:
+    table = VectorTable(
+        users=torch.tensor([[0.0, 0.0], [1.0, 2.0]]),
+        items=torch.tensor([[0.0, 0.0], [3.0, 4.0], [5.0, 6.0]]),
+        user_rows=np.array([1, 0, 1]),
+        item_rows=np.array([2, 2, 1]),
+    )
+    users, items = table.lookup(np.array([2, 1]))
+    assert users.tolist() == [[1.0, 2.0], [0.0, 0.0]]
+    assert items.tolist() == [[3.0, 4.0], [5.0, 6.0]]
+    assert table.vector_size == 2
+
+
+def test_configs_refuse_unknown_keys() -> None:
+    class Size(Config):
+        width: int = 3
+
+    with pytest.raises(ValueError, match="widht"):
+        Size.model_validate({"widht": 4})
