@@ -1,0 +1,42 @@
+"""Parts of the rows that get metrics of their own."""
+
+import numpy as np
+
+from corarec.errors import ConfigError
+from corarec.types import BoolArray, IntArray, Pairs, ScoreTable
+
+Parts = dict[str, BoolArray]
+"""Name of a part -> [N] mask of its rows."""
+
+
+def warm_cold_parts(table: ScoreTable) -> Parts:
+    """Split by presence in train: warm rows have a user and an item that both occur there."""
+    return {"warm": table.warm, "cold": ~table.warm}
+
+
+def interaction_parts(table: ScoreTable, train: Pairs, threshold: int) -> Parts:
+    """Split by the number of train interactions.
+
+    A row is `frequent` where its user and its item both have at least `threshold` interactions in
+    train, else `rare`. With a threshold of 1 these are the warm and the cold rows.
+
+    Raises
+    ------
+    ConfigError
+        The threshold is below 1.
+    """
+    if threshold < 1:
+        raise ConfigError(
+            f"The threshold of train interactions is {threshold}; it must be 1 or more "
+            "(1 splits by presence in train)."
+        )
+    fewest = np.minimum(
+        _occurrences(table.user_ids, train.user_ids), _occurrences(table.item_ids, train.item_ids)
+    )
+    frequent = fewest >= threshold
+    return {f"frequent (>= {threshold})": frequent, f"rare (< {threshold})": ~frequent}
+
+
+def _occurrences(ids: IntArray, train_ids: IntArray) -> IntArray:
+    size = int(max(ids.max(initial=0), train_ids.max(initial=0))) + 1
+    return np.bincount(train_ids, minlength=size)[ids]

@@ -1,0 +1,201 @@
+"""Metrics of ranking the whole catalogue, without the items a user has seen.
+
+Everything follows from the ranks of the relevant items, so no list is ever sorted: the rank of an
+item is one plus the unseen items with a larger score. On equal scores the smaller item id comes
+first.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_array
+
+from corarec.errors import DataError
+from corarec.evaluate.bootstrap import BootstrapConfig, UserBootstrap
+from corarec.evaluate.result import Estimate, Result
+from corarec.types import PADDING_ID, BoolArray, Config, FloatArray, IntArray
+
+_BYTES_PER_CHUNK = 64 * 2**20
+
+ScoreCatalogue = Callable[[IntArray], FloatArray]
+"""User ids [B] -> scores of the whole catalogue [B, I + 1]; the column of an item is its id."""
+
+
+class RankingConfig(Config):
+    """What is measured, and in which portions."""
+
+    cutoffs: tuple[int, ...] = Field(default=(10, 20, 40, 100), min_length=1)
+    """The K of Recall@K, NDCG@K and HR@K."""
+    batch_size: int = Field(default=256, ge=1)
+    """Users whose catalogue scores are in memory at a time."""
+
+
+class RankingEvaluation(Result):
+    """Means over users with at least one relevant item."""
+
+    name: str
+    users: int = Field(ge=0)
+    users_left_out: int = Field(ge=0)
+    """Users without a relevant item that they had not seen."""
+    relevant_seen: int = Field(ge=0)
+    """Relevant items left out because the user had seen them."""
+    metrics: dict[str, Estimate]
+    """By name: `recall@K`, `capped_recall@K`, `ndcg@K`, `hr@K`, `mrr`; empty without users."""
+    bootstrap: BootstrapConfig
+
+
+def evaluate_ranking(
+    score: ScoreCatalogue,
+    user_ids: IntArray,
+    seen: csr_array,
+    relevant: csr_array,
+    name: str = "system",
+    *,
+    config: RankingConfig | None = None,
+    bootstrap: BootstrapConfig | None = None,
+) -> RankingEvaluation:
+    """Rank the catalogue for every user, in batches, and average the metrics over users.
+
+    Parameters
+    ----------
+    score
+        Gives the scores of a batch of users; called once per batch.
+    user_ids
+        [N] the users to rank for, each once.
+    seen, relevant
+        Two of [U + 1, I + 1]: nonzero where the user of that row has seen the item, and where it
+        is a right answer. Items seen and item 0 are never ranked.
+
+    Raises
+    ------
+    DataError
+        Scores are not finite or do not have one column per item.
+    """
+    config, bootstrap = config or RankingConfig(), bootstrap or BootstrapConfig()
+    per_user: dict[str, list[FloatArray]] = {}
+    users = relevant_seen = 0
+    for start in range(0, len(user_ids), config.batch_size):
+        batch = user_ids[start : start + config.batch_size]
+        blocked = seen[batch].toarray() != 0
+        blocked[:, PADDING_ID] = True
+        wanted = relevant[batch].toarray() != 0
+        relevant_seen += int(np.count_nonzero(wanted & blocked))
+        wanted &= ~blocked
+        scores = _checked(score(batch), batch, blocked.shape)
+        rows, ranks = relevant_ranks(scores, wanted, blocked)
+        users += len(np.unique(rows))
+        for metric, values in metrics_per_user(rows, ranks, config.cutoffs).items():
+            per_user.setdefault(metric, []).append(values)
+    means = {metric: np.concatenate(values) for metric, values in per_user.items()}
+    return RankingEvaluation(
+        name=name,
+        users=users,
+        users_left_out=len(user_ids) - users,
+        relevant_seen=relevant_seen,
+        metrics=_estimates(means, bootstrap) if users else {},
+        bootstrap=bootstrap,
+    )
+
+
+def relevant_ranks(
+    scores: FloatArray, wanted: BoolArray, blocked: BoolArray
+) -> tuple[IntArray, IntArray]:
+    """Return the rank (from 1) of every relevant item among the items that are not blocked.
+
+    Parameters
+    ----------
+    scores, wanted, blocked
+        Three of [B, I + 1]; no item is both wanted and blocked.
+
+    Returns
+    -------
+    rows, ranks
+        Two of [R], by row of the batch and then by item.
+    """
+    scores = np.where(blocked, -np.inf, scores)
+    rows, items = np.nonzero(wanted)
+    ranks = np.empty(len(rows), dtype=np.int64)
+    for chunk in _chunks(len(rows), row_bytes=scores.shape[1] * (scores.itemsize + 1)):
+        candidates = scores[rows[chunk]]
+        own = scores[rows[chunk], items[chunk]][:, None]
+        greater = (candidates > own).sum(axis=1)
+        tied = candidates == own
+        ranks[chunk] = 1 + greater
+        for position in np.flatnonzero(tied.sum(axis=1) > 1):
+            ranks[chunk.start + position] += tied[position, : items[chunk.start + position]].sum()
+    return rows, ranks
+
+
+def metrics_per_user(
+    rows: IntArray, ranks: IntArray, cutoffs: Iterable[int]
+) -> dict[str, FloatArray]:
+    """Compute every metric from the ranks of the relevant items.
+
+    With `n` relevant items of a user, of which `h` have a rank of at most K: recall@K is `h / n`;
+    capped_recall@K is `h / min(K, n)` (CLLM4Rec, arXiv 2311.01343); hr@K is 1 where `h > 0`;
+    ndcg@K is the sum of `1 / log2(rank + 1)` over the `h`, divided by that of the best ranking;
+    mrr is one over the smallest rank.
+
+    Parameters
+    ----------
+    rows, ranks
+        Two of [R], as `relevant_ranks` returns them.
+
+    Returns
+    -------
+    Metric -> [users with a relevant item].
+    """
+    _, user, relevant = np.unique(rows, return_inverse=True, return_counts=True)
+    gains = 1 / np.log2(ranks + 1)
+    positions = np.arange(1, relevant.max(initial=0) + 1)
+    best_gains = np.concatenate([[0.0], np.cumsum(1 / np.log2(positions + 1))])
+    metrics: dict[str, FloatArray] = {}
+    for cutoff in cutoffs:
+        inside = ranks <= cutoff
+        reachable = np.minimum(cutoff, relevant)
+        hits = np.bincount(user, weights=inside, minlength=len(relevant))
+        gained = np.bincount(user, weights=gains * inside, minlength=len(relevant))
+        metrics[f"recall@{cutoff}"] = hits / relevant
+        metrics[f"capped_recall@{cutoff}"] = hits / reachable
+        metrics[f"ndcg@{cutoff}"] = gained / best_gains[reachable]
+        metrics[f"hr@{cutoff}"] = (hits > 0).astype(np.float64)
+    first = np.full(len(relevant), np.iinfo(np.int64).max)
+    np.minimum.at(first, user, ranks)
+    metrics["mrr"] = 1 / first
+    return metrics
+
+
+def _estimates(per_user: dict[str, FloatArray], config: BootstrapConfig) -> dict[str, Estimate]:
+    values = np.stack(list(per_user.values()))
+    bootstrap = UserBootstrap(config, values.shape[1], values.shape[1])
+    draws = np.concatenate(
+        [values @ counts / values.shape[1] for counts in bootstrap.counts()], axis=1
+    )
+    estimates = {}
+    for metric, value, drawn in zip(per_user, values.mean(axis=1), draws, strict=True):
+        low, high = bootstrap.interval(drawn) or (value, value)
+        estimates[metric] = Estimate(value=float(value), low=low, high=high)
+    return estimates
+
+
+def _checked(scores: FloatArray, batch: IntArray, shape: tuple[int, int]) -> FloatArray:
+    if scores.shape != shape:
+        raise DataError(
+            f"The catalogue scores of {len(batch)} users have shape {scores.shape}; wanted "
+            f"{shape}: one row per user and one column per item id, column 0 for padding."
+        )
+    wrong = np.argwhere(~np.isfinite(scores[:, 1:]))
+    if len(wrong):
+        row, column = wrong[0]
+        raise DataError(
+            f"{len(wrong)} catalogue scores are not finite numbers; the first is that of user "
+            f"{batch[row]} and item {column + 1}. Look at the model that made them."
+        )
+    return scores
+
+
+def _chunks(length: int, row_bytes: int) -> Iterator[slice]:
+    size = max(1, _BYTES_PER_CHUNK // row_bytes)
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))

@@ -1,0 +1,123 @@
+"""The trivial references: what needs no language model and no collaborative filtering.
+
+They are strong, so they stand beside every result. Minus the history length is there for another
+reason: within a user a longer history means a later row, so UAUC of a model that sees the length
+is not 0.5 by nature.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_array
+from sklearn.linear_model import LogisticRegression
+
+from corarec.errors import DataError
+from corarec.evaluate.metrics import auc
+from corarec.types import Config, FloatArray, IntArray, Pairs
+
+ITEM_RATE = "Item rate"
+LOGISTIC_REGRESSION = "Logistic regression, user + item"
+HISTORY_LENGTH = "Minus history length"
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """Pairs with their labels."""
+
+    pairs: Pairs
+    labels: IntArray
+    """[N] 0 or 1"""
+
+
+class ReferenceConfig(Config):
+    """How the trivial references are fitted."""
+
+    smoothing: float = Field(default=5.0, gt=0)
+    """Weight of the overall rate in an item's rate, in rows."""
+    inverse_penalties: tuple[float, ...] = Field(
+        default=(0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1
+    )
+    """The C of logistic regression; the one with the largest validation AUC is kept."""
+
+
+class TrivialReferences:
+    """Item rate, logistic regression on one-hot user and item, and minus the history length.
+
+    Parameters
+    ----------
+    train
+        The rows to fit on.
+    valid
+        The rows to choose the penalty on.
+
+    Raises
+    ------
+    DataError
+        Train or valid has one label only, or no rows.
+    """
+
+    def __init__(
+        self, train: LabelledPairs, valid: LabelledPairs, config: ReferenceConfig | None = None
+    ) -> None:
+        self.config = config or ReferenceConfig()
+        for split, rows in (("train", train), ("valid", valid)):
+            if len(np.unique(rows.labels)) < 2:
+                raise DataError(
+                    f"The {len(rows.labels)} rows of {split} do not have both labels, so the "
+                    "trivial references cannot be fitted. Check the split and the threshold."
+                )
+        self._rates, self._overall_rate = item_rates(train, self.config.smoothing)
+        self._num_users = int(train.pairs.user_ids.max())
+        self._num_items = int(train.pairs.item_ids.max())
+        self.inverse_penalty, self._model = self._fit_logistic(train, valid)
+
+    def scores(self, pairs: Pairs) -> dict[str, FloatArray]:
+        """Return each reference's scores of the pairs, by the reference's name: [N] each."""
+        return {
+            ITEM_RATE: self._item_rate(pairs),
+            LOGISTIC_REGRESSION: self._model.decision_function(self._one_hot(pairs)),
+            HISTORY_LENGTH: -pairs.histories.lengths().astype(np.float64),
+        }
+
+    def _item_rate(self, pairs: Pairs) -> FloatArray:
+        known = pairs.item_ids < len(self._rates)
+        rates = np.full(len(pairs), self._overall_rate)
+        rates[known] = self._rates[pairs.item_ids[known]]
+        return rates
+
+    def _fit_logistic(
+        self, train: LabelledPairs, valid: LabelledPairs
+    ) -> tuple[float, LogisticRegression]:
+        train_features, valid_features = self._one_hot(train.pairs), self._one_hot(valid.pairs)
+        best: tuple[float, float, LogisticRegression] | None = None
+        for inverse_penalty in self.config.inverse_penalties:
+            model = LogisticRegression(C=inverse_penalty, max_iter=1000)
+            model.fit(train_features, train.labels)
+            valid_auc = auc(valid.labels, model.decision_function(valid_features))
+            if valid_auc is not None and (best is None or valid_auc > best[0]):
+                best = (valid_auc, inverse_penalty, model)
+        assert best is not None  # valid has both labels
+        return best[1], best[2]
+
+    def _one_hot(self, pairs: Pairs) -> csr_array:
+        """Return [N, users + items + 2] with two ones per row; ids not in train share no column."""
+        users = np.where(pairs.user_ids <= self._num_users, pairs.user_ids, 0)
+        items = np.where(pairs.item_ids <= self._num_items, pairs.item_ids, 0)
+        known = np.stack([users > 0, items > 0], axis=1)
+        columns = np.stack([users, items + self._num_users + 1], axis=1)[known]
+        row_ends = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+        shape = (len(pairs), self._num_users + self._num_items + 2)
+        return csr_array((np.ones(len(columns)), columns, row_ends), shape=shape)
+
+
+def item_rates(train: LabelledPairs, smoothing: float) -> tuple[FloatArray, float]:
+    """Return each item's smoothed share of positives, [I + 1], and the share over all rows.
+
+    An item with `n` rows and `p` positives has the rate `(p + k m) / (n + k)`, with the share `m`
+    over all rows and the smoothing `k`; an item without rows has `m`.
+    """
+    overall = float(train.labels.mean())
+    rows = np.bincount(train.pairs.item_ids)
+    positives = np.bincount(train.pairs.item_ids, weights=train.labels)
+    return (positives + smoothing * overall) / (rows + smoothing), overall

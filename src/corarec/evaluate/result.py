@@ -1,0 +1,95 @@
+"""What an evaluation says: plain records that become JSON and come back from it."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from corarec.evaluate.bootstrap import BootstrapConfig
+
+
+class Result(BaseModel):
+    """Base of every record of results: immutable; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(Result):
+    """A metric with its bootstrap interval."""
+
+    value: float
+    """The metric on the rows as they are; with several seeds, the mean over seeds."""
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    spread: float | None = None
+    """Sample standard deviation over seeds; None for one seed."""
+
+
+class PartEvaluation(Result):
+    """The metrics of one part of the rows."""
+
+    rows: int = Field(ge=0)
+    positives: int = Field(ge=0)
+    users: int = Field(ge=0)
+    users_in_uauc: int = Field(ge=0)
+    """Users with both labels; the others have no AUC and are left out of UAUC."""
+    auc: Estimate | None
+    """None where the part has one label only, or no rows."""
+    uauc: Estimate | None
+    """None where no user of the part has both labels."""
+
+
+class Evaluation(Result):
+    """One system (one seed, or the mean over several) on one set of rows."""
+
+    name: str
+    seeds: int = Field(ge=1)
+    """How many score tables, one per seed, were averaged."""
+    parts: dict[str, PartEvaluation]
+    """By name of the part; `all` is always there and comes first."""
+    bootstrap: BootstrapConfig
+
+    @property
+    def whole(self) -> PartEvaluation:
+        """The metrics over all rows."""
+        return self.parts["all"]
+
+
+class Difference(Result):
+    """First system minus second, on the same rows, users resampled jointly."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float = Field(ge=0, le=1)
+    """Two-sided: twice the smaller share of draws on one side of zero, at least 1 / (draws + 1)."""
+
+
+class PartComparison(Result):
+    """The differences on one part of the rows."""
+
+    rows: int = Field(ge=0)
+    users: int = Field(ge=0)
+    users_in_uauc: int = Field(ge=0)
+    auc: Difference | None
+    uauc: Difference | None
+
+
+class Comparison(Result):
+    """A paired test of two systems on the same rows."""
+
+    first: str
+    second: str
+    first_seeds: int = Field(ge=1)
+    second_seeds: int = Field(ge=1)
+    parts: dict[str, PartComparison]
+    bootstrap: BootstrapConfig
+
+
+class ResultTable(Result):
+    """What one table shows: systems, the trivial references beside them, paired tests."""
+
+    dataset: str
+    split: str
+    systems: list[Evaluation]
+    references: list[Evaluation] = []
+    comparisons: list[Comparison] = []

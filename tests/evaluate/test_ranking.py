@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from corarec.errors import DataError
+from corarec.evaluate import ranking
+from corarec.evaluate.bootstrap import BootstrapConfig
+from corarec.evaluate.ranking import (
+    RankingConfig,
+    RankingEvaluation,
+    evaluate_ranking,
+    metrics_per_user,
+    relevant_ranks,
+)
+from corarec.types import FloatArray, IntArray
+
+FAST = BootstrapConfig(draws=50)
+SCORES = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [9.0, 5.0, 4.0, 3.0, 2.0, 1.0],  # user 1 has seen item 1; likes 2 and 5
+        [9.0, 1.0, 2.0, 3.0, 4.0, 5.0],  # user 2 has seen nothing; likes 1
+        [9.0, 1.0, 1.0, 1.0, 1.0, 1.0],  # user 3 likes nothing
+    ]
+)
+SEEN = csr_array(np.array([[0] * 6, [0, 1, 0, 0, 0, 0], [0] * 6, [0] * 6]))
+RELEVANT = csr_array(np.array([[0] * 6, [0, 1, 1, 0, 0, 1], [0, 1, 0, 0, 0, 0], [0] * 6]))
+
+
+def catalogue(user_ids: IntArray) -> FloatArray:
+    return SCORES[user_ids]
+
+
+def evaluation(batch_size: int = 256, users: tuple[int, ...] = (1, 2, 3)) -> RankingEvaluation:
+    return evaluate_ranking(
+        catalogue,
+        np.array(users),
+        SEEN,
+        RELEVANT,
+        config=RankingConfig(cutoffs=(1, 2), batch_size=batch_size),
+        bootstrap=FAST,
+    )
+
+
+def test_metrics_by_hand() -> None:
+    result = evaluation()
+    assert (result.users, result.users_left_out, result.relevant_seen) == (2, 1, 1)
+    values = {name: estimate.value for name, estimate in result.metrics.items()}
+    # User 1: unseen order 2, 3, 4, 5, so ranks 1 and 4. User 2: item 1 is last, rank 5.
+    best_of_two = 1 + 1 / np.log2(3)
+    assert values == pytest.approx(
+        {
+            "recall@1": (1 / 2 + 0) / 2,
+            "capped_recall@1": (1 + 0) / 2,
+            "ndcg@1": (1 + 0) / 2,
+            "hr@1": (1 + 0) / 2,
+            "recall@2": (1 / 2 + 0) / 2,
+            "capped_recall@2": (1 / 2 + 0) / 2,
+            "ndcg@2": (1 / best_of_two + 0) / 2,
+            "hr@2": (1 + 0) / 2,
+            "mrr": (1 + 1 / 5) / 2,
+        }
+    )
+
+
+def test_batches_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluation()
+    assert evaluation(batch_size=1) == whole
+    monkeypatch.setattr(ranking, "_BYTES_PER_CHUNK", 1)
+    assert evaluation(batch_size=2) == whole
+
+
+def test_ties_go_to_the_smaller_item_id() -> None:
+    scores = np.array([[0.0, 1.0, 1.0, 1.0, 2.0]])
+    wanted = np.array([[False, False, True, True, False]])
+    blocked = np.array([[True, False, False, False, False]])
+    rows, ranks = relevant_ranks(scores, wanted, blocked)
+    assert rows.tolist() == [0, 0]
+    assert ranks.tolist() == [3, 4]
+
+
+def test_ranks_equal_a_full_sort() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.integers(0, 20, (30, 200)).astype(np.float64)
+    kind = generator.random((30, 200))
+    blocked, wanted = kind < 0.2, kind > 0.9
+    rows, ranks = relevant_ranks(scores, wanted, blocked)
+    order = np.argsort(np.where(blocked, np.inf, -scores), axis=1, kind="stable")
+    position = np.argsort(order, axis=1) + 1
+    np.testing.assert_array_equal(ranks, position[np.nonzero(wanted)])
+    np.testing.assert_array_equal(rows, np.nonzero(wanted)[0])
+
+
+def test_perfect_ranking_has_perfect_metrics() -> None:
+    metrics = metrics_per_user(np.array([0, 0, 0]), np.array([1, 2, 3]), (2, 3))
+    assert metrics["ndcg@2"] == metrics["ndcg@3"] == metrics["mrr"] == [1.0]
+    assert metrics["recall@2"] == pytest.approx([2 / 3])
+    assert metrics["capped_recall@2"] == [1.0]
+
+
+def test_no_user_with_a_relevant_item() -> None:
+    result = evaluation(users=(3,))
+    assert (result.users, result.users_left_out, result.metrics) == (0, 1, {})
+    assert evaluation(users=()).metrics == {}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_named(bad: float) -> None:
+    def broken(user_ids: IntArray) -> FloatArray:
+        scores = catalogue(user_ids).copy()
+        scores[1, 4] = bad
+        return scores
+
+    with pytest.raises(DataError, match="1 catalogue scores .* user 2 and item 4"):
+        evaluate_ranking(broken, np.array([1, 2]), SEEN, RELEVANT)
+
+
+def test_scores_of_a_wrong_shape_are_an_error() -> None:
+    with pytest.raises(DataError, match=r"shape \(2, 5\); wanted \(2, 6\)"):
+        evaluate_ranking(lambda u: catalogue(u)[:, 1:], np.array([1, 2]), SEEN, RELEVANT)
+
+
+def test_agreement_with_ranx() -> None:
+    ranx = pytest.importorskip("ranx", reason="ranx is not installed: pip install ranx")
+    generator = np.random.default_rng(3)
+    scores = generator.normal(size=(21, 101))
+    kind = generator.random((21, 101))
+    kind[:, 0] = 0.5
+    seen, relevant = kind < 0.2, kind > 0.93
+    users = np.flatnonzero(relevant.any(axis=1))
+    users = users[users > 0]
+    items = np.arange(1, 101)
+    judged = {str(u): {str(i): 1 for i in items[relevant[u, 1:]]} for u in users}
+    ranked = {str(u): {str(i): scores[u, i] for i in items[~seen[u, 1:]]} for u in users}
+    wanted = {"recall@10": "recall@10", "ndcg@10": "ndcg@10", "hr@10": "hit_rate@10", "mrr": "mrr"}
+    theirs = ranx.evaluate(ranx.Qrels(judged), ranx.Run(ranked), list(wanted.values()))
+    ours = evaluate_ranking(
+        lambda batch: scores[batch],
+        users,
+        csr_array(seen),
+        csr_array(relevant),
+        config=RankingConfig(cutoffs=(10,), batch_size=7),
+        bootstrap=FAST,
+    )
+    for our_name, their_name in wanted.items():
+        assert ours.metrics[our_name].value == pytest.approx(theirs[their_name], abs=1e-9)

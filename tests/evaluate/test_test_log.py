@@ -1,0 +1,54 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corarec.errors import ArtifactError
+from corarec.evaluate.bootstrap import BootstrapConfig
+from corarec.evaluate.evaluate import evaluate
+from corarec.evaluate.result import Evaluation
+from corarec.evaluate.test_log import (
+    LOG_NAME,
+    count_test_evaluations,
+    log_test_evaluation,
+    read_test_evaluations,
+)
+from corarec.types import ScoreTable
+
+MakeTable = Callable[..., ScoreTable]
+
+
+@pytest.fixture
+def evaluation(make_table: MakeTable) -> Evaluation:
+    table = make_table([1, 1, 2], [1, 0, 0], [0.9, 0.1, 0.5])
+    return evaluate(table, "MF", config=BootstrapConfig(draws=10))
+
+
+def test_every_look_is_appended_and_counted(tmp_path: Path, evaluation: Evaluation) -> None:
+    assert count_test_evaluations(tmp_path) == 0
+    assert read_test_evaluations(tmp_path) == []
+    first = log_test_evaluation(tmp_path, evaluation, ["corarec", "evaluate", "my run"])
+    log_test_evaluation(tmp_path, evaluation)
+    entries = read_test_evaluations(tmp_path)
+    assert count_test_evaluations(tmp_path) == len(entries) == 2
+    assert entries[0] == first
+    assert first.command == "corarec evaluate 'my run'"
+    assert (first.system, first.seeds, first.rows, first.auc, first.uauc) == ("MF", 1, 3, 1.0, 1.0)
+    assert first.time.endswith("+00:00")
+
+
+def test_a_line_cut_off_is_counted_named_and_not_joined(
+    tmp_path: Path, evaluation: Evaluation
+) -> None:
+    log_test_evaluation(tmp_path, evaluation)
+    log = tmp_path / LOG_NAME
+    log.write_bytes(log.read_bytes() + b'{"time": "2026-')
+    log_test_evaluation(tmp_path, evaluation)
+    assert count_test_evaluations(tmp_path) == 3
+    with pytest.raises(ArtifactError, match="line 2 is not a record of an evaluation"):
+        read_test_evaluations(tmp_path)
+
+
+def test_a_missing_run_folder_is_an_error(tmp_path: Path, evaluation: Evaluation) -> None:
+    with pytest.raises(ArtifactError, match="is not a folder"):
+        log_test_evaluation(tmp_path / "nowhere", evaluation)
