@@ -1,6 +1,7 @@
 """From pairs to token ids, batch by batch, so that no prompt is held longer than it is needed."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -60,6 +61,13 @@ class PromptEncoder:
         self.titles = titles
         self.max_length = config.max_length or max_length
         self._before, self._after = split_template(config, noun, nouns)
+
+    def with_titles(self, titles: Sequence[str]) -> "PromptEncoder":
+        """Return the same encoder over other titles, for items that joined the catalogue."""
+        other = copy(self)
+        other.titles = titles
+        other.__dict__.pop("_title_lengths", None)
+        return other
 
     def render(self, pairs: Pairs, history_length: int | None = None) -> list[str]:
         """Return the prompt of every pair as text."""

@@ -1,7 +1,7 @@
 """CoRA: CF vectors become low-rank weights of a frozen language model (paper, equations 3 to 7)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from peft import get_peft_model
@@ -9,30 +9,32 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from corarec.adapter import CoraConfig
-from corarec.backbone import Backbone, BackboneConfig
+from corarec.adapter import CoraConfig, GeneratorConfig, Role
+from corarec.backbone import Backbone
 from corarec.cf import CFModel
-from corarec.errors import ArtifactError
-from corarec.prompts import PromptConfig, PromptEncoder
+from corarec.errors import ArtifactError, ConfigError
+from corarec.prompts import PromptEncoder
 from corarec.recommenders.base import Batch
-from corarec.recommenders.llm import AnswerScore, PromptInputs, PromptRecommender
+from corarec.recommenders.llm import (
+    AnswerScore,
+    Ingredients,
+    PromptInputs,
+    PromptRecommender,
+    PromptSystem,
+)
 from corarec.recommenders.vectors import VectorInput, VectorInputConfig, shuffle_users
-from corarec.types import Config, IntArray, Pairs, VectorTable
+from corarec.types import IntArray, Pairs, VectorTable
 
 SCALES = "vector_input.safetensors"
 
 
-class CoraSystem(Config):
+class CoraSystem(PromptSystem):
     """CoRA as one row of the benchmark."""
 
     name: Literal["cora"] = "cora"
-    backbone: BackboneConfig = BackboneConfig()
-    prompt: PromptConfig = PromptConfig()
-    answer: AnswerScore = "yes"
-    """`yes`: the logit of Yes (the authors' code); `yes-minus-no`: its distance to that of No."""
     rank: Annotated[int, Field(gt=0)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
-    targets: tuple[str, ...] = ("q", "k", "v", "o")
+    targets: tuple[Role, ...] = ("q", "k", "v", "o")
     """Which weights of every block get an increment; these four are the best of the paper's
     Table 4."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -65,33 +67,61 @@ class CoraRecommender(PromptRecommender):
     ----------
     cf_model
         A fitted CF model.
-    train_pairs
-        The training pairs, whose vectors set the scale of the input.
+    vector_input
+        What is done to its vectors first.
+    late
+        The increment acts only from the first token of the target title on.
+    shuffle_seed
+        A control: users get each other's vectors, by this seed.
     """
+
+    needs_cf: ClassVar[bool] = True
 
     def __init__(
         self,
+        model: Any,
         backbone: Backbone,
         encoder: PromptEncoder,
-        config: CoraSystem,
+        answer: AnswerScore,
         cf_model: CFModel,
-        train_pairs: Pairs,
+        vector_input: VectorInput,
+        *,
+        late: bool = False,
+        shuffle_seed: int | None = None,
     ) -> None:
+        super().__init__(model, backbone, encoder, answer)
+        self.cf_model = cf_model
+        self.vector_input = vector_input
+        self.late = late
+        self.shuffle_seed = shuffle_seed
+
+    @classmethod
+    def build(cls, config: CoraSystem, ingredients: Ingredients) -> Self:
+        """Put a generator and its projections on the model."""
+        backbone, cf_model = ingredients.backbone, ingredients.cf_model
+        if cf_model is None:
+            raise ConfigError("CoRA reads CF vectors, but no CF model came. Name one under `cf`.")
         adapter = CoraConfig(
             r=config.rank,
             alpha=config.alpha,
             dropout=config.dropout,
             targets=list(config.targets),
-            vector_size=cf_model.vector_size,
-            generator=config.generator,
+            generator=GeneratorConfig.preset(config.generator, vector_size=cf_model.vector_size),
+            seed=ingredients.seed,
         )
-        super().__init__(get_peft_model(backbone.model, adapter), backbone, encoder, config.answer)
-        self.cf_model = cf_model
-        self.late = config.activation == "title"
-        self.shuffle_seed = config.vectors.shuffle_users
-        self.vector_input = VectorInput(cf_model.vector_size, config.vectors.drop_half)
+        vector_input = VectorInput(cf_model.vector_size, config.vectors.drop_half)
         if config.vectors.normalise == "rms":
-            self.vector_input.fit_scale(cf_model.vector_table(train_pairs))
+            vector_input.fit_scale(cf_model.vector_table(ingredients.train_pairs))
+        return cls(
+            get_peft_model(backbone.model, adapter),
+            backbone,
+            ingredients.encoder,
+            config.answer,
+            cf_model,
+            vector_input,
+            late=config.activation == "title",
+            shuffle_seed=config.vectors.shuffle_users,
+        )
 
     def inputs(self, pairs: Pairs) -> CoraInputs:
         """Gather the prompts and the CF vectors of `pairs`."""
@@ -106,7 +136,7 @@ class CoraRecommender(PromptRecommender):
         extra = {"cf_vectors": vectors}
         if self.late:
             positions = torch.arange(batch["input_ids"].shape[1], device=vectors.device)
-            extra["active"] = positions >= batch["title_start"][:, None]
+            extra["cf_active"] = positions >= batch["title_start"][:, None]
         return self.answer_logits(batch["input_ids"], batch["attention_mask"], **extra)
 
     def save(self, folder: Path) -> None:

@@ -1,28 +1,29 @@
 """ICL (Dai et al. 2023): the frozen language model answers the plain prompt, nothing is trained."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 
-from corarec.backbone import BackboneConfig
-from corarec.prompts import PromptConfig
-from corarec.recommenders.llm import AnswerScore, PromptRecommender
-from corarec.types import Config
+from corarec.recommenders.llm import AnswerScore, Ingredients, PromptRecommender, PromptSystem
 
 
-class ICLSystem(Config):
+class ICLSystem(PromptSystem):
     """In-context learning, zero-shot, as one row of the benchmark."""
 
     name: Literal["icl"] = "icl"
-    backbone: BackboneConfig = BackboneConfig()
-    prompt: PromptConfig = PromptConfig()
     answer: AnswerScore = "yes-minus-no"
-    """Untrained, the logit of Yes alone says more about the prompt's length than about Yes."""
+    """Untrained, the logit of Yes alone says more about the prompt than about the answer."""
 
 
 class ICLRecommender(PromptRecommender):
     """The frozen model's own opinion."""
+
+    @classmethod
+    def build(cls, config: ICLSystem, ingredients: Ingredients) -> Self:
+        """Take the model as it is."""
+        backbone = ingredients.backbone
+        return cls(backbone.model, backbone, ingredients.encoder, config.answer)
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer: [B]."""

@@ -1,24 +1,53 @@
 """What the systems around a language model share: a prompt, a frozen model, an answer."""
 
 import inspect
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from peft import load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
 
-from corarec.backbone import Backbone
+from corarec.backbone import Backbone, BackboneConfig
+from corarec.cf import CFModel
 from corarec.errors import ArtifactError
 from corarec.files import read_json, write_json
-from corarec.prompts import PromptEncoder
+from corarec.prompts import PromptConfig, PromptEncoder
 from corarec.recommenders.base import Batch, Recommender
-from corarec.types import IntArray, Pairs
+from corarec.types import Config, IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]
 OWNER = "backbone.json"
+
+
+class PromptSystem(Config):
+    """What the config of every system around a language model holds."""
+
+    backbone: BackboneConfig = BackboneConfig()
+    """The frozen language model."""
+    prompt: PromptConfig = PromptConfig()
+    answer: AnswerScore = "yes"
+    """The score: `yes` is the logit of Yes (the authors' code), `yes-minus-no` its distance to the
+    logit of No."""
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What there is to build a system from."""
+
+    backbone: Backbone
+    encoder: PromptEncoder
+    train_pairs: Pairs
+    """The pairs of the training part, from which a system may take scales, never labels."""
+    seed: int
+    """Of the start values."""
+    cf_model: CFModel | None = None
+    """A fitted CF model, for systems that read its vectors."""
 
 
 @dataclass
@@ -55,13 +84,13 @@ class PromptRecommender(Recommender):
         What `model` was made from: tokenizer and answer tokens.
     encoder
         Renders and tokenises pairs.
-    answer
-        `yes`: the logit of the answer token Yes at the last position (the authors' code).
-        `yes-minus-no`: its distance to the logit of No.
     """
 
+    needs_cf: ClassVar[bool] = False
+    """Whether the system reads CF vectors."""
+
     def __init__(
-        self, model: Any, backbone: Backbone, encoder: PromptEncoder, answer: AnswerScore = "yes"
+        self, model: Any, backbone: Backbone, encoder: PromptEncoder, answer: AnswerScore
     ) -> None:
         super().__init__()
         self.model = model
@@ -70,9 +99,29 @@ class PromptRecommender(Recommender):
         self.answers = backbone.answers
         self.fingerprint = backbone.fingerprint
 
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Any, ingredients: Ingredients) -> Self:
+        """Make the system that `config` describes, untrained."""
+
     def inputs(self, pairs: Pairs) -> PromptInputs:
         """Gather the prompts of `pairs`."""
         return PromptInputs(pairs, self.encoder)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute activations in the backward pass instead of keeping them."""
+        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+    @contextmanager
+    def reading_titles(self, titles: Sequence[str]) -> Iterator[None]:
+        """Let item ids stand for other titles within the block."""
+        before = self.encoder
+        self.encoder = before.with_titles(titles)
+        try:
+            yield
+        finally:
+            self.encoder = before
 
     def answer_logits(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **extra: Any

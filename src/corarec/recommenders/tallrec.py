@@ -1,26 +1,20 @@
 """TALLRec (Bao et al. 2023): LoRA tuned on the plain prompt. Text and nothing but text."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from peft import LoraConfig, get_peft_model
 from pydantic import Field
 
-from corarec.backbone import Backbone, BackboneConfig
-from corarec.prompts import PromptConfig, PromptEncoder
-from corarec.recommenders.llm import AnswerScore, PromptRecommender
-from corarec.types import Config
+from corarec.recommenders.llm import Ingredients, PromptRecommender, PromptSystem
 
 
-class TALLRecSystem(Config):
+class TALLRecSystem(PromptSystem):
     """TALLRec as one row of the benchmark, and the text-only control of every CoRA claim."""
 
     name: Literal["tallrec"] = "tallrec"
-    backbone: BackboneConfig = BackboneConfig()
-    prompt: PromptConfig = PromptConfig()
-    answer: AnswerScore = "yes"
     rank: Annotated[int, Field(gt=0)] = 8
-    alpha: Annotated[float, Field(gt=0)] = 16
+    alpha: Annotated[int, Field(gt=0)] = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     targets: tuple[str, ...] = ("q_proj", "v_proj")
     """Names of the adapted layers in the language model."""
@@ -29,15 +23,19 @@ class TALLRecSystem(Config):
 class TALLRecRecommender(PromptRecommender):
     """LoRA on a language model that reads the plain prompt."""
 
-    def __init__(self, backbone: Backbone, encoder: PromptEncoder, config: TALLRecSystem) -> None:
+    @classmethod
+    def build(cls, config: TALLRecSystem, ingredients: Ingredients) -> Self:
+        """Put a LoRA on the model."""
+        backbone = ingredients.backbone
         lora = LoraConfig(
             r=config.rank,
-            lora_alpha=int(config.alpha),
+            lora_alpha=config.alpha,
             lora_dropout=config.dropout,
             target_modules=list(config.targets),
             task_type="CAUSAL_LM",
         )
-        super().__init__(get_peft_model(backbone.model, lora), backbone, encoder, config.answer)
+        model = get_peft_model(backbone.model, lora)
+        return cls(model, backbone, ingredients.encoder, config.answer)
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer: [B]."""

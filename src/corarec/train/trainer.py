@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
 from corarec.errors import TrainingError
@@ -52,7 +52,7 @@ class PlannedBatches(IterableDataset[Batch]):
             number += 1
 
 
-class RecommenderTrainer(Trainer):  # type: ignore[misc]
+class RecommenderTrainer(Trainer):
     """Train a `Recommender` with binary cross-entropy on its logits.
 
     Checkpoints hold the trained weights, the optimizer, the schedule and the random states, and
@@ -68,6 +68,9 @@ class RecommenderTrainer(Trainer):  # type: ignore[misc]
     folder
         The run folder.
     """
+
+    control: TrainerControl
+    lr_scheduler: Any
 
     def __init__(
         self,

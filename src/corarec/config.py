@@ -1,0 +1,104 @@
+"""`RunConfig`, the recipe of one run: the components' own configs, nested."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from corarec.cf import FitConfig
+from corarec.errors import ConfigError
+from corarec.files import atomic_file
+from corarec.recommenders import RECOMMENDERS, SystemConfig
+from corarec.recommenders.cora import CoraSystem
+from corarec.train.config import TrainConfig
+from corarec.types import Config
+
+
+class FittedCF(Config):
+    """A CF model that was fitted earlier."""
+
+    path: Path
+    """A folder that `corarec fit-cf` wrote."""
+
+
+class RunConfig(Config):
+    """All that a run depends on; written in full, as `config.yaml`, into its folder."""
+
+    data: Path
+    """A dataset folder that `corarec prepare` wrote."""
+    cf: FittedCF | FitConfig | None = None
+    """The CF model, for systems that need one: fitted earlier (`path`) or by the run (`model`)."""
+    system: SystemConfig = CoraSystem()
+    train: TrainConfig = TrainConfig()
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Start values, order of the rows and dropout."""
+
+    @model_validator(mode="after")
+    def _cf_where_needed(self) -> "RunConfig":
+        if RECOMMENDERS[self.system.name].needs_cf and self.cf is None:
+            raise ValueError(f"the system {self.system.name!r} needs `cf`: a path or a model")
+        return self
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a recipe and apply overrides such as `train.steps=100`.
+
+    Paths in a recipe are taken from the folder that the command is run in.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or no YAML, or anything in it is unknown or out of bounds; all that is
+        wrong is listed at once.
+    """
+    try:
+        recipe = yaml.safe_load(path.read_text("utf-8")) or {}
+    except FileNotFoundError:
+        raise ConfigError(f"There is no recipe at {path}. See the folder recipes/.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(recipe, dict):
+        raise ConfigError(f"{path} should hold keys such as `data:` and `system:`.")
+    for override in overrides:
+        _apply(recipe, override)
+    return parse_config(recipe, str(path))
+
+
+def parse_config(recipe: dict[str, Any], origin: str) -> RunConfig:
+    """Validate a recipe; `origin` says in errors where it came from.
+
+    Raises
+    ------
+    ConfigError
+        Anything in it is unknown or out of bounds; all that is wrong is listed at once.
+    """
+    try:
+        return RunConfig.model_validate(recipe)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in problem['loc']) or 'recipe'}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise ConfigError(f"{origin} has {len(lines)} mistakes:\n" + "\n".join(lines)) from None
+
+
+def write_config(config: RunConfig, path: Path) -> None:
+    """Write a config with every default spelled out."""
+    with atomic_file(path) as temporary:
+        values = config.model_dump(mode="json")
+        temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), "utf-8")
+
+
+def _apply(recipe: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise ConfigError(f"The override {override!r} has no value; write it as {key}=VALUE.")
+    *parents, last = key.split(".")
+    node = recipe
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"The override {override!r} goes below {parent!r}, a plain value.")
+    node[last] = yaml.safe_load(value)

@@ -1,0 +1,54 @@
+"""Every system by name, and how one is put together from a dataset and a CF model."""
+
+from typing import Annotated
+
+from pydantic import Field
+from transformers import set_seed
+
+from corarec.backbone import load_backbone
+from corarec.cf import CFModel, seen_pairs
+from corarec.data import Dataset
+from corarec.data.dataset import Rows
+from corarec.prompts import PromptEncoder
+from corarec.recommenders.cora import CoraRecommender, CoraSystem
+from corarec.recommenders.icl import ICLRecommender, ICLSystem
+from corarec.recommenders.llm import Ingredients, PromptRecommender
+from corarec.recommenders.tallrec import TALLRecRecommender, TALLRecSystem
+from corarec.types import Pairs
+
+SystemConfig = Annotated[CoraSystem | ICLSystem | TALLRecSystem, Field(discriminator="name")]
+
+RECOMMENDERS: dict[str, type[PromptRecommender]] = {
+    "cora": CoraRecommender,
+    "icl": ICLRecommender,
+    "tallrec": TALLRecRecommender,
+}
+
+
+def cf_pairs(dataset: Dataset, rows: Rows, cf_model: CFModel | None) -> Pairs:
+    """Return the pairs of `rows`, marked by which of them the CF model was fitted on."""
+    if cf_model is None or cf_model.report is None:
+        return dataset.pairs(rows)
+    return seen_pairs(dataset, rows, cf_model.report)
+
+
+def build_recommender(
+    config: SystemConfig, dataset: Dataset, cf_model: CFModel | None = None, *, seed: int = 0
+) -> PromptRecommender:
+    """Load the language model and put the system that `config` describes around it, untrained.
+
+    `seed` is that of the start values.
+    """
+    set_seed(seed)
+    backbone = load_backbone(config.backbone)
+    encoder = PromptEncoder(
+        backbone.tokenizer,
+        config.prompt,
+        dataset.titles,
+        noun=dataset.card.item_noun_singular,
+        nouns=dataset.card.item_noun_plural,
+        max_length=getattr(backbone.model.config, "max_position_embeddings", None),
+    )
+    train_pairs = cf_pairs(dataset, "train", cf_model)
+    ingredients = Ingredients(backbone, encoder, train_pairs, seed, cf_model)
+    return RECOMMENDERS[config.name].build(config, ingredients)

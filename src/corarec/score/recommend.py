@@ -1,0 +1,63 @@
+"""What to offer: candidates by collaborative filtering, order by the language model."""
+
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from corarec.cf import CFModel
+from corarec.data import Dataset
+from corarec.recommenders import Recommender
+from corarec.types import FloatArray, IntArray, Pairs
+
+
+class MakePairs(Protocol):
+    """Pairs of one person with any items."""
+
+    def __call__(self, item_ids: IntArray) -> Pairs:
+        """Return one pair per item."""
+
+
+def recommend(
+    recommender: Recommender,
+    cf_model: CFModel | None,
+    dataset: Dataset,
+    make_pairs: MakePairs,
+    exclude: IntArray,
+    *,
+    count: int,
+    candidates: int,
+) -> pl.DataFrame:
+    """Return the `count` best items for one person.
+
+    The CF model (or, without one, how often an item is liked) picks `candidates` items that are
+    not in `exclude`; the recommender scores and orders them.
+
+    Returns
+    -------
+    Columns rank (from 1), item_id, title, probability (of enjoying it), score (its logit) and
+    candidate_rank (the order of the CF model).
+    """
+    items = np.setdiff1d(np.arange(1, dataset.num_items + 1), exclude)
+    chosen = items[_candidate_order(cf_model, dataset, make_pairs(items))][:candidates]
+    scores = recommender.score(make_pairs(chosen))
+    best = np.argsort(-scores, kind="stable")[:count]
+    return pl.DataFrame(
+        {
+            "rank": np.arange(1, len(best) + 1),
+            "item_id": chosen[best],
+            "title": [dataset.titles[item] for item in chosen[best]],
+            "probability": expit(scores[best]),
+            "score": scores[best],
+            "candidate_rank": best + 1,
+        }
+    )
+
+
+def _candidate_order(cf_model: CFModel | None, dataset: Dataset, pairs: Pairs) -> IntArray:
+    liked = np.bincount(dataset.histories.liked_items, minlength=dataset.num_items + 1)
+    popularity: FloatArray = liked[pairs.item_ids].astype(np.float64)
+    # A CF model knows nothing of a new user, or of two new items; then popularity decides.
+    first = cf_model.score(pairs) if cf_model else popularity
+    return np.lexsort((-popularity, -first))

@@ -1,0 +1,116 @@
+"""A trained run, open for use."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from corarec.cf import CFModel
+from corarec.config import RunConfig
+from corarec.data import Dataset
+from corarec.errors import DataError
+from corarec.recommenders.llm import PromptRecommender
+from corarec.score.people import Directory
+from corarec.score.recommend import recommend
+from corarec.score.table import score_file, score_frame
+from corarec.train.run import open_run
+from corarec.types import IntArray, Pairs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder with its parts loaded; see `load_run`."""
+
+    folder: Path
+    config: RunConfig
+    dataset: Dataset
+    cf_model: CFModel | None
+    recommender: PromptRecommender
+
+    def score(
+        self, pairs: pl.DataFrame, *, progress: Callable[[int], None] | None = None
+    ) -> pl.DataFrame:
+        """Score pairs: columns `user` and `item` (raw ids) in, `score` and `probability` added."""
+        return score_frame(self.recommender, self.directory, pairs, progress=progress)
+
+    def score_file(
+        self, source: Path, output: Path, *, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Score a Parquet file of pairs into another; resumable. Returns the number of rows."""
+        return score_file(self.recommender, self.directory, source, output, progress=progress)
+
+    def recommend(
+        self,
+        user: str | int | None = None,
+        *,
+        liked: Sequence[str] = (),
+        k: int = 10,
+        candidates: int = 100,
+    ) -> pl.DataFrame:
+        """Recommend to a known user (raw id), or to a new one who liked some titles.
+
+        Returns
+        -------
+        Columns rank, item_id, title, probability, score (logit) and candidate_rank.
+
+        Raises
+        ------
+        DataError
+            The user or a title is unknown, or neither or both of `user` and `liked` came.
+        """
+        if (user is None) == (not liked):
+            raise DataError("Name either a user of the dataset or the titles that a new one liked.")
+        if user is not None:
+            user_id = self.directory.user(str(user))
+            exclude = self.directory.seen(user_id)
+            make_pairs = partial(self._pairs_of, user_id)
+        else:
+            exclude = np.array([self.directory.item(title) for title in liked], dtype=np.int64)
+            make_pairs = partial(self.directory.pairs_of_new_user, exclude)
+        return recommend(
+            self.recommender,
+            self.cf_model,
+            self.dataset,
+            make_pairs,
+            exclude,
+            count=k,
+            candidates=candidates,
+        )
+
+    def score_title(self, user: str | int, title: str) -> float:
+        """Return the probability that a known user enjoys an item of which only the title is known.
+
+        Raises
+        ------
+        DataError
+            The user is unknown.
+        """
+        user_ids = np.array([self.directory.user(str(user))])
+        new_item = np.array([self.dataset.num_items + 1])
+        pairs = self.directory.pairs(user_ids, new_item)
+        with self.recommender.reading_titles([*self.dataset.titles, title]):
+            return float(expit(self.recommender.score(pairs)[0]))
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Users and items by name."""
+        return Directory(self.dataset)
+
+    def _pairs_of(self, user_id: int, item_ids: IntArray) -> Pairs:
+        return self.directory.pairs(np.full(len(item_ids), user_id), item_ids)
+
+
+def load_run(folder: Path | str) -> Run:
+    """Open a trained run with its best weights.
+
+    Raises
+    ------
+    ArtifactError
+        The folder is no run, or its training has not reached a first validation.
+    """
+    folder = Path(folder)
+    return Run(folder, *open_run(folder))

@@ -1,0 +1,150 @@
+"""One run, from its config to its best weights, in a folder that can always be resumed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from sklearn.metrics import roc_auc_score
+
+from corarec.cf import CFModel, FitConfig, fit_cf, load_cf
+from corarec.config import FittedCF, RunConfig, load_recipe, write_config
+from corarec.data import Dataset
+from corarec.errors import ArtifactError, ConfigError
+from corarec.recommenders import Recommender, build_recommender, cf_pairs
+from corarec.recommenders.llm import PromptRecommender
+from corarec.train.metrics import MetricsLog, Record
+from corarec.train.trainer import BEST, RecommenderTrainer
+from corarec.types import IntArray
+
+CONFIG = "config.yaml"
+CF = "cf"
+VALIDATION_SEED = 2023
+
+
+def train_run(
+    config: RunConfig,
+    folder: Path,
+    *,
+    show: Callable[[Record], None] = lambda record: None,
+    console: Console | None = None,
+) -> None:
+    """Train what `config` describes, or go on where the run in `folder` was stopped.
+
+    The folder ends with `config.yaml`, `cf/` (the CF model), `metrics.jsonl`, `checkpoints/` and
+    `best/` (the weights with the highest validation AUC). `show` is called with every record of
+    the metrics log.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds a run of another config.
+    TrainingError
+        The loss is not finite.
+    """
+    claim_folder(config, folder)
+    if config.train.threads is not None:
+        torch.set_num_threads(config.train.threads)
+    dataset = Dataset.load(config.data)
+    cf_model = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
+    recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
+    if recommender.trainable_parameters() == 0:
+        return
+    if config.train.gradient_checkpointing:
+        recommender.enable_gradient_checkpointing()
+    rows = training_rows(dataset, config.train.train_from)
+    RecommenderTrainer(
+        recommender,
+        recommender.inputs(cf_pairs(dataset, rows, cf_model)),
+        dataset.labels(rows),
+        Validation(dataset, config.train.validation_rows),
+        config.train,
+        folder,
+        config.seed,
+        [MetricsLog(folder, show)],
+    ).train_or_resume()
+
+
+class Validation:
+    """The AUC on a fixed sample of the validation part, the same for all systems and seeds."""
+
+    def __init__(self, dataset: Dataset, count: int) -> None:
+        rows = dataset.rows("valid")
+        if len(rows) > count:
+            random = np.random.default_rng(VALIDATION_SEED)
+            rows = np.sort(random.choice(rows, count, replace=False))
+        self.pairs = dataset.pairs(rows)
+        self.labels = dataset.labels(rows)
+
+    def __call__(self, recommender: Recommender) -> dict[str, float]:
+        """Score the sample with the recommender as it stands."""
+        return {"auc": float(roc_auc_score(self.labels, recommender.score(self.pairs)))}
+
+
+def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRecommender]:
+    """Put the system of a trained run together again, with its best weights.
+
+    Raises
+    ------
+    ArtifactError
+        The folder is no run, or its training has not reached a first validation.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        raise ArtifactError(
+            f"{folder} is no run folder: it has no {CONFIG}. Make one with `corarec train`."
+        )
+    config = load_recipe(path)
+    dataset = Dataset.load(config.data)
+    cf_model = load_cf(folder / CF) if config.cf else None
+    recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
+    if recommender.trainable_parameters() > 0:
+        if not (folder / BEST).exists():
+            raise ArtifactError(
+                f"{folder} has no {BEST}/: its training stopped before the first validation. "
+                f"Go on with `corarec train {path} --output {folder}`."
+            )
+        recommender.load(folder / BEST)
+    return config, dataset, cf_model, recommender
+
+
+def claim_folder(config: RunConfig, folder: Path) -> None:
+    """Make `folder` the home of `config`, or see that it already is."""
+    path = folder / CONFIG
+    if path.exists():
+        there, here = (c.model_dump(mode="json") for c in (load_recipe(path), config))
+        if differing := [key for key in here if here[key] != there[key]]:
+            raise ConfigError(
+                f"{folder} holds a run with another {' and '.join(differing)}. "
+                "Choose another --output, or delete the folder to start over."
+            )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(
+            f"{folder} has files in it but is no run folder (no {CONFIG}). Choose another --output."
+        )
+    write_config(config, path)
+
+
+def obtain_cf(
+    choice: FittedCF | FitConfig,
+    dataset: Dataset,
+    folder: Path,
+    seed: int,
+    console: Console | None = None,
+) -> CFModel:
+    """Return the run's CF model: the one in its folder, else a copy of a fitted one, else fit."""
+    if not (folder / CF).exists():
+        if isinstance(choice, FittedCF):
+            load_cf(choice.path).save(folder / CF)
+        else:
+            fit_cf(dataset, choice, seed=seed, output=folder / CF, console=console)
+    return load_cf(folder / CF)
+
+
+def training_rows(dataset: Dataset, train_from: float) -> IntArray:
+    """Return the training rows without the earliest share `train_from` of them."""
+    rows = dataset.rows("train")
+    by_time = rows[np.argsort(dataset.interactions["timestamp"].to_numpy()[rows], kind="stable")]
+    return np.sort(by_time[int(train_from * len(rows)) :])
