@@ -1,0 +1,29 @@
+"""CoRA as a PEFT method: weights generated from CF vectors for a frozen language model.
+
+Importing this package is enough for PEFT to know CoRA:
+
+>>> from peft import get_peft_model
+>>> from corarec.adapter import CoraConfig, GeneratorConfig
+>>> config = CoraConfig(generator=GeneratorConfig.preset("fit", vector_size=64))
+>>> model = get_peft_model(backbone, config)  # doctest: +SKIP
+>>> model(input_ids, attention_mask, cf_vectors=vectors, logits_to_keep=1)  # doctest: +SKIP
+"""
+
+from corarec.adapter.config import CoraConfig
+from corarec.adapter.generator import CollaborativeQueryGenerator, GeneratorConfig
+from corarec.adapter.model import CoraModel
+from corarec.adapter.register import register
+from corarec.adapter.targets import ARCHITECTURES, ROLES, LayerPattern, Role
+
+__all__ = [
+    "ARCHITECTURES",
+    "ROLES",
+    "CollaborativeQueryGenerator",
+    "CoraConfig",
+    "CoraModel",
+    "GeneratorConfig",
+    "LayerPattern",
+    "Role",
+]
+
+register()

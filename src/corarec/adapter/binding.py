@@ -1,0 +1,145 @@
+"""How the matrices of a forward pass reach the adapted layers: a scope, never a leftover."""
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from corarec.errors import DataError
+
+
+class Increment:
+    """All that the adapted layers need to know about the pairs of one forward pass.
+
+    Parameters
+    ----------
+    matrices
+        Input width of a layer -> `A: [B, width, r]`.
+    scale
+        `alpha / r`.
+    dropout
+        Share of the branch's input that is dropped in training.
+    active
+        `[B, T]` bool, the tokens that get the increment; None for all.
+    repeats
+        Whether a row of the batch may stand for one of several beams of a pair, pair by pair.
+    """
+
+    def __init__(
+        self,
+        matrices: dict[int, torch.Tensor],
+        scale: float,
+        dropout: float = 0.0,
+        active: torch.Tensor | None = None,
+        repeats: bool = False,
+    ) -> None:
+        self.matrices = matrices
+        self.scale = scale
+        self.dropout = dropout
+        self.active = active
+        self.repeats = repeats
+        self._prepared: dict[Any, torch.Tensor] = {}
+
+    def reduce(self, x: torch.Tensor, training: bool) -> torch.Tensor:
+        """Return `alpha / r * x A: [B, T, r]` for the input `x: [B, T, width]` of a layer.
+
+        Raises
+        ------
+        DataError
+            The rows or tokens of `x` are not those that the CF vectors were given for.
+        """
+        reduced = functional.dropout(x, self.dropout, training) @ self._matrix(x)
+        if self.active is None:
+            return reduced
+        if self.active.shape != x.shape[:2]:
+            raise DataError(
+                f"`cf_active` has the shape {list(self.active.shape)}, but the batch has "
+                f"{x.shape[0]} rows of {x.shape[1]} tokens. Give one bool for each token."
+            )
+        return reduced * self.active.to(x.device).unsqueeze(-1)
+
+    def _matrix(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `alpha / r * A` in the rows, the type and the place of `x`, made once for each."""
+        key = (x.shape[-1], x.shape[0], x.dtype, x.device)
+        if key not in self._prepared:
+            matrix = (self.matrices[x.shape[-1]] * self.scale).to(x.device, x.dtype)
+            pairs = len(matrix)
+            if self.repeats and x.shape[0] % pairs == 0:
+                matrix = matrix.repeat_interleave(x.shape[0] // pairs, dim=0)
+            if x.dim() != 3 or len(matrix) != x.shape[0]:
+                raise DataError(
+                    f"`cf_vectors` has {pairs} rows, but the batch reaches the layers in the shape "
+                    f"{list(x.shape)}. Give one row of CF vectors for each row of the batch."
+                )
+            self._prepared[key] = matrix
+        return self._prepared[key]
+
+
+class Binding(threading.local):
+    """Holds the increment of the forward pass that this thread is in; shared by all layers."""
+
+    increment: Increment | None = None
+    _last: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def scope(self, increment: Increment | None) -> "Scope":
+        """Bind `increment` inside a `with` block."""
+        return Scope(self, increment)
+
+    def reduce(self, x: torch.Tensor, training: bool) -> torch.Tensor:
+        """Return `alpha / r * x A`, computed once for layers that read the same `x` in turn.
+
+        Raises
+        ------
+        DataError
+            No increment is bound.
+        """
+        if self.increment is None:
+            raise DataError(
+                "The CoRA adapter is on, but no CF vectors came with the batch. Pass "
+                "`cf_vectors` ([B, 2d]: user vector, item vector) to the forward or `generate` "
+                "call of the PEFT model, or run the frozen model inside "
+                "`with model.disable_adapter():`."
+            )
+        # Compared by identity while a reference is held, so no other tensor can take its place.
+        if self._last is None or self._last[0] is not x:
+            self._last = (x, self.increment.reduce(x, training))
+        return self._last[1]
+
+    def checkpoint_contexts(
+        self,
+    ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Return contexts for a checkpointed block's forward pass and for its recomputation."""
+        return nullcontext(), self.scope(self.increment)
+
+    def __reduce__(self) -> tuple[type["Binding"], tuple[()]]:
+        # A copy of the model starts with nothing bound.
+        return Binding, ()
+
+
+class Scope:
+    """Context manager of `Binding.scope`; can be entered again once left."""
+
+    def __init__(self, binding: Binding, increment: Increment | None) -> None:
+        self._binding = binding
+        self._increment = increment
+        self._outer: Increment | None = None
+
+    def __enter__(self) -> None:
+        self._outer = self._binding.increment
+        self._switch(self._increment)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._switch(self._outer)
+        self._outer = None
+
+    def _switch(self, increment: Increment | None) -> None:
+        self._binding.increment = increment
+        self._binding._last = None

@@ -1,0 +1,126 @@
+"""An adapted linear layer: the frozen one, and the increment of the pair."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
+
+from corarec.adapter.binding import Binding
+from corarec.adapter.targets import Target
+from corarec.errors import ConfigError
+
+
+class Projection(nn.Module):
+    """`P: r -> O` of one weight, zero at first, on all output rows of the layer or on some."""
+
+    rows: torch.Tensor | None
+
+    def __init__(self, rank: int, target: Target) -> None:
+        super().__init__()
+        count = target.out_features if target.rows is None else len(target.rows)
+        self.weight = nn.Parameter(torch.zeros(count, rank))
+        self.register_buffer("rows", target.rows, persistent=False)
+
+    def forward(self, frozen: torch.Tensor, reduced: torch.Tensor) -> torch.Tensor:
+        """Return `frozen: [B, T, O]` plus the increment from `reduced: [B, T, r]`."""
+        increment = functional.linear(reduced, self.weight.to(reduced.dtype)).to(frozen.dtype)
+        if self.rows is None:
+            return frozen + increment
+        return frozen.index_add(-1, self.rows, increment)
+
+    def added_to(self, weight: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        """Return `weight: [O, width]` plus `P A^T` for one `A: [width, r]` (paper, Eq. 4 and 5)."""
+        increment = self.weight.float() @ matrix.float().T
+        if self.rows is None:
+            return (weight.float() + increment).to(weight.dtype)
+        return weight.float().index_add(0, self.rows, increment).to(weight.dtype)
+
+
+class CoraLayer(nn.Module, BaseTunerLayer):
+    """`y = W x + alpha / r * P (x A)`, with the `A` that is bound while the model runs."""
+
+    adapter_layer_names = ("cora_projection",)
+
+    # Of PEFT's base class, which is not typed.
+    active_adapters: list[str]
+    disable_adapters: bool
+    merged: bool
+    enable_adapters: Callable[[bool], None]
+    get_base_layer: Callable[[], nn.Module]
+    set_adapter: Callable[..., None]
+    _move_adapter_to_device_of_base_layer: Callable[[str], None]
+
+    def __init__(self, base_layer: nn.Module, target: Target, binding: Binding) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        self.name = target.name
+        self.in_features = target.in_features
+        self.out_features = target.out_features
+        self.binding = binding
+        self.cora_projection = nn.ModuleDict()
+        self.merged_adapters: list[str] = []
+        self._frozen_weight: torch.Tensor | None = None
+
+    def add_adapter(self, adapter_name: str, rank: int, target: Target) -> None:
+        """Give the adapter a `P` on this layer."""
+        self.cora_projection[adapter_name] = Projection(rank, target)
+        self._move_adapter_to_device_of_base_layer(adapter_name)
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Map `x: [B, T, width]` to `[B, T, O]`."""
+        if self.disable_adapters and self.merged:
+            self.unmerge()
+        y: torch.Tensor = self.base_layer(x, *args, **kwargs)
+        if self.disable_adapters or self.merged:
+            return y
+        for adapter_name in self.active_adapters:
+            if adapter_name in self.cora_projection:
+                projection = self.cora_projection[adapter_name]
+                y = projection(y, self.binding.reduce(x, self.training))
+        return y
+
+    def merge_matrix(self, adapter_name: str, matrix: torch.Tensor) -> None:
+        """Add `P A^T` to the frozen weight; `matrix` is `alpha / r * A: [width, r]` of one pair.
+
+        Raises
+        ------
+        ConfigError
+            The frozen weight is quantised.
+        """
+        if adapter_name not in self.cora_projection:
+            return
+        base = self.get_base_layer()
+        if not isinstance(base, nn.Linear | Conv1D) or not base.weight.is_floating_point():
+            raise ConfigError(
+                f"{self.name} is a {type(base).__name__} whose weight is not stored as plain "
+                "floating-point numbers, so no increment can be merged into it. "
+                "Pass `cf_vectors` instead, or load the backbone without quantisation."
+            )
+        projection = self.cora_projection[adapter_name]
+        assert isinstance(projection, Projection)
+        frozen = base.weight.data
+        transposed = isinstance(base, Conv1D)
+        merged = projection.added_to(frozen.T if transposed else frozen, matrix.to(frozen.device))
+        base.weight.data = merged.T.contiguous() if transposed else merged
+        # Kept whole and not recovered by subtraction, so that unmerging is exact.
+        self._frozen_weight = frozen
+        self.merged_adapters = [adapter_name]
+
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+        """Refuse PEFT's general merge, which knows no pair."""
+        raise ConfigError(
+            "CoRA's increment belongs to one pair of a user and an item, so there is none to merge "
+            "for all of them. Use `merge_pair(cf_vectors)`, and after it `unload()` for a "
+            "standalone model."
+        )
+
+    def unmerge(self) -> None:
+        """Put the frozen weight back, bit for bit."""
+        if self._frozen_weight is not None:
+            self.get_base_layer().weight.data = self._frozen_weight
+        self._frozen_weight = None
+        self.merged_adapters = []

@@ -1,0 +1,306 @@
+"""The tuner: turns a causal language model into one with collaborative perception."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from peft.tuners.tuners_utils import BaseTuner
+from torch import nn
+
+from corarec.adapter.binding import Binding, Increment
+from corarec.adapter.checkpointing import carry_through_checkpoints
+from corarec.adapter.config import CoraConfig
+from corarec.adapter.generator import CollaborativeQueryGenerator
+from corarec.adapter.layer import CoraLayer
+from corarec.adapter.loading import check_weights_fit
+from corarec.adapter.targets import Target, find_targets
+from corarec.errors import ConfigError, DataError
+
+
+class CoraModel(BaseTuner):
+    """CoRA on a backbone; made by `peft.get_peft_model(model, CoraConfig(...))`.
+
+    Forward and `generate` take one keyword more than the backbone: `cf_vectors: [B, 2d]`, the CF
+    vectors of the row's user and item; an unknown user or item has zeros in its half. Forward also
+    takes `cf_active: [B, T]` bool: the increment then acts on these tokens only. With the adapter
+    disabled both are ignored and the backbone is the frozen one, bit for bit.
+
+    There is one generator per adapter. It lives here and not in the layers, which share its `A`;
+    and one adapter is active at a time.
+    """
+
+    prefix = "cora_"
+    tuner_layer_cls = CoraLayer
+    target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 - the base class declares it so
+    uses_shared_state = True
+
+    # Making, switching and deleting adapters
+
+    def _pre_injection_hook(self, model: nn.Module, config: CoraConfig, adapter_name: str) -> None:
+        self.binding = Binding()
+        self.cora_generator = nn.ModuleDict()
+        self._layers_enabled = True
+
+    def inject_adapter(
+        self,
+        model: nn.Module,
+        adapter_name: str,
+        autocast_adapter_dtype: bool = True,
+        low_cpu_mem_usage: bool = False,
+        state_dict: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Adapt the layers that the adapter's config names, and make its generator.
+
+        PEFT's own version finds layers by the end of their names, which confuses GPT-2's two
+        `c_proj`; this one uses the table of `corarec.adapter.targets`. `state_dict` is not needed.
+
+        Raises
+        ------
+        ConfigError
+            A role or a layer cannot be adapted; the model is as it was.
+        """
+        config: CoraConfig = self.peft_config[adapter_name]
+        targets = find_targets(model, config.targets, config.layers)
+        is_first = not self.cora_generator
+        with init_empty_weights() if low_cpu_mem_usage else nullcontext():
+            for target in targets:
+                self._adapt(target, adapter_name, config)
+            generator = self._new_generator(config, {target.in_features for target in targets})
+        device = next(model.get_submodule(targets[0].name).parameters()).device
+        self.cora_generator[adapter_name] = generator.to(device)
+        if is_first:
+            self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+            self._mark_only_adapters_as_trainable(model)
+        else:
+            self.set_requires_grad(adapter_name, False)
+
+    def _adapt(self, target: Target, adapter_name: str, config: CoraConfig) -> None:
+        layer = self.model.get_submodule(target.name)
+        if not isinstance(layer, CoraLayer):
+            layer = CoraLayer(layer, target, self.binding)
+            layer.train(self.training)
+            layer.set_adapter(self.active_adapters)
+            if not self._layers_enabled:
+                layer.enable_adapters(False)
+            self.model.set_submodule(target.name, layer)
+            self.targeted_module_names.append(target.name)
+        layer.add_adapter(adapter_name, config.r, target)
+
+    @staticmethod
+    def _new_generator(config: CoraConfig, widths: set[int]) -> CollaborativeQueryGenerator:
+        assert config.generator is not None
+        rng = torch.Generator().manual_seed(config.seed)
+        return CollaborativeQueryGenerator(config.generator, config.r, widths, rng)
+
+    def _create_and_replace(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError("CoraModel.inject_adapter adapts the layers itself.")
+
+    def _layers(self) -> list[CoraLayer]:
+        return [module for module in self.model.modules() if isinstance(module, CoraLayer)]
+
+    def set_adapter(self, adapter_name: str | list[str], inference_mode: bool = False) -> None:
+        """Make one adapter the active one.
+
+        Raises
+        ------
+        ConfigError
+            More than one is named.
+        """
+        if not isinstance(adapter_name, str) and len(adapter_name) > 1:
+            raise ConfigError(
+                f"Only one CoRA adapter can be active at a time, not {adapter_name}: each has a "
+                "generator of its own for the same CF vectors."
+            )
+        super().set_adapter(adapter_name, inference_mode=inference_mode)
+        self._train_generators_with_layers()
+
+    def set_requires_grad(self, adapter_names: Any, requires_grad: bool = True) -> None:
+        """Train the named adapters, or freeze them."""
+        super().set_requires_grad(adapter_names, requires_grad)
+        self._train_generators_with_layers()
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        """Remove an adapter with its generator."""
+        super().delete_adapter(adapter_name)
+        del self.cora_generator[adapter_name]
+        self._train_generators_with_layers()
+
+    def _enable_adapter_layers(self, enabled: bool = True) -> None:
+        super()._enable_adapter_layers(enabled)
+        self._layers_enabled = enabled
+        self._train_generators_with_layers()
+
+    def _train_generators_with_layers(self) -> None:
+        trained = {
+            adapter_name
+            for layer in self._layers()
+            for adapter_name, projection in layer.cora_projection.items()
+            if any(parameter.requires_grad for parameter in projection.parameters())
+        }
+        for adapter_name, generator in self.cora_generator.items():
+            generator.requires_grad_(adapter_name in trained)
+
+    # Running
+
+    def forward(
+        self,
+        *args: Any,
+        cf_vectors: torch.Tensor | None = None,
+        cf_active: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run the backbone with the increments of the pairs in `cf_vectors: [B, 2d]`.
+
+        Parameters
+        ----------
+        cf_vectors
+            User vector, then item vector of each row of the batch.
+        cf_active
+            `[B, T]` bool, the tokens on which the increment acts; None for all.
+        *args, **kwargs
+            Go to the backbone (`input_ids`, `attention_mask`, `logits_to_keep`, ...).
+
+        Raises
+        ------
+        DataError
+            The adapter is on and the vectors are missing, or their shape is wrong.
+        """
+        if self.training:
+            carry_through_checkpoints(self.model, self.binding)
+        with self._bound(cf_vectors, active=cf_active):
+            return self.model(*args, **kwargs)
+
+    @torch.no_grad()
+    def generate(self, *args: Any, cf_vectors: torch.Tensor | None = None, **kwargs: Any) -> Any:
+        """Generate text; `A` is made once, and repeated for the beams of each row.
+
+        Raises
+        ------
+        DataError
+            The adapter is on and the vectors are missing, or their shape is wrong.
+        """
+        if kwargs.pop("cf_active", None) is not None:
+            raise DataError("`cf_active` is for forward only: leave it out of `generate`.")
+        named = (kwargs.get(name) for name in ("inputs", "input_ids", "inputs_embeds"))
+        prompts = next((value for value in (*args[:1], *named) if value is not None), None)
+        with self._bound(cf_vectors, repeats=True, rows=None if prompts is None else len(prompts)):
+            return self.model.generate(*args, **kwargs)
+
+    def _bound(
+        self,
+        cf_vectors: torch.Tensor | None,
+        active: torch.Tensor | None = None,
+        repeats: bool = False,
+        rows: int | None = None,
+    ) -> AbstractContextManager[None]:
+        """Return the scope in which the layers find the matrices of `cf_vectors`."""
+        if cf_vectors is None or not self._layers_enabled or not self.active_adapters:
+            # Nothing is bound: layers that are on will ask for the vectors.
+            return self.binding.scope(None)
+        if any(layer.merged for layer in self._layers()):
+            raise DataError(
+                "The increment of one pair is merged into the weights, so `cf_vectors` of other "
+                "pairs cannot be applied. Call `unmerge_adapter()` first."
+            )
+        if rows is not None and rows != len(cf_vectors):
+            raise DataError(
+                f"`cf_vectors` has {len(cf_vectors)} rows, but there are {rows} prompts. "
+                "Give one row of CF vectors for each prompt; beams are looked after."
+            )
+        config: CoraConfig = self.peft_config[self.active_adapters[0]]
+        matrices = self.matrices(cf_vectors)
+        return self.binding.scope(
+            Increment(matrices, config.scale, config.dropout, active, repeats)
+        )
+
+    def matrices(self, cf_vectors: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Generate the active adapter's `A` for `cf_vectors: [B, 2d]`.
+
+        Returns
+        -------
+        dict
+            Input width of a layer -> `A: [B, width, r]`.
+
+        Raises
+        ------
+        DataError
+            The shape or type of `cf_vectors` is wrong.
+        """
+        generator = self.cora_generator[self.active_adapters[0]]
+        assert isinstance(generator, CollaborativeQueryGenerator)
+        size = generator.config.vector_size
+        if cf_vectors.dim() != 2 or cf_vectors.shape[1] != 2 * size:
+            raise DataError(
+                f"`cf_vectors` has the shape {list(cf_vectors.shape)}, but this adapter was made "
+                f"for [B, {2 * size}]: a user vector of {size} numbers, then an item vector of "
+                f"{size}."
+            )
+        if not cf_vectors.is_floating_point():
+            raise DataError(
+                f"`cf_vectors` has the type {cf_vectors.dtype}; give vectors of a CF model, which "
+                "are floating-point numbers, and not ids."
+            )
+        matrices: dict[int, torch.Tensor] = generator(cf_vectors)
+        return matrices
+
+    @torch.no_grad()
+    def merge_pair(self, cf_vectors: torch.Tensor) -> None:
+        """Merge the increment of one pair, `cf_vectors: [2d]`, into the weights.
+
+        The model then needs no `cf_vectors` and scores that pair's prompts like the adapter does
+        (paper, Eq. 4 and 5). `unmerge_adapter()` puts the frozen weights back bit for bit;
+        `unload()` instead leaves a plain model of Transformers with the merged weights.
+
+        Raises
+        ------
+        DataError
+            The shape of `cf_vectors` is wrong, or a pair is merged already.
+        ConfigError
+            A weight is quantised.
+        """
+        if any(layer.merged for layer in self._layers()):
+            raise DataError("A pair is merged already. Call `unmerge_adapter()` first.")
+        adapter_name = self.active_adapters[0]
+        scale = self.peft_config[adapter_name].scale
+        generator = self.cora_generator[adapter_name]
+        was_training = generator.training
+        generator.eval()
+        matrices = self.matrices(cf_vectors.view(1, -1))
+        generator.train(was_training)
+        try:
+            for layer in self._layers():
+                layer.merge_matrix(adapter_name, scale * matrices[layer.in_features][0])
+        except ConfigError:
+            self.unmerge_adapter()
+            raise
+
+    # Saving, loading
+
+    @classmethod
+    def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
+        # PEFT expects the name next to the end of a key; in the generator's it is further up.
+        head, found, tail = key.partition(f"cora_generator.{adapter_name}.")
+        if found:
+            return f"{head}cora_generator.{tail}"
+        return str(super()._remove_adapter_name_from_key(key, adapter_name))
+
+    @classmethod
+    def _remap_adapter_state_dict_for_load(
+        cls,
+        model: nn.Module,
+        config: CoraConfig,
+        adapter_name: str,
+        state_dict: dict[str, torch.Tensor],
+    ) -> dict[str, torch.Tensor]:
+        loaded: dict[str, torch.Tensor] = super()._remap_adapter_state_dict_for_load(
+            model, config, adapter_name, state_dict
+        )
+        own = (f".cora_generator.{adapter_name}.", f".cora_projection.{adapter_name}.")
+        wanted = {
+            key: weight
+            for key, weight in model.state_dict().items()
+            if any(part in key for part in own)
+        }
+        check_weights_fit(wanted, loaded, config.base_model_name_or_path or "its config names none")
+        return loaded
