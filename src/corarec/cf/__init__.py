@@ -1,0 +1,23 @@
+"""Collaborative filtering: one frozen vector per user half and item half of every row.
+
+`fit_cf` fits a model of `CF_MODELS` on a dataset, `load_cf` reads a fitted one; every model gives
+`vector_table(pairs)`, which CoRA reads, and its own `score(pairs)`.
+"""
+
+from corarec.cf.base import CFModel, EpochRecord, FitReport
+from corarec.cf.data import FitData
+from corarec.cf.fit import FitConfig, fit_cf, seen_pairs, seen_rows
+from corarec.cf.registry import CF_MODELS, load_cf
+
+__all__ = [
+    "CF_MODELS",
+    "CFModel",
+    "EpochRecord",
+    "FitConfig",
+    "FitData",
+    "FitReport",
+    "fit_cf",
+    "load_cf",
+    "seen_pairs",
+    "seen_rows",
+]

@@ -1,0 +1,221 @@
+"""What every collaborative-filtering (CF) model is: row vectors and scores, fit, save, load."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from corarec.cf.data import FitData
+from corarec.errors import ArtifactError, TrainingError
+from corarec.files import atomic_directory, read_json, write_json
+from corarec.types import Config, FloatArray, Pairs, VectorTable
+
+IDENTITY_FILE = "model.json"
+REPORT_FILE = "report.json"
+TENSOR_FILE = "model.safetensors"
+
+
+class EpochRecord(Config):
+    """One epoch of a fit, as progress bars and logs show it."""
+
+    epoch: int
+    """Counted from 1."""
+    loss: float
+    """Mean binary cross-entropy of the epoch's training rows."""
+    train_auc: float
+    """AUC of the scores given while the epoch trained (dropout on, weights still moving)."""
+    valid_auc: float
+    """AUC on all validation rows after the epoch."""
+    best_valid_auc: float
+    """The best validation AUC up to here."""
+
+
+OnEpoch = Callable[[EpochRecord], None]
+
+
+class FitReport(Config):
+    """The card of a fitted model: what made it and how well it does."""
+
+    seed: int
+    """Seed of the start values, the order of the rows and the dropout."""
+    best_epoch: int = Field(ge=0)
+    """The epoch whose weights were kept, counted from 1; 0 for a model without epochs."""
+    epochs: int = Field(ge=0)
+    """Epochs run in all."""
+    train_auc: float
+    """AUC of the kept weights on the training rows, as a second stage meets them."""
+    valid_auc: float
+    """AUC of the kept weights on all validation rows."""
+    train_rows: int
+    """How many rows the model was fitted on."""
+    seconds: float
+    """Wall time of the fit."""
+    trained_until: int | None = None
+    """Time (UTC seconds) of the last training row the model saw where it was fitted on the earlier
+    part of the training rows only; `None` where it saw all of them."""
+
+
+class CFModel(ABC):
+    """A collaborative-filtering model: a frozen source of one vector per user half and item half.
+
+    A model is made from its config, then fitted or loaded; before that, vectors and scores are an
+    error.
+    """
+
+    name: ClassVar[str]
+    """The registry name."""
+    config_class: ClassVar[type[Config]]
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.report: FitReport | None = None
+
+    @property
+    @abstractmethod
+    def vector_size(self) -> int:
+        """`d`, the size of one user's and of one item's vector."""
+
+    @abstractmethod
+    def vector_table(self, pairs: Pairs) -> VectorTable:
+        """Return the vectors of every pair, each distinct vector once.
+
+        Users and items that never occurred in training have the zero vector. A vector depends on
+        its own pair alone (its ids, its history, its own training label), on no other pair.
+        """
+
+    @abstractmethod
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return the model's own logits that the user enjoys the item: [N]."""
+
+    @abstractmethod
+    def fit(
+        self,
+        data: FitData,
+        seed: int,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> FitReport:
+        """Learn from the training rows, choosing on the validation rows.
+
+        Parameters
+        ----------
+        data
+            The rows and labels, and how many users and items there are.
+        seed
+            The same seed on the same data gives the same model (at a fixed number of threads).
+        checkpoint
+            File to resume an interrupted fit from and to write its state to; models that take
+            seconds ignore it.
+        on_epoch
+            Called after every epoch.
+
+        Raises
+        ------
+        TrainingError
+            The loss or a validation score is not finite.
+        """
+
+    @abstractmethod
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return everything that was learned, by name."""
+
+    @abstractmethod
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over what `tensors` of a model of the same config returned.
+
+        Raises
+        ------
+        KeyError, ValueError, RuntimeError
+            A tensor is missing, or does not have the shape that the config asks for.
+        """
+
+    def save(self, directory: Path) -> None:
+        """Write config, report and tensors to a folder that appears whole or not at all."""
+        with atomic_directory(directory) as temporary:
+            self.write(temporary)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read a folder that `save` wrote.
+
+        Raises
+        ------
+        ArtifactError
+            The folder is missing, incomplete, damaged, or holds another model.
+        """
+        identity = read_identity(directory)
+        if identity["model"] != cls.name:
+            raise ArtifactError(
+                f"{directory} holds a '{identity['model']}' CF model, but a '{cls.name}' was asked "
+                "for. Load it with corarec.cf.load_cf, which reads the kind from the folder."
+            )
+        try:
+            model = cls(cls.config_class.model_validate(identity["config"]))
+            model.report = FitReport.model_validate(read_json(directory / REPORT_FILE))
+        except ValidationError as error:
+            raise ArtifactError(
+                f"{directory} does not fit this version of corarec: {error}. Fit the model again."
+            ) from error
+        model.read(directory)
+        return model
+
+    def write(self, directory: Path) -> None:
+        """Write the files of a saved model into an existing folder."""
+        if self.report is None:
+            raise not_fitted(self)
+        identity = {"model": self.name, "config": self.config.model_dump(mode="json")}
+        write_json(directory / IDENTITY_FILE, identity)
+        write_json(directory / REPORT_FILE, self.report.model_dump(mode="json"))
+        tensors = {key: value.contiguous() for key, value in self.tensors().items()}
+        save_file(tensors, directory / TENSOR_FILE)
+
+    def read(self, directory: Path) -> None:
+        """Take over what was learned from a folder that `write` filled."""
+        path = directory / TENSOR_FILE
+        try:
+            tensors = load_file(path)
+        except FileNotFoundError:
+            raise ArtifactError(
+                f"{path} does not exist, so {directory} is not complete. Fit the model again."
+            ) from None
+        except (SafetensorError, OSError) as error:
+            raise ArtifactError(
+                f"{path} is cut off or damaged ({error}). Fit the model again."
+            ) from error
+        try:
+            self.restore(tensors)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ArtifactError(
+                f"{path} is no '{self.name}' checkpoint of the config beside it ({error}). "
+                "Fit the model again."
+            ) from error
+
+
+def read_identity(directory: Path) -> dict[str, Any]:
+    """Return the registry name (`model`) and the `config` of a saved CF model.
+
+    Raises
+    ------
+    ArtifactError
+        The folder was not written by `CFModel.save`.
+    """
+    identity = read_json(directory / IDENTITY_FILE)
+    if not isinstance(identity, dict) or set(identity) != {"model", "config"}:
+        raise ArtifactError(
+            f"{directory / IDENTITY_FILE} should hold 'model' and 'config' and nothing else. "
+            "Fit the model again."
+        )
+    return identity
+
+
+def not_fitted(model: CFModel) -> TrainingError:
+    """Return the error of a model that is asked for something before it was fitted."""
+    return TrainingError(
+        f"This '{model.name}' CF model has not been fitted. Call fit, or load a fitted one with "
+        "corarec.cf.load_cf."
+    )

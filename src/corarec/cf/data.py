@@ -1,0 +1,68 @@
+"""The rows a CF model is fitted on, checked once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from corarec.errors import DataError
+from corarec.types import IntArray, Pairs
+
+
+@dataclass(frozen=True)
+class FitData:
+    """Training and validation rows with their labels.
+
+    Raises
+    ------
+    DataError
+        Labels and pairs differ in number, a label is not 0 or 1, a part is empty or has one class
+        only, or an id lies outside 0..U (users) or 0..I (items).
+    """
+
+    train: Pairs
+    train_labels: IntArray
+    """[N] 0 or 1"""
+    valid: Pairs
+    valid_labels: IntArray
+    """[M] 0 or 1"""
+    num_users: int
+    """U, the largest user id."""
+    num_items: int
+    """I, the largest item id."""
+    raw_user_ids: Sequence[str] | None = None
+    """The name of every user in the source, for ids 1..U; needed only by vectors imported by raw
+    id."""
+    raw_item_ids: Sequence[str] | None = None
+    """The same for items 1..I."""
+
+    def __post_init__(self) -> None:
+        self._check("training", self.train, self.train_labels)
+        self._check("validation", self.valid, self.valid_labels)
+
+    def _check(self, part: str, pairs: Pairs, labels: IntArray) -> None:
+        if len(pairs) != len(labels):
+            raise DataError(f"The {part} part has {len(pairs)} pairs but {len(labels)} labels.")
+        if len(pairs) == 0:
+            raise DataError(f"The {part} part is empty. Choose a split that leaves rows in it.")
+        if wrong := set(np.unique(labels).tolist()) - {0, 1}:
+            raise DataError(
+                f"The {part} labels must be 0 or 1, but {sorted(wrong)[0]} occurs. "
+                "Turn ratings into labels with a threshold first."
+            )
+        if labels.min() == labels.max():
+            raise DataError(
+                f"All {len(labels)} {part} labels are {labels[0]}: a CF model needs both classes. "
+                "Choose another rating threshold, or let `prepare` sample negatives."
+            )
+        for noun, ids, largest in (
+            ("user", pairs.user_ids, self.num_users),
+            ("item", pairs.item_ids, self.num_items),
+            ("liked item", pairs.histories.liked_items, self.num_items),
+        ):
+            outside = np.flatnonzero((ids < 0) | (ids > largest))
+            if len(outside):
+                raise DataError(
+                    f"{part.capitalize()} row {outside[0]} has {noun} id {ids[outside[0]]}, "
+                    f"but ids run from 0 to {largest}."
+                )

@@ -1,0 +1,124 @@
+"""Fit a CF model on a dataset: the one place where the two meet."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from rich.console import Console
+
+from corarec.cf.base import CFModel, FitReport
+from corarec.cf.data import FitData
+from corarec.cf.progress import fit_progress
+from corarec.cf.registry import CF_MODELS
+from corarec.data.dataset import Dataset, Rows
+from corarec.types import BoolArray, Config, Pairs
+
+
+class FitConfig(Config):
+    """Which CF model to fit, and on how much of the training part."""
+
+    model: str
+    """Registry name: mf, mf-b, lightgcn, sasrec, rates, imported or fused."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of that model; see its config."""
+    train_until: float = Field(default=1.0, gt=0, le=1)
+    """Fit on this earliest share of the training rows by time only. A second stage trained on the
+    later rows then meets vectors that have not seen their labels."""
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        if self.model not in CF_MODELS:
+            raise ValueError(f"no CF model '{self.model}'; choose from {', '.join(CF_MODELS)}")
+        CF_MODELS[self.model].config_class.model_validate(self.options)
+        return self
+
+    def build(self) -> CFModel:
+        """Return the model, not yet fitted."""
+        kind = CF_MODELS[self.model]
+        return kind(kind.config_class.model_validate(self.options))
+
+
+def fit_cf(
+    dataset: Dataset,
+    config: FitConfig,
+    *,
+    seed: int = 0,
+    output: Path | None = None,
+    console: Console | None = None,
+) -> tuple[CFModel, FitReport]:
+    """Fit a CF model on the training part, chosen by the AUC on the whole validation part.
+
+    Parameters
+    ----------
+    dataset
+        The prepared dataset.
+    config
+        Model, options and share of the training rows.
+    seed
+        Seed of everything random in the fit.
+    output
+        Folder to save the model to. A slow model's fit that was interrupted goes on from
+        `<output>.checkpoint.pt` when called again with the same arguments.
+    console
+        Where to show progress, training and validation AUC side by side; `None` is silent.
+
+    Raises
+    ------
+    DataError
+        A part is empty or has one class only.
+    TrainingError
+        The loss is not finite.
+    ArtifactError
+        The checkpoint beside `output` is damaged or belongs to another fit.
+    """
+    rows = dataset.rows("train")
+    cutoff = None
+    if config.train_until < 1:
+        times = dataset.interactions["timestamp"].to_numpy()[rows]
+        cutoff = int(np.sort(times)[math.ceil(config.train_until * len(rows)) - 1])
+        rows = rows[times <= cutoff]
+    data = FitData(
+        train=dataset.pairs(rows),
+        train_labels=dataset.labels(rows),
+        valid=dataset.pairs("valid"),
+        valid_labels=dataset.labels("valid"),
+        num_users=dataset.num_users,
+        num_items=dataset.num_items,
+        raw_user_ids=dataset.users["raw_id"].to_list(),
+        raw_item_ids=dataset.items["raw_id"].to_list(),
+    )
+    model = config.build()
+    checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint.pt")
+    with fit_progress(config.model, console) as progress:
+        report = model.fit(data, seed, checkpoint, progress.epoch)
+        progress.done(report)
+    model.report = report = report.model_copy(update={"trained_until": cutoff})
+    if output is not None:
+        model.save(output)
+    return model, report
+
+
+def seen_rows(dataset: Dataset, report: FitReport) -> BoolArray:
+    """Return which rows of the dataset the CF model was fitted on: [N]."""
+    seen = np.zeros(len(dataset), dtype=np.bool_)
+    seen[dataset.rows("train")] = True
+    if report.trained_until is not None:
+        seen &= dataset.interactions["timestamp"].to_numpy() <= report.trained_until
+    return seen
+
+
+def seen_pairs(dataset: Dataset, rows: Rows, report: FitReport) -> Pairs:
+    """Return the pairs of `rows` as the CF model must see them.
+
+    `train_labels` are kept only where the CF model was fitted on the row, so that a model that
+    takes a pair's own label out does so for exactly these.
+    """
+    pairs = dataset.pairs(rows)
+    if pairs.train_labels is None or report.trained_until is None:
+        return pairs
+    numbers = dataset.rows(rows) if isinstance(rows, str) else rows
+    seen = seen_rows(dataset, report)[numbers]
+    return replace(pairs, train_labels=np.where(seen, pairs.train_labels, np.nan))

@@ -1,0 +1,132 @@
+"""Several fitted CF models as one: their vectors side by side."""
+
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.linear_model import LogisticRegression
+
+from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
+from corarec.cf.data import FitData
+from corarec.cf.pointwise import auc
+from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
+
+
+class FusedConfig(Config):
+    """Which fitted models to put side by side."""
+
+    components: tuple[Path, ...] = Field(min_length=2)
+    """Folders of fitted CF models, in the order in which their vectors are joined."""
+
+
+class Fused(CFModel):
+    """The concatenated vectors of several CF models: `d` is the sum of theirs.
+
+    The components carry different signals (say MF-b and SASRec). Their frozen scores are joined by
+    a logistic regression fitted on the validation rows, the only labels that none of them was
+    trained on; the validation AUC in the report is therefore that of a fit of one weight per
+    component and an intercept, and slightly flattering. A saved model contains its components.
+    """
+
+    name: ClassVar[str] = "fused"
+    config_class: ClassVar[type[Config]] = FusedConfig
+
+    def __init__(self, config: FusedConfig) -> None:
+        super().__init__(config)
+        self._options = config
+        self._components: list[CFModel] = []
+        self._weights = torch.zeros(0, dtype=torch.float64)
+
+    @property
+    def vector_size(self) -> int:
+        """The sum of the components' sizes."""
+        return sum(component.vector_size for component in self._fitted())
+
+    def fit(
+        self,
+        data: FitData,
+        seed: int,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> FitReport:
+        """Load the components and fit how their scores join."""
+        # The registry lists this class, so it can only be asked once it is there.
+        from corarec.cf.registry import load_cf
+
+        started = time.perf_counter()
+        self._components = [load_cf(folder) for folder in self._options.components]
+        regression = LogisticRegression().fit(self._component_scores(data.valid), data.valid_labels)
+        self._weights = torch.from_numpy(np.append(regression.coef_[0], regression.intercept_))
+        self.report = FitReport(
+            seed=seed,
+            best_epoch=0,
+            epochs=0,
+            train_auc=auc(data.train_labels, self.score(data.train)),
+            valid_auc=auc(data.valid_labels, self.score(data.valid)),
+            train_rows=len(data.train),
+            seconds=time.perf_counter() - started,
+        )
+        return self.report
+
+    def vector_table(self, pairs: Pairs) -> VectorTable:
+        """Return the concatenated vectors of every pair, each distinct combination once."""
+        tables = [component.vector_table(pairs) for component in self._fitted()]
+        users, user_rows = _join([(table.users, table.user_rows) for table in tables])
+        items, item_rows = _join([(table.items, table.item_rows) for table in tables])
+        return VectorTable(users, items, user_rows, item_rows)
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return the logistic regression's logit of the components' scores: [N]."""
+        weights = self._weights.numpy()
+        logits: FloatArray = self._component_scores(pairs) @ weights[:-1] + weights[-1]
+        return logits
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return one weight per component and the intercept."""
+        self._fitted()
+        return {"weights": self._weights}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over the weights; the components are read before."""
+        if tensors["weights"].shape != (len(self._components) + 1,):
+            raise ValueError(f"weights of shape {tuple(tensors['weights'].shape)}")
+        self._weights = tensors["weights"]
+
+    def write(self, directory: Path) -> None:
+        """Write every component to its own folder, and the weights."""
+        super().write(directory)
+        for number, component in enumerate(self._fitted()):
+            component.save(directory / f"component-{number}")
+
+    def read(self, directory: Path) -> None:
+        """Read every component, then the weights."""
+        from corarec.cf.registry import load_cf
+
+        self._components = [
+            load_cf(directory / f"component-{number}")
+            for number in range(len(self._options.components))
+        ]
+        super().read(directory)
+
+    def _component_scores(self, pairs: Pairs) -> FloatArray:
+        return np.stack([component.score(pairs) for component in self._fitted()], axis=1)
+
+    def _fitted(self) -> list[CFModel]:
+        if not self._components:
+            raise not_fitted(self)
+        return self._components
+
+
+def _join(halves: list[tuple[torch.Tensor, IntArray]]) -> tuple[torch.Tensor, IntArray]:
+    """Concatenate tables row by row as the pairs combine them."""
+    combinations, rows = np.unique(
+        np.stack([rows for _, rows in halves], axis=1), axis=0, return_inverse=True
+    )
+    vectors = [
+        table[torch.from_numpy(places)]
+        for (table, _), places in zip(halves, combinations.T, strict=True)
+    ]
+    return torch.cat(vectors, dim=1), rows.reshape(-1)

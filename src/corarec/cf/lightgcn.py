@@ -1,0 +1,135 @@
+"""LightGCN (He et al. 2020): embeddings smoothed over the graph of liked items."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy import sparse
+
+from corarec.cf.base import FitReport, OnEpoch
+from corarec.cf.checkpoint import Checkpointer
+from corarec.cf.data import FitData
+from corarec.cf.pointwise import (
+    Inputs,
+    PointwiseConfig,
+    PointwiseNetwork,
+    fit_pointwise,
+    start_embedding,
+    zero_embedding,
+)
+from corarec.cf.tables import TableModel
+from corarec.types import Config, IntArray, Pairs
+
+
+class LightGCNConfig(PointwiseConfig):
+    """LightGCN on the graph of the training positives."""
+
+    layers: int = Field(default=2, gt=0)
+    """Steps of smoothing; the final vector is the mean of the start and of every step."""
+    init_std: float = Field(default=0.1, gt=0)
+    """Standard deviation of the embeddings' start values."""
+
+
+class LightGCN(TableModel):
+    """LightGCN: `E_(l+1) = D^-1/2 A D^-1/2 E_l`, vector = mean over l, score = dot product.
+
+    `A` joins users and items by the training positives (equations 3, 4 and 8 of the paper). What is
+    kept after the fit are the smoothed vectors.
+    """
+
+    name: ClassVar[str] = "lightgcn"
+    config_class: ClassVar[type[Config]] = LightGCNConfig
+
+    def __init__(self, config: LightGCNConfig) -> None:
+        super().__init__(config)
+        self._options = config
+
+    def fit(
+        self,
+        data: FitData,
+        seed: int,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> FitReport:
+        """Train the start embeddings with Adam; it takes a minute at most, so no checkpoint."""
+        generator = torch.Generator().manual_seed(seed)
+        network = _LightGCNNetwork(data, self._options, generator)
+        self.report = fit_pointwise(
+            network, data, self._options, seed, generator, Checkpointer.off(), on_epoch
+        )
+        with torch.no_grad():
+            vectors = network.smooth()
+        users, items = vectors.split([data.num_users + 1, data.num_items + 1])
+        self.set_tables(users.clone(), items.clone())
+        return self.report
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over both tables."""
+        if tensors["users"].shape[1] != self._options.embedding_size:
+            raise ValueError(f"vectors of {tensors['users'].shape[1]} numbers")
+        super().restore(tensors)
+
+
+class _LightGCNNetwork(PointwiseNetwork):
+    def __init__(self, data: FitData, config: LightGCNConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self._layers = config.layers
+        self._first_item = data.num_users + 1
+        nodes = self._first_item + data.num_items + 1
+        # Users and items share one table, as they share one graph: no copying in every step.
+        self.nodes = zero_embedding(nodes, config.embedding_size)
+        seen = np.concatenate([data.train.user_ids, self._first_item + data.train.item_ids])
+        start_embedding(self.nodes, seen, config.init_std, generator)
+        liked = data.train_labels == 1
+        self._graph = normalised_graph(
+            data.train.user_ids[liked], self._first_item + data.train.item_ids[liked], nodes
+        )
+
+    def smooth(self) -> torch.Tensor:
+        """Return the vectors of all users and items: [U + 1 + I + 1, d]."""
+        layer = total = self.nodes.weight
+        for _ in range(self._layers):
+            layer = _SymmetricProduct.apply(self._graph, layer)
+            total = total + layer
+        return total / (self._layers + 1)
+
+    def batcher(self, pairs: Pairs) -> Callable[[torch.Tensor], Inputs]:
+        users, items = torch.from_numpy(pairs.user_ids), torch.from_numpy(pairs.item_ids)
+        return lambda rows: (users[rows], self._first_item + items[rows])
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        users, items = inputs
+        vectors = self.smooth()
+        return (vectors[users] * vectors[items]).sum(1)
+
+
+def normalised_graph(left: IntArray, right: IntArray, nodes: int) -> sparse.csr_matrix:
+    """Return `D^-1/2 A D^-1/2` of the undirected edges left - right: [nodes, nodes] float32.
+
+    An edge that occurs several times counts once.
+    """
+    edges = sparse.coo_matrix((np.ones(len(left)), (left, right)), shape=(nodes, nodes)).tocsr()
+    adjacency = edges + edges.T
+    adjacency.data[:] = 1.0
+    degree = np.asarray(adjacency.sum(1)).ravel()
+    scale = sparse.diags(np.divide(1.0, np.sqrt(degree), where=degree > 0, out=np.zeros(nodes)))
+    return (scale @ adjacency @ scale).tocsr().astype(np.float32)
+
+
+class _SymmetricProduct(torch.autograd.Function):
+    """`S x` for a sparse symmetric `S`, whose gradient is `S g`: no transpose is ever formed.
+
+    The product is SciPy's: as fast as torch's on one thread, and torch's is still in beta.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, matrix: sparse.csr_matrix, x: torch.Tensor) -> torch.Tensor:
+        ctx.matrix = matrix
+        return torch.from_numpy(matrix @ x.detach().numpy())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
+        return None, torch.from_numpy(ctx.matrix @ gradients[0].numpy())

@@ -1,0 +1,143 @@
+"""Matrix factorisation (Rendle et al. 2009), trained pointwise, without and with biases."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from corarec.cf.base import FitReport, OnEpoch
+from corarec.cf.checkpoint import Checkpointer
+from corarec.cf.data import FitData
+from corarec.cf.pointwise import (
+    Inputs,
+    PointwiseConfig,
+    PointwiseNetwork,
+    fit_pointwise,
+    start_embedding,
+    zero_embedding,
+)
+from corarec.cf.tables import TableModel, known_ids
+from corarec.types import Config, FloatArray, IntArray, Pairs
+
+
+class MFConfig(PointwiseConfig):
+    """Matrix factorisation: `score = p . q`."""
+
+    biases: bool = False
+    """Add a global mean, a user bias and an item bias to the score."""
+    init_std: float = Field(default=1.0, gt=0)
+    """Standard deviation of the embeddings' start values."""
+
+
+class MF(TableModel):
+    """Matrix factorisation.
+
+    Without biases the vectors are the embeddings, `d = embedding_size`, and the score is their dot
+    product. With biases the vectors are `p' = [p, b_u, 1]` and `q' = [q, 1, b_i]`, so that
+    `d = embedding_size + 2` and `p' . q' = p . q + b_u + b_i` is the score without the global mean.
+    The vector of an unknown user or item is zero throughout (its `1` too); the score still counts
+    the bias of the half that is known.
+    """
+
+    name: ClassVar[str] = "mf"
+    config_class: ClassVar[type[Config]] = MFConfig
+
+    def __init__(self, config: MFConfig) -> None:
+        super().__init__(config)
+        self._options = config
+        self._mean = torch.zeros(1)
+
+    def fit(
+        self,
+        data: FitData,
+        seed: int,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> FitReport:
+        """Train the embeddings (and biases) with Adam; it takes seconds, so no checkpoint."""
+        generator = torch.Generator().manual_seed(seed)
+        network = _MFNetwork(data, self._options, generator)
+        report = fit_pointwise(
+            network, data, self._options, seed, generator, Checkpointer.off(), on_epoch
+        )
+        users, items = network.users.weight.detach(), network.items.weight.detach()
+        if self._options.biases:
+            user_ones = _ones(data.train.user_ids, len(users))
+            item_ones = _ones(data.train.item_ids, len(items))
+            users = torch.cat([users, network.user_bias.weight.detach(), user_ones], 1)
+            items = torch.cat([items, item_ones, network.item_bias.weight.detach()], 1)
+            self._mean = network.mean.detach()
+        self.set_tables(users, items)
+        self.report = report
+        return report
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return `p . q`, with biases `mean + b_u + b_i + p . q`: [N] logits."""
+        products = super().score(pairs)
+        if not self._options.biases:
+            return products
+        users = self.user_table[torch.from_numpy(known_ids(pairs.user_ids, len(self.user_table)))]
+        items = self.item_table[torch.from_numpy(known_ids(pairs.item_ids, len(self.item_table)))]
+        # The product loses the known half's bias where the other half, its 1 included, is zero.
+        lost = (1 - items[:, -2]) * users[:, -2] + (1 - users[:, -1]) * items[:, -1]
+        return products + lost.numpy() + float(self._mean)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return both tables and the global mean (a logit)."""
+        return super().tensors() | {"mean": self._mean}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over both tables and the global mean."""
+        width = self._options.embedding_size + (2 if self._options.biases else 0)
+        if tensors["users"].shape[1] != width:
+            raise ValueError(f"vectors of {tensors['users'].shape[1]} numbers, not {width}")
+        super().restore(tensors)
+        self._mean = tensors["mean"]
+
+
+class BiasedMFConfig(MFConfig):
+    """Matrix factorisation with biases: `score = mean + b_u + b_i + p . q`."""
+
+    biases: bool = True
+    """Add a global mean, a user bias and an item bias to the score."""
+
+
+class BiasedMF(MF):
+    """Matrix factorisation whose config has biases unless told otherwise."""
+
+    name: ClassVar[str] = "mf-b"
+    config_class: ClassVar[type[Config]] = BiasedMFConfig
+
+
+class _MFNetwork(PointwiseNetwork):
+    def __init__(self, data: FitData, config: MFConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.users = zero_embedding(data.num_users + 1, config.embedding_size)
+        self.items = zero_embedding(data.num_items + 1, config.embedding_size)
+        start_embedding(self.users, data.train.user_ids, config.init_std, generator)
+        start_embedding(self.items, data.train.item_ids, config.init_std, generator)
+        self.user_bias = zero_embedding(data.num_users + 1, 1)
+        self.item_bias = zero_embedding(data.num_items + 1, 1)
+        self.mean = nn.Parameter(torch.zeros(1), requires_grad=config.biases)
+        self.user_bias.weight.requires_grad_(config.biases)
+        self.item_bias.weight.requires_grad_(config.biases)
+
+    def batcher(self, pairs: Pairs) -> Callable[[torch.Tensor], Inputs]:
+        users, items = torch.from_numpy(pairs.user_ids), torch.from_numpy(pairs.item_ids)
+        return lambda rows: (users[rows], items[rows])
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        users, items = inputs
+        products = (self.users(users) * self.items(items)).sum(1)
+        return products + self.mean + (self.user_bias(users) + self.item_bias(items)).squeeze(1)
+
+
+def _ones(seen: IntArray, size: int) -> torch.Tensor:
+    """Return a column that is 1 for the ids in `seen` and 0 for all others: [size, 1]."""
+    column = torch.zeros(size, 1)
+    column[torch.from_numpy(np.unique(seen))] = 1.0
+    return column

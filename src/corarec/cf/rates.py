@@ -1,0 +1,142 @@
+"""Leave-one-out rates: what was counted about a user and an item, the pair itself left out."""
+
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
+from corarec.cf.data import FitData
+from corarec.cf.pointwise import auc
+from corarec.cf.tables import known_ids
+from corarec.errors import DataError
+from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
+
+
+class RatesConfig(Config):
+    """Smoothed rates."""
+
+    smoothing: float = Field(default=5.0, gt=0)
+    """How many rows at the global rate are added to every user's and item's own."""
+
+
+class Rates(CFModel):
+    """The vector of a half is `[smoothed liked rate - global rate, log(1 + count)]`, so `d = 2`.
+
+    Counted over the training rows. Where a pair is itself a training row (`Pairs.train_labels`),
+    its own label is taken out of both halves first, so that its vectors do not know the answer;
+    with nothing left the half is zero, as for the unknown. What remains of the label is the known
+    trace of leave-one-out: among the rows of one user those that the user liked have a rate lower
+    by about 1 / count.
+
+    The score adds log-odds: `logit(user rate) + logit(item rate) - logit(global rate)`.
+    """
+
+    name: ClassVar[str] = "rates"
+    config_class: ClassVar[type[Config]] = RatesConfig
+
+    def __init__(self, config: RatesConfig) -> None:
+        super().__init__(config)
+        self._options = config
+        self._users: IntArray | None = None
+        self._items: IntArray | None = None
+
+    @property
+    def vector_size(self) -> int:
+        """Two: rate and count."""
+        return 2
+
+    def fit(
+        self,
+        data: FitData,
+        seed: int,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> FitReport:
+        """Count; nothing is random, so the seed changes nothing."""
+        started = time.perf_counter()
+        self._users = _count(data.train.user_ids, data.train_labels, data.num_users)
+        self._items = _count(data.train.item_ids, data.train_labels, data.num_items)
+        self.report = FitReport(
+            seed=seed,
+            best_epoch=0,
+            epochs=0,
+            train_auc=auc(data.train_labels, self.score(data.train)),
+            valid_auc=auc(data.valid_labels, self.score(data.valid)),
+            train_rows=len(data.train),
+            seconds=time.perf_counter() - started,
+        )
+        return self.report
+
+    def vector_table(self, pairs: Pairs) -> VectorTable:
+        """Return the vectors of every pair, one per user (item) and own label."""
+        users, user_rows = self._half(self._users, pairs.user_ids, pairs)
+        items, item_rows = self._half(self._items, pairs.item_ids, pairs)
+        return VectorTable(_vectors(users), _vectors(items), user_rows, item_rows)
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return the sum of both halves' log-odds: [N] logits."""
+        users, user_rows = self._half(self._users, pairs.user_ids, pairs)
+        items, item_rows = self._half(self._items, pairs.item_ids, pairs)
+        mean = self._mean()
+        user_odds, item_odds = _logit(mean + users[:, 0]), _logit(mean + items[:, 0])
+        return user_odds[user_rows] + item_odds[item_rows] - float(_logit(np.array(mean)))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the counts of users and of items: [U + 1, 2] and [I + 1, 2] int64."""
+        if self._users is None or self._items is None:
+            raise not_fitted(self)
+        return {"users": torch.from_numpy(self._users), "items": torch.from_numpy(self._items)}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over the counts."""
+        for key in ("users", "items"):
+            if tensors[key].ndim != 2 or tensors[key].shape[1] != 2:
+                raise ValueError(f"'{key}' should be rows of (count, liked)")
+        self._users, self._items = tensors["users"].numpy(), tensors["items"].numpy()
+
+    def _mean(self) -> float:
+        if self._users is None:
+            raise not_fitted(self)
+        rows, liked = self._users.sum(0)
+        return float(liked / rows)
+
+    def _half(
+        self, counts: IntArray | None, ids: IntArray, pairs: Pairs
+    ) -> tuple[FloatArray, IntArray]:
+        """Return the distinct (centred rate, log count) [R, 2] and each pair's place in it [N]."""
+        if counts is None:
+            raise not_fitted(self)
+        labels = np.full(len(ids), np.nan) if pairs.train_labels is None else pairs.train_labels
+        own = np.where(np.isnan(labels), -1, labels).astype(np.int64)
+        distinct, rows = np.unique(3 * known_ids(ids, len(counts)) + own + 1, return_inverse=True)
+        known, own = distinct // 3, distinct % 3 - 1
+        rest = counts[known] - np.stack([own >= 0, own == 1], axis=1)
+        if (rest < 0).any():
+            row = int(np.argmax(rows == np.argmax((rest < 0).any(1))))
+            raise DataError(
+                f"Pair {row} (id {ids[row]}) is marked as a training row, but these rates were not "
+                "counted over it. Set its train label to NaN (corarec.cf.seen_pairs does)."
+            )
+        count, liked = rest.T
+        mean, strength = self._mean(), self._options.smoothing
+        rate = (liked + strength * mean) / (count + strength)
+        return np.stack([rate - mean, np.log1p(count)], axis=1), rows
+
+
+def _count(ids: IntArray, labels: IntArray, largest: int) -> IntArray:
+    """Return (rows, liked rows) per id: [largest + 1, 2]."""
+    rows = np.bincount(ids, minlength=largest + 1)
+    liked = np.bincount(ids[labels == 1], minlength=largest + 1)
+    return np.stack([rows, liked], axis=1)
+
+
+def _vectors(half: FloatArray) -> torch.Tensor:
+    return torch.from_numpy(half.astype(np.float32))
+
+
+def _logit(rate: FloatArray) -> FloatArray:
+    return np.log(rate) - np.log1p(-rate)

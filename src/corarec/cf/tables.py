@@ -1,0 +1,98 @@
+"""CF models that keep one fixed vector per user and per item."""
+
+import numpy as np
+import torch
+
+from corarec.cf.base import CFModel, not_fitted
+from corarec.errors import DataError
+from corarec.types import PADDING_ID, FloatArray, IntArray, Pairs, VectorTable
+
+
+class TableModel(CFModel):
+    """Two tables of vectors; row 0 and every row that was never trained are zero.
+
+    An id beyond the table belongs to a user or item that came after training: unknown as well.
+    """
+
+    _users: torch.Tensor | None = None
+    """[U + 1, d] float32"""
+    _items: torch.Tensor | None = None
+    """[I + 1, d] float32"""
+
+    @property
+    def user_table(self) -> torch.Tensor:
+        """Every user's vector by id: [U + 1, d]."""
+        if self._users is None:
+            raise not_fitted(self)
+        return self._users
+
+    @property
+    def item_table(self) -> torch.Tensor:
+        """Every item's vector by id: [I + 1, d]."""
+        if self._items is None:
+            raise not_fitted(self)
+        return self._items
+
+    @property
+    def vector_size(self) -> int:
+        """`d`, the size of one user's and of one item's vector."""
+        return int(self.user_table.shape[1])
+
+    def set_tables(self, users: torch.Tensor, items: torch.Tensor) -> None:
+        """Take over fitted tables.
+
+        Raises
+        ------
+        ValueError
+            They are not two float32 matrices of equal width.
+        """
+        for table in (users, items):
+            if table.ndim != 2 or table.dtype != torch.float32:
+                raise ValueError(f"a float32 matrix was wanted, not {table.dtype} {table.ndim}-d")
+        if users.shape[1] != items.shape[1]:
+            raise ValueError(f"user vectors have {users.shape[1]} numbers, items {items.shape[1]}")
+        self._users, self._items = users, items
+
+    def vector_table(self, pairs: Pairs) -> VectorTable:
+        """Return the vectors of every pair, each user's and item's once."""
+        users, user_rows = np.unique(
+            known_ids(pairs.user_ids, len(self.user_table)), return_inverse=True
+        )
+        items, item_rows = np.unique(
+            known_ids(pairs.item_ids, len(self.item_table)), return_inverse=True
+        )
+        return VectorTable(
+            self.user_table[torch.from_numpy(users)],
+            self.item_table[torch.from_numpy(items)],
+            user_rows,
+            item_rows,
+        )
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return the dot product of the user's and the item's vector: [N] logits."""
+        users = torch.from_numpy(known_ids(pairs.user_ids, len(self.user_table)))
+        items = torch.from_numpy(known_ids(pairs.item_ids, len(self.item_table)))
+        scores = (self.user_table[users] * self.item_table[items]).sum(1)
+        return scores.numpy().astype(np.float64)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return both tables."""
+        return {"users": self.user_table, "items": self.item_table}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over both tables."""
+        self.set_tables(tensors["users"], tensors["items"])
+
+
+def known_ids(ids: IntArray, size: int) -> IntArray:
+    """Map ids outside a table of `size` rows to the unknown id.
+
+    Raises
+    ------
+    DataError
+        An id is negative.
+    """
+    if len(ids) and ids.min() < 0:
+        row = int(np.argmin(ids))
+        raise DataError(f"Row {row} has the id {ids[row]}; ids count from 1, and 0 is unknown.")
+    return np.where(ids < size, ids, PADDING_ID)
