@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from corarec.cf import FitConfig
 from corarec.errors import ConfigError
@@ -63,25 +63,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} should hold keys such as `data:` and `system:`.")
     for override in overrides:
         _apply(recipe, override)
-    return parse_config(recipe, str(path))
-
-
-def parse_config(recipe: dict[str, Any], origin: str) -> RunConfig:
-    """Validate a recipe; `origin` says in errors where it came from.
-
-    Raises
-    ------
-    ConfigError
-        Anything in it is unknown or out of bounds; all that is wrong is listed at once.
-    """
-    try:
-        return RunConfig.model_validate(recipe)
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in problem['loc']) or 'recipe'}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise ConfigError(f"{origin} has {len(lines)} mistakes:\n" + "\n".join(lines)) from None
+    return RunConfig.parse(recipe, str(path))
 
 
 def write_config(config: RunConfig, path: Path) -> None:

@@ -11,11 +11,14 @@ Times are UTC seconds. Labels are 1 (the user enjoyed the item) or 0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from corarec.errors import ConfigError
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -28,6 +31,27 @@ class Config(BaseModel):
     """Base of every config: immutable, an unknown key is an error, a default is validated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @classmethod
+    def parse(cls, values: Any, origin: str) -> Self:
+        """Validate `values`; `origin` says in the error where they came from.
+
+        Raises
+        ------
+        ConfigError
+            Anything is unknown or out of bounds; all that is wrong is listed at once.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            mistakes = [
+                f"  {'.'.join(map(str, mistake['loc'])) or cls.__name__}: {mistake['msg']}"
+                for mistake in error.errors()
+            ]
+            noun = "mistake" if len(mistakes) == 1 else "mistakes"
+            raise ConfigError(
+                f"{origin} has {len(mistakes)} {noun}:\n" + "\n".join(mistakes)
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainingArguments,
+)
 from transformers.trainer import TRAINER_STATE_NAME
 
 from corarec.errors import TrainingError
@@ -93,6 +99,7 @@ class RecommenderTrainer(Trainer):
         super().__init__(
             model=recommender,
             callbacks=callbacks,
+            eval_dataset=[],  # asked for, never read: `validate` has its own rows
             args=TrainingArguments(
                 output_dir=str(folder / CHECKPOINTS),
                 max_steps=config.steps,
@@ -117,6 +124,7 @@ class RecommenderTrainer(Trainer):
                 seed=seed,
             ),
         )
+        self.remove_callback(PrinterCallback)
         # The loss is a mean over the micro-batch; the Trainer then averages over micro-batches.
         self.model_accepts_loss_kwargs = False
 

@@ -1,0 +1,301 @@
+"""The command line: one command per verb of the user."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from corarec.errors import ConfigError, CorarecError
+
+app = typer.Typer(
+    name="corarec",
+    help="Collaborative filtering as generated weights for a frozen large language model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+# torch and transformers take seconds to import, so each command imports what it needs.
+
+RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+SplitOption = Annotated[
+    Literal["train", "valid", "test"],
+    typer.Option(help="Validation chooses, test reports; every look at test is logged."),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", metavar="NAME=VALUE", help="Repeat for several."),
+]
+
+
+@app.command()
+def prepare(
+    source: Annotated[str, typer.Argument(help="movielens, amazon, yelp, recbole, table, ...")],
+    output: Annotated[Path, typer.Option(help="Dataset folder to write.")],
+    split: Annotated[str, typer.Option(help="collm-ml1m, temporal, leave-last-out, ...")],
+    input: Annotated[Path | None, typer.Option(help="Folder, archive or file to read.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Ratings of at least this are positives.")
+    ] = None,
+    negatives: Annotated[
+        int, typer.Option(help="Sampled per positive, where data has positives only.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Of the sampled negatives.")] = 0,
+    source_option: Options = None,
+    split_option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeat for several.")
+    ] = None,
+) -> None:
+    """Turn the files of a source into a dataset folder."""
+    from corarec.data import LabelConfig, PrepareConfig
+    from corarec.data import prepare as run_prepare
+
+    dataset = run_prepare(
+        PrepareConfig(
+            source=source,
+            input=input,
+            output=output,
+            split=split,
+            labels=LabelConfig(threshold=threshold, negatives=negatives, seed=seed),
+            source_options=_named_values(source_option),
+            split_options=_named_values(split_option),
+        )
+    )
+    for part, counts in dataset.card.counts.items():
+        console.print(
+            f"{part}: {counts.rows:,} rows, {counts.users:,} users, {counts.items:,} items, "
+            f"{counts.positives / counts.rows:.1%} positive, {counts.warm:,} warm"
+        )
+    for note in dataset.card.notes:
+        console.print(note)
+    console.print(f"Licence: {dataset.card.licence}\nWritten to {output}")
+
+
+@app.command()
+def fit_cf(
+    data: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    model: Annotated[str, typer.Option(help="mf, mf-b, lightgcn, sasrec, rates, imported, fused")],
+    output: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
+    seed: Annotated[int, typer.Option()] = 0,
+    train_until: Annotated[
+        float, typer.Option(help="Fit on this earliest share of the training rows only.")
+    ] = 1.0,
+    option: Options = None,
+) -> None:
+    """Fit a collaborative-filtering model: the vectors that CoRA turns into weights."""
+    from corarec.cf import FitConfig
+    from corarec.cf import fit_cf as run_fit
+    from corarec.data import Dataset
+
+    values = {"model": model, "options": _named_values(option), "train_until": train_until}
+    config = FitConfig.parse(values, "The command")
+    run_fit(Dataset.load(data), config, seed=seed, output=output, console=console)
+    console.print(f"Written to {output}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    output: Annotated[Path, typer.Option(help="Run folder; a run that stopped there goes on.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Such as train.steps=100; repeat."),
+    ] = None,
+) -> None:
+    """Train a system around a language model."""
+    from corarec.config import load_recipe
+    from corarec.train import train_run
+
+    config = load_recipe(recipe, override or ())
+    train_run(config, output, show=_show_record, console=console)
+    console.print(f"Best weights in {output / 'best'}. Next: corarec evaluate {output}")
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    split: SplitOption = "valid",
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format")] = "table",
+) -> None:
+    """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
+    from corarec.evaluate import BootstrapConfig, markdown, terminal_tables
+    from corarec.report.runs import evaluate_run
+    from corarec.score import load_run
+
+    opened = load_run(run)
+    with _progress(len(opened.dataset.rows(split)), f"scoring {split}") as advance:
+        result = evaluate_run(opened, split, config=BootstrapConfig(draws=draws), progress=advance)
+    if form == "table":
+        for table in terminal_tables(result):
+            console.print(table)
+    else:
+        print(markdown(result) if form == "markdown" else result.model_dump_json(indent=2))
+
+
+@app.command()
+def compare(
+    first: Annotated[list[Path], typer.Option(help="Runs of one system; repeat for its seeds.")],
+    second: Annotated[list[Path], typer.Option(help="Runs of the other; repeat for its seeds.")],
+    split: SplitOption = "valid",
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare with this row of the second runs' results, e.g. 'mf alone'."),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+) -> None:
+    """Test two evaluated systems against each other, paired over users."""
+    from corarec.evaluate import BootstrapConfig, ResultTable, terminal_tables
+    from corarec.report.runs import compare_runs
+
+    names = (first[0].name, against or second[0].name)
+    evaluations, comparison = compare_runs(
+        first,
+        second,
+        split,
+        names=names,
+        second_column=against,
+        config=BootstrapConfig(draws=draws),
+    )
+    result = ResultTable(
+        dataset="", split=split, systems=evaluations, references=[], comparisons=[comparison]
+    )
+    for table in terminal_tables(result):
+        console.print(table)
+
+
+@app.command()
+def score(
+    run: RunFolder,
+    pairs: Annotated[Path, typer.Option(help="Parquet with columns `user` and `item` (raw ids).")],
+    output: Annotated[Path, typer.Option(help="Parquet to write; a stopped command goes on.")],
+) -> None:
+    """Score a table of pairs."""
+    import polars as pl
+
+    from corarec.score import load_run
+
+    opened = load_run(run)
+    if not pairs.exists():
+        raise ConfigError(f"There is no file {pairs}.")
+    with _progress(pl.scan_parquet(pairs).select(pl.len()).collect().item(), "scoring") as advance:
+        rows = opened.score_file(pairs, output, progress=advance)
+    console.print(f"{rows:,} pairs scored into {output}")
+
+
+@app.command()
+def recommend(
+    run: RunFolder,
+    user: Annotated[str | None, typer.Option(help="Raw id of a known user.")] = None,
+    liked: Annotated[
+        list[str] | None, typer.Option(help="A title that a new user liked; repeat, oldest first.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    candidates: Annotated[int, typer.Option(help="Picked by CF for the language model.")] = 100,
+    title: Annotated[
+        str | None, typer.Option(help="Instead: would the user enjoy a new item of this title?")
+    ] = None,
+) -> None:
+    """Recommend to a known or a new user, or ask about a new item."""
+    from corarec.score import load_run
+
+    opened = load_run(run)
+    if title is not None:
+        if user is None:
+            raise ConfigError("--title asks about a known user: name one with --user.")
+        console.print(f"{opened.score_title(user, title):.1%}  {title}")
+        return
+    best = opened.recommend(user, liked=liked or (), k=k, candidates=candidates)
+    for row in best.iter_rows(named=True):
+        console.print(f"{row['rank']:>3}  {row['probability']:6.1%}  {row['title']}", markup=False)
+
+
+@app.command()
+def doctor(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Repeat for several.")
+    ] = None,
+) -> None:
+    """Say before any hour is spent: answer tokens, prompt lengths, parameters, memory, time."""
+    from corarec.config import load_recipe
+    from corarec.train.doctor import diagnose
+
+    for line in diagnose(load_recipe(recipe, override or ())).lines():
+        console.print(line, highlight=False)
+
+
+@app.command()
+def pretrain_backbone(
+    recipe: Annotated[Path, typer.Argument(help="A pretraining recipe (YAML).")],
+    output: Annotated[Path, typer.Option(help="Folder; a run that stopped there goes on.")],
+) -> None:
+    """Pretrain a small language model, such as the one that ships."""
+    from corarec.backbone.pretrain import pretrain_backbone as run_pretraining
+
+    run_pretraining(recipe, output)
+
+
+@app.command()
+def report(run: RunFolder, split: SplitOption = "valid") -> None:
+    """Write one HTML page about an evaluated run."""
+    from corarec.report.page import report_run
+
+    console.print(f"Written to {report_run(run, split)}")
+
+
+@app.command()
+def quickstart(
+    data: Annotated[
+        Path | None, typer.Option(help="A MovieLens-1M folder or zip, instead of a made-up world.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("quickstart"),
+) -> None:
+    """From interactions to recommendations in minutes, with a report to read."""
+    from corarec.quickstart import run_quickstart
+
+    run_quickstart(output, data, console)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can act on is one line and exit status 1."""
+    try:
+        app()
+    except CorarecError as error:
+        stderr = Console(stderr=True)
+        stderr.print("error:", style="bold red", end=" ")
+        stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _named_values(options: list[str] | None) -> dict[str, Any]:
+    values = {}
+    for option in options or []:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"The option {option!r} has no value; write it as {name}=VALUE.")
+        values[name] = yaml.safe_load(value)
+    return values
+
+
+@contextmanager
+def _progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _show_record(record: dict[str, float]) -> None:
+    names = {"step": "{:.0f}", "seconds": "{:.0f} s", "learning_rate": "{:.1e}"}
+    console.print(
+        "  ".join(f"{name} {names.get(name, '{:.4f}').format(v)}" for name, v in record.items()),
+        highlight=False,
+    )

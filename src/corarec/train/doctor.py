@@ -1,0 +1,135 @@
+"""What a recipe will do, said before any hour is spent on it."""
+
+import resource
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from corarec.cf import CF_MODELS, CFModel, fit_cf, load_cf
+from corarec.config import FittedCF, RunConfig
+from corarec.data import Dataset
+from corarec.recommenders import build_recommender, cf_pairs
+from corarec.recommenders.llm import PromptRecommender
+from corarec.train.plan import BatchPlan
+from corarec.train.run import training_rows
+
+TIMED_STEPS = 3
+SAMPLED_PROMPTS = 2_000
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Facts about a run that has not been made."""
+
+    answers: str
+    prompt_tokens: tuple[float, int, int]
+    """mean, 95th percentile and longest, over a sample of the training prompts"""
+    max_length: int | None
+    shortened: float
+    """share of the prompts that lose history titles"""
+    example: str
+    trainable: int
+    frozen: int
+    cf: str
+    step_seconds: float
+    steps: int
+    memory_gb: float
+    """peak of this process (CPU) or of the device"""
+
+    def lines(self) -> list[str]:
+        """Return the facts, a line each."""
+        mean, p95, longest = self.prompt_tokens
+        limit = "none" if self.max_length is None else f"{self.max_length:,} tokens"
+        return [
+            f"answer tokens      {self.answers}",
+            f"prompt             mean {mean:.0f}, 95 % {p95}, longest {longest} tokens; limit "
+            f"{limit}; {self.shortened:.1%} lose history titles",
+            f"CF vectors         {self.cf}",
+            f"parameters         {self.trainable:,} trained, {self.frozen:,} frozen",
+            f"time               {self.step_seconds:.2f} s per step, at most "
+            f"{self.step_seconds * self.steps / 3600:.1f} h for {self.steps:,} steps, "
+            "validations aside",
+            f"memory             {self.memory_gb:.1f} GB at peak in training",
+            f"first prompt       {self.example!r}",
+        ]
+
+
+def diagnose(config: RunConfig) -> Diagnosis:
+    """Build the system of a recipe, run a few training steps and report; nothing is written.
+
+    Raises
+    ------
+    ConfigError, DataError, ArtifactError
+        Whatever would stop the run itself.
+    """
+    dataset = Dataset.load(config.data)
+    cf_model = _quick_cf(config, dataset)
+    recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
+    rows = training_rows(dataset, config.train.train_from)
+    random = np.random.default_rng(config.seed)
+    sample = dataset.pairs(random.choice(rows, min(SAMPLED_PROMPTS, len(rows)), replace=False))
+    encoder = recommender.encoder
+    counts = encoder.token_counts(sample)
+    parameters = list(recommender.parameters())
+    return Diagnosis(
+        answers=str(recommender.answers),
+        prompt_tokens=(
+            float(counts.mean()),
+            int(np.percentile(counts, 95)),
+            int(counts.max()),
+        ),
+        max_length=encoder.max_length,
+        shortened=float((counts > encoder.max_length).mean()) if encoder.max_length else 0.0,
+        example=encoder.render(sample.take(slice(0, 1)))[0],
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        frozen=sum(p.numel() for p in parameters if not p.requires_grad),
+        cf=f"{cf_model.name}, {cf_model.vector_size} numbers each" if cf_model else "none",
+        step_seconds=_time_step(config, dataset, recommender, cf_model),
+        steps=config.train.steps,
+        memory_gb=_peak_memory(recommender.device),
+    )
+
+
+def _quick_cf(config: RunConfig, dataset: Dataset) -> CFModel | None:
+    """Return a CF model of the right kind and size; one that is yet to be fitted gets one epoch."""
+    if config.cf is None:
+        return None
+    if isinstance(config.cf, FittedCF):
+        return load_cf(config.cf.path)
+    options = dict(config.cf.options)
+    if "max_epochs" in CF_MODELS[config.cf.model].config_class.model_fields:
+        options["max_epochs"] = 1
+    return fit_cf(dataset, config.cf.model_copy(update={"options": options}))[0]
+
+
+def _time_step(
+    config: RunConfig, dataset: Dataset, recommender: PromptRecommender, cf_model: CFModel | None
+) -> float:
+    rows = training_rows(dataset, config.train.train_from)
+    inputs = recommender.inputs(cf_pairs(dataset, rows, cf_model))
+    labels = dataset.labels(rows)
+    plan = BatchPlan(inputs.lengths, config.train.batch_size, config.seed)
+    trained = [p for p in recommender.parameters() if p.requires_grad]
+    recommender.train(bool(trained))
+    seconds = []
+    for number in range(TIMED_STEPS):
+        started = time.perf_counter()
+        for part in range(config.train.accumulate):
+            chosen = plan[number * config.train.accumulate + part]
+            batch = {k: v.to(recommender.device) for k, v in inputs.batch(chosen).items()}
+            logits = recommender(**batch)
+            if trained:
+                target = torch.from_numpy(labels[chosen]).to(logits)
+                F.binary_cross_entropy_with_logits(logits, target).backward()
+        seconds.append(time.perf_counter() - started)
+    recommender.zero_grad()
+    return float(np.median(seconds))
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -1,0 +1,204 @@
+"""The trainer on a system small enough to train in a second, with dropout to catch lost RNGs."""
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from corarec.errors import TrainingError
+from corarec.recommenders.base import Batch, Recommender
+from corarec.train.config import TrainConfig
+from corarec.train.metrics import MetricsLog, read_metrics
+from corarec.train.trainer import BEST, CHECKPOINTS, RecommenderTrainer, last_checkpoint
+from corarec.types import Histories, IntArray, Pairs
+
+CONFIG = TrainConfig(
+    steps=40, batch_size=8, accumulate=2, warmup_steps=4, validate_every=10, learning_rate=0.05
+)
+
+
+class ToyInputs:
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+        self.lengths: IntArray = pairs.item_ids
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def batch(self, rows: IntArray) -> Batch:
+        return {"items": torch.from_numpy(self.pairs.item_ids[rows])}
+
+
+class Toy(Recommender):
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(1, 1).requires_grad_(False)
+        self.items = nn.Embedding(20, 8)
+        self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def inputs(self, pairs: Pairs) -> ToyInputs:
+        return ToyInputs(pairs)
+
+    def forward(self, **batch: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.items(batch["items"])).squeeze(1)
+        return logits
+
+    def save(self, folder: Path) -> None:
+        save_file({n: p for n, p in self.named_parameters() if p.requires_grad}, folder / "w")
+
+    def load(self, folder: Path) -> None:
+        self.load_state_dict(load_file(folder / "w"), strict=False)
+
+
+def world() -> tuple[Pairs, IntArray]:
+    items = np.random.default_rng(0).integers(1, 20, 200)
+    pairs = Pairs(np.ones(200, np.int64), items, Histories.from_lists([[]] * 200))
+    return pairs, (items % 2).astype(np.int64)
+
+
+def make_trainer(folder: Path, config: TrainConfig = CONFIG) -> RecommenderTrainer:
+    torch.manual_seed(0)
+    pairs, labels = world()
+    toy = Toy()
+
+    def validate(recommender: Recommender) -> dict[str, float]:
+        scores = recommender.score(pairs)
+        return {"auc": float(scores[labels == 1].mean() - scores[labels == 0].mean())}
+
+    log = MetricsLog(folder, lambda record: None)
+    return RecommenderTrainer(
+        toy, toy.inputs(pairs), labels, validate, config, folder, seed=3, callbacks=[log]
+    )
+
+
+def train(folder: Path, config: TrainConfig = CONFIG) -> dict[str, torch.Tensor]:
+    folder.mkdir(exist_ok=True)
+    trainer = make_trainer(folder, config)
+    trainer.train_or_resume()
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+def die_in(method: str, step: int) -> Callable[[Path], None]:
+    """Return a training that is killed when it enters `method` at or after `step`."""
+
+    def run(folder: Path) -> None:
+        trainer = make_trainer(folder)
+        original = getattr(trainer, method)
+
+        def killed(*args: Any, **kwargs: Any) -> Any:
+            if trainer.state.global_step >= step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        setattr(trainer, method, killed)
+        trainer.train_or_resume()
+
+    return run
+
+
+def in_another_process(run: Callable[[Path], None], folder: Path) -> int | None:
+    process = multiprocessing.get_context("fork").Process(target=run, args=(folder,))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_it_learns_saves_only_what_it_trains_and_keeps_the_best(tmp_path: Path) -> None:
+    weights = train(tmp_path)
+    records = read_metrics(tmp_path)
+    losses = [record["train_loss"] for record in records if "train_loss" in record]
+    assert losses[-1] < losses[0]
+    best = load_file(tmp_path / BEST / "w")
+    assert sorted(best) == ["head.1.bias", "head.1.weight", "items.weight"]
+    assert not torch.equal(weights["items.weight"], torch.zeros(20, 8))
+    names = sorted(p.name for p in (tmp_path / CHECKPOINTS).glob("checkpoint-*"))
+    assert names == ["checkpoint-30", "checkpoint-40"]
+
+
+@pytest.mark.parametrize(
+    ("method", "step"),
+    [
+        ("training_step", 13),  # in a step
+        ("_save", 20),  # before the first file of a checkpoint
+        ("_save_rng_state", 20),  # between the files of a checkpoint
+        ("_determine_best_metric", 30),  # after validation, before the best is kept
+    ],
+)
+def test_a_killed_and_resumed_run_ends_with_the_same_weights(
+    tmp_path: Path, method: str, step: int
+) -> None:
+    straight = train(tmp_path / "straight")
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    assert in_another_process(die_in(method, step), folder) == -signal.SIGKILL
+    checkpoint = last_checkpoint(folder)
+    assert checkpoint is not None
+    assert checkpoint.name == f"checkpoint-{(step - 1) // 10 * 10}"
+    resumed = train(folder)
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    best = [load_file(run / BEST / "w") for run in (tmp_path / "straight", folder)]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+    without_time = [
+        [{k: v for k, v in record.items() if k != "seconds"} for record in read_metrics(run)]
+        for run in (tmp_path / "straight", folder)
+    ]
+    assert without_time[0] == without_time[1]
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
+    train(tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    train(tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_it_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, CONFIG.model_copy(update={"steps": 400, "patience": 2}))
+    trainer.validate = lambda recommender: {"auc": 0.5}
+    trainer.train_or_resume()
+    assert trainer.state.global_step == 30  # first validation at 10 is the best, then two more
+    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 30
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    with torch.no_grad():
+        trainer.model.items.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="loss became nan at step 1"):
+        trainer.train_or_resume()
+
+
+def test_a_score_that_is_not_finite_names_its_pair() -> None:
+    pairs, _ = world()
+    toy = Toy()
+    with torch.no_grad():
+        toy.items.weight[pairs.item_ids[5]] = float("inf")
+    with pytest.raises(TrainingError, match=rf"item {pairs.item_ids[5]}\)"):
+        toy.score(pairs)
+
+
+def test_scores_come_in_the_order_of_the_pairs_whatever_the_batches() -> None:
+    pairs, _ = world()
+    toy = Toy()
+    whole, small = toy.score(pairs, batch_size=200), toy.score(pairs, batch_size=7)
+    np.testing.assert_allclose(whole, small, rtol=1e-6)
+    assert toy.training
+    one = toy.score(pairs.take(np.array([17])))
+    np.testing.assert_allclose(one, whole[17:18], rtol=1e-6)
