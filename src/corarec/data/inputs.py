@@ -140,6 +140,23 @@ class InputFiles:
             table.collect_schema()
         return table
 
+    def parquet(self, member: str) -> pl.LazyFrame:
+        """Return a Parquet file lazily, with a column `row`.
+
+        Raises
+        ------
+        DataError
+            It is not a whole Parquet file.
+        """
+        where = self.where(member)
+        if self.is_zip:
+            raise DataError(f"{self.path} is a zip archive; unpack it, Parquet is read in place.")
+        self._used.add(where)
+        with _readable(where):
+            table = pl.scan_parquet(where, row_index_name="row", row_index_offset=1)
+            table.collect_schema()
+        return table.with_columns(pl.col("row").cast(pl.Int64))
+
     def fingerprints(self) -> dict[str, str]:
         """Return the SHA-256 of every file read so far, by file name."""
         return {path.name: sha256(path) for path in sorted(self._used)}
@@ -168,7 +185,7 @@ def parse_numbers(
     Parameters
     ----------
     table
-        has a column `row`, for the message
+        has a column `row`, for the message; numbers may be there as text
     types
         the wanted type by column
     file
@@ -179,10 +196,18 @@ def parse_numbers(
     DataError
         A text is no finite number; names the first row.
     """
-    texts = {name: pl.col(name).cast(pl.String).str.strip_chars() for name in types}
-    numbers = {name: text.cast(pl.Float64, strict=False) for name, text in texts.items()}
-    for name in types:
-        bad = (texts[name] != "") & ~numbers[name].is_finite().fill_null(value=False)
+    schema = table.collect_schema()
+    parsed = {}
+    for name, kind in types.items():
+        column = pl.col(name)
+        if schema[name].is_integer():
+            parsed[name] = column.cast(kind)
+            continue
+        if schema[name] == pl.String:
+            column = column.str.strip_chars()
+            column = pl.when(column != "").then(column)
+        number = column.cast(pl.Float64, strict=False)
+        bad = column.is_not_null() & ~number.is_finite().fill_null(value=False)
         with _readable(file):
             first = table.filter(bad).select("row", name).head(1).collect()
         if not first.is_empty():
@@ -191,12 +216,8 @@ def parse_numbers(
                 f"{file}, row {row}: {name} is {value!r}, which is not a number. Mend the row, or "
                 "check that the columns are in the expected order."
             )
-    rounded = {
-        name: numbers[name].round() if types[name].is_integer() else numbers[name] for name in types
-    }
-    return table.with_columns(
-        number.cast(types[name]).alias(name) for name, number in rounded.items()
-    )
+        parsed[name] = (number.round() if kind.is_integer() else number).cast(kind)
+    return table.with_columns(**parsed)
 
 
 def _unpacked(stream: IO[bytes], name: str) -> IO[bytes]:

@@ -6,25 +6,43 @@ from typing import Any, TypeVar
 import polars as pl
 from pydantic import Field, ValidationError
 
-from corarec.data.card import DatasetCard, SplitCounts
+from corarec.data.assemble import assemble
 from corarec.data.dataset import Dataset
-from corarec.data.inputs import InputFiles
 from corarec.data.labels import LabelConfig
-from corarec.data.raw import RawData
+from corarec.data.sources.amazon import Amazon
 from corarec.data.sources.base import Source
+from corarec.data.sources.collm import Collm
 from corarec.data.sources.movielens import MovieLens
-from corarec.data.splits.base import SplitResult, SplitRule
+from corarec.data.sources.recbole import RecBole
+from corarec.data.sources.synthetic import Synthetic
+from corarec.data.sources.table import Table
+from corarec.data.sources.yelp import Yelp
+from corarec.data.splits.base import SplitRule
+from corarec.data.splits.collm_amazon_book import CollmAmazonBook
 from corarec.data.splits.collm_ml1m import CollmMl1m
-from corarec.data.storage import INTERACTIONS_SCHEMA, SPLITS
+from corarec.data.splits.leave_last_out import LeaveLastOut
+from corarec.data.splits.published import Published
+from corarec.data.splits.temporal import Temporal
+from corarec.data.storage import SPLITS
 from corarec.errors import ConfigError, DataError
 from corarec.types import Config
 
 DATA_SOURCES: dict[str, type[Source]] = {
     "movielens": MovieLens,
+    "amazon": Amazon,
+    "yelp": Yelp,
+    "recbole": RecBole,
+    "table": Table,
+    "collm": Collm,
+    "synthetic": Synthetic,
 }
 
 SPLIT_RULES: dict[str, type[SplitRule]] = {
     "collm-ml1m": CollmMl1m,
+    "collm-amazon-book": CollmAmazonBook,
+    "temporal": Temporal,
+    "leave-last-out": LeaveLastOut,
+    "published": Published,
 }
 
 Component = TypeVar("Component", bound=Config)
@@ -35,7 +53,7 @@ class PrepareConfig(Config):
 
     source: str
     """key of `DATA_SOURCES`"""
-    input: Path
+    input: Path | None = None
     """folder, zip or file of the source; a synthetic world needs none"""
     output: Path
     """dataset folder to write; one that stands there is replaced"""
@@ -61,11 +79,16 @@ def prepare(config: PrepareConfig) -> Dataset:
     """
     source = _build(DATA_SOURCES, config.source, config.source_options, "source")
     rule = _build(SPLIT_RULES, config.split, config.split_options, "split")
-    files = InputFiles(config.input)
-    raw = source.read(files)
+    raw, fingerprints = source.load(config.input)
     result = rule.apply(raw, config.labels)
     _check_parts(result.rows, config.split)
-    dataset = _assemble(raw, result, config, source, rule, files.fingerprints())
+    dataset = assemble(
+        raw,
+        result,
+        fingerprints,
+        source=(config.source, source),
+        split=(config.split, rule),
+    )
     dataset.save(config.output)
     return dataset
 
@@ -104,73 +127,3 @@ def _check_parts(rows: pl.DataFrame, rule: str) -> None:
                 "learned or measured there. Choose another rating threshold (--threshold) or "
                 "split."
             )
-
-
-def _assemble(
-    raw: RawData,
-    result: SplitResult,
-    config: PrepareConfig,
-    source: Source,
-    rule: SplitRule,
-    fingerprints: dict[str, str],
-) -> Dataset:
-    in_train = pl.col("split") == "train"
-    rows = result.rows.with_columns(
-        warm=in_train.any().over("user_id") & in_train.any().over("item_id")
-    )
-    columns = list(INTERACTIONS_SCHEMA)
-    if "true_probability" in rows.columns:
-        columns.append("true_probability")
-    interactions = rows.select(columns).cast(INTERACTIONS_SCHEMA)
-    items = (
-        _numbered(rows, "item")
-        .join(raw.items, on="item", how="left", maintain_order="left")
-        .with_columns(pl.col("title").fill_null(""))
-        .rename({"item": "raw_id"})
-    )
-    users = _numbered(rows, "user")
-    if raw.users is not None:
-        users = users.join(raw.users, on="user", how="left", maintain_order="left")
-    card = DatasetCard(
-        name=raw.facts.name,
-        source=config.source,
-        source_options=source.model_dump(mode="json"),
-        split=config.split,
-        split_options=rule.model_dump(mode="json"),
-        labels=result.labels,
-        num_users=users.height,
-        num_items=items.height,
-        counts={split: _count(interactions.filter(pl.col("split") == split)) for split in SPLITS},
-        inputs=fingerprints,
-        notes=[*raw.facts.notes, *result.notes],
-        licence=raw.facts.licence,
-        item_noun_singular=raw.facts.item_noun_singular,
-        item_noun_plural=raw.facts.item_noun_plural,
-    )
-    users = users.rename({"user": "raw_id"})
-    return Dataset(card, interactions, items, users, _texts(rows))
-
-
-def _numbered(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
-    columns = [pl.col(f"{kind}_id").cast(pl.Int64), pl.col(kind)]
-    return rows.select(columns).unique(f"{kind}_id").sort(f"{kind}_id")
-
-
-def _count(part: pl.DataFrame) -> SplitCounts:
-    return SplitCounts(
-        rows=part.height,
-        users=part["user_id"].n_unique(),
-        items=part["item_id"].n_unique(),
-        positives=int(part["label"].sum()),
-        warm=int(part["warm"].sum()),
-    )
-
-
-def _texts(rows: pl.DataFrame) -> pl.DataFrame | None:
-    if "text" not in rows.columns:
-        return None
-    return rows.select(
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
-        pl.col("user_id", "item_id").cast(pl.Int64),
-        "text",
-    ).filter(pl.col("text").str.strip_chars() != "")

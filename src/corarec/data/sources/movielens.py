@@ -4,7 +4,7 @@ import polars as pl
 
 from corarec.data.inputs import InputFiles, parse_numbers, require_columns
 from corarec.data.raw import RawData, SourceFacts
-from corarec.data.sources.base import Source
+from corarec.data.sources.base import FileSource
 from corarec.errors import DataError
 
 LICENCE = (
@@ -14,7 +14,7 @@ LICENCE = (
 RATING_TYPES: dict[str, pl.DataType] = {"rating": pl.Float32(), "timestamp": pl.Int64()}
 
 
-class MovieLens(Source):
+class MovieLens(FileSource):
     """A MovieLens folder or zip, as GroupLens publishes it; the layout is found by its files."""
 
     def read(self, files: InputFiles) -> RawData:

@@ -52,7 +52,16 @@ def order_and_number(rows: pl.DataFrame) -> pl.DataFrame:
     return number_items(ordered)
 
 
+def number_users(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give users the ids 1.. by first appearance."""
+    return _number_by_appearance(rows, "user")
+
+
 def number_items(rows: pl.DataFrame) -> pl.DataFrame:
     """Give items the ids 1.. by first appearance."""
-    items = rows.select("item").unique(maintain_order=True).with_row_index("item_id", 1)
-    return rows.join(items, on="item", how="left", maintain_order="left")
+    return _number_by_appearance(rows, "item")
+
+
+def _number_by_appearance(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
+    names = rows.select(kind).unique(maintain_order=True).with_row_index(f"{kind}_id", 1)
+    return rows.join(names, on=kind, how="left", maintain_order="left")

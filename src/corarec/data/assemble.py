@@ -1,0 +1,93 @@
+"""The last step of preparing: from ordered rows to a `Dataset` with its tables and card."""
+
+import polars as pl
+
+from corarec.data.card import DatasetCard, SplitCounts
+from corarec.data.dataset import Dataset
+from corarec.data.raw import RawData
+from corarec.data.splits.base import SplitResult
+from corarec.data.storage import INTERACTIONS_SCHEMA, SPLITS
+from corarec.types import Config
+
+
+def assemble(
+    raw: RawData,
+    result: SplitResult,
+    fingerprints: dict[str, str],
+    *,
+    source: tuple[str, Config],
+    split: tuple[str, Config],
+) -> Dataset:
+    """Put the tables of a dataset together.
+
+    Parameters
+    ----------
+    raw
+        titles, metadata and facts of the source
+    result
+        the interactions as a split rule left them
+    fingerprints
+        SHA-256 by input file
+    source, split
+        name and options of each, for the card
+    """
+    in_train = pl.col("split") == "train"
+    rows = result.rows.with_columns(
+        warm=in_train.any().over("user_id") & in_train.any().over("item_id")
+    )
+    columns = list(INTERACTIONS_SCHEMA)
+    if "true_probability" in rows.columns:
+        columns.append("true_probability")
+    interactions = rows.select(columns).cast(INTERACTIONS_SCHEMA)
+    items = (
+        _numbered(rows, "item")
+        .join(raw.items, on="item", how="left", maintain_order="left")
+        .with_columns(pl.col("title").fill_null(""))
+        .rename({"item": "raw_id"})
+    )
+    users = _numbered(rows, "user")
+    if raw.users is not None:
+        users = users.join(raw.users, on="user", how="left", maintain_order="left")
+    card = DatasetCard(
+        name=raw.facts.name,
+        source=source[0],
+        source_options=source[1].model_dump(mode="json"),
+        split=split[0],
+        split_options=split[1].model_dump(mode="json"),
+        labels=result.labels,
+        num_users=users.height,
+        num_items=items.height,
+        counts={part: _count(interactions.filter(pl.col("split") == part)) for part in SPLITS},
+        inputs=fingerprints,
+        notes=[*raw.facts.notes, *result.notes],
+        licence=raw.facts.licence,
+        item_noun_singular=raw.facts.item_noun_singular,
+        item_noun_plural=raw.facts.item_noun_plural,
+    )
+    users = users.rename({"user": "raw_id"})
+    return Dataset(card, interactions, items, users, _texts(rows))
+
+
+def _numbered(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
+    columns = [pl.col(f"{kind}_id").cast(pl.Int64), pl.col(kind)]
+    return rows.select(columns).unique(f"{kind}_id").sort(f"{kind}_id")
+
+
+def _count(part: pl.DataFrame) -> SplitCounts:
+    return SplitCounts(
+        rows=part.height,
+        users=part["user_id"].n_unique(),
+        items=part["item_id"].n_unique(),
+        positives=int(part["label"].sum()),
+        warm=int(part["warm"].sum()),
+    )
+
+
+def _texts(rows: pl.DataFrame) -> pl.DataFrame | None:
+    if "text" not in rows.columns:
+        return None
+    return rows.select(
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+        pl.col("user_id", "item_id").cast(pl.Int64),
+        "text",
+    ).filter(pl.col("text").str.strip_chars() != "")

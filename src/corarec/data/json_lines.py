@@ -1,0 +1,132 @@
+"""Big files of one JSON object per line, read in pieces; also lines that are Python literals."""
+
+import ast
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from corarec.data.inputs import InputFiles, parse_numbers
+from corarec.errors import DataError
+
+BYTES_PER_PIECE = 32 * 2**20
+
+
+def first_object(files: InputFiles, member: str) -> dict[str, Any]:
+    """Return the first object of a file, by which its layout is told.
+
+    Raises
+    ------
+    DataError
+        The file is empty, or its first line is no object.
+    """
+    with files.open(member) as stream:
+        line = stream.readline()
+    if not line.strip():
+        raise DataError(f"{files.where(member)} is empty. Get the file again.")
+    return _parse_line(line, files, member, 1)
+
+
+def scan_json_lines(
+    files: InputFiles, member: str, fields: Mapping[str, pl.DataType]
+) -> pl.LazyFrame:
+    """Return the chosen fields of every line, with a column `row` (the line, from 1).
+
+    Only one piece of the file is in memory at a time, and a filter on the result is applied to
+    each piece, so that a selection from a file larger than memory can be collected. A field that a
+    line lacks is null.
+
+    Parameters
+    ----------
+    files
+        holds the file
+    member
+        the file, plain or `.gz`
+    fields
+        the type by field: text or number; text takes anything else as its JSON text
+
+    Raises
+    ------
+    DataError
+        On reading: the file is damaged, a line is no object, or a number is none; names the line.
+    """
+
+    def pieces(
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        for piece in _pieces(files, member, fields):
+            selected = piece if predicate is None else piece.filter(predicate)
+            selected = selected if with_columns is None else selected.select(with_columns)
+            yield selected if n_rows is None else selected.head(n_rows)
+            if n_rows is not None and (n_rows := n_rows - selected.height) <= 0:
+                return
+
+    return register_io_source(pieces, schema=pl.Schema({"row": pl.Int64(), **fields}))
+
+
+def _pieces(
+    files: InputFiles, member: str, fields: Mapping[str, pl.DataType]
+) -> Iterator[pl.DataFrame]:
+    where = files.where(member)
+    texts = pl.Schema(dict.fromkeys(fields, pl.String()))
+    numbers = {name: kind for name, kind in fields.items() if kind.is_numeric()}
+    first_row, is_strict = 1, True
+    with files.open(member) as stream:
+        while lines := stream.readlines(BYTES_PER_PIECE):
+            table = _read_fast(lines, texts, first_row) if is_strict else None
+            if table is None:
+                table = _read_line_by_line(lines, texts, files, member, first_row)
+                is_strict = False
+            yield parse_numbers(table.lazy(), numbers, where).collect()
+            first_row += len(lines)
+
+
+def _read_fast(lines: list[bytes], texts: pl.Schema, first_row: int) -> pl.DataFrame | None:
+    """Parse lines of strict JSON; None where a line is blank or something else."""
+    try:
+        table = pl.read_ndjson(io.BytesIO(b"".join(lines)), schema=texts)
+    except pl.exceptions.PolarsError:
+        return None
+    if table.height != len(lines):
+        return None
+    rows = pl.int_range(first_row, first_row + len(lines), dtype=pl.Int64)
+    return table.select(rows.alias("row"), *texts)
+
+
+def _read_line_by_line(
+    lines: list[bytes], texts: pl.Schema, files: InputFiles, member: str, first_row: int
+) -> pl.DataFrame:
+    objects = {
+        row: _parse_line(line, files, member, row)
+        for row, line in enumerate(lines, start=first_row)
+        if line.strip()
+    }
+    columns = {name: [_as_text(entry.get(name)) for entry in objects.values()] for name in texts}
+    return pl.DataFrame({"row": list(objects), **columns}, schema={"row": pl.Int64(), **texts})
+
+
+def _parse_line(line: bytes, files: InputFiles, member: str, row: int) -> dict[str, Any]:
+    text = line.decode("utf-8", errors="replace").strip()
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            return value
+    raise DataError(
+        f"{files.where(member)}, row {row}: {text[:60]!r} is neither a JSON object nor a Python "
+        "dict. The file may be cut off or of another kind; get it again."
+    )
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

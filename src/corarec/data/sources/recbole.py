@@ -1,0 +1,122 @@
+"""RecBole's atomic files: tab-separated `.inter`, `.item` and `.user` with typed headers."""
+
+from pathlib import PurePosixPath
+
+import polars as pl
+
+from corarec.data.inputs import InputFiles, parse_numbers, require_columns
+from corarec.data.raw import RawData, SourceFacts
+from corarec.data.sources.base import FileSource, joined
+from corarec.data.storage import SPLITS, SplitType
+from corarec.errors import DataError
+
+LICENCE = "Atomic files of RecBole; the terms of the data they were made from hold."
+
+
+class RecBole(FileSource):
+    """A folder or zip with `NAME.inter` and `NAME.item`, or `NAME.{train,valid,test}.inter`."""
+
+    user_field: str = "user_id"
+    """field of the users"""
+    item_field: str = "item_id"
+    """field of the items"""
+    rating_field: str = "rating"
+    """field of the ratings; where there is none every interaction is a positive"""
+    label_field: str = "label"
+    """field of 0/1 labels; used instead of ratings where it is there"""
+    time_field: str = "timestamp"
+    """field of the times, in seconds"""
+    title_field: str | None = None
+    """field of the titles; None: the first one with `title` or `name` in it"""
+    item_noun_singular: str = "item"
+    """what an item is, for prompts"""
+    item_noun_plural: str = "items"
+
+    def read(self, files: InputFiles) -> RawData:
+        """Read the interactions of one file or of three parts, and the items."""
+        parts = _interaction_files(files)
+        where = joined(list(parts.values()), files.path)
+        item_file = _one(files, ".item")
+        users = [name for name in files.names if name.endswith(".user")]
+        return RawData(
+            facts=SourceFacts(
+                PurePosixPath(item_file).stem,
+                LICENCE,
+                self.item_noun_singular,
+                self.item_noun_plural,
+            ),
+            interactions=pl.concat(
+                self._interactions(files, member, split) for split, member in parts.items()
+            ),
+            items=self._items(files, item_file),
+            interactions_file=where,
+            items_file=files.where(item_file),
+            users=_table(files, users[0]).drop("row").rename({self.user_field: "user"}).collect()
+            if users
+            else None,
+        )
+
+    def _interactions(self, files: InputFiles, member: str, split: str) -> pl.LazyFrame:
+        table, file = _table(files, member), files.where(member)
+        names = table.collect_schema().names()
+        needed = [self.user_field, self.item_field, self.time_field]
+        require_columns(
+            names, needed, file, "Other names can be given as options (time_field=...)."
+        )
+        types: dict[str, pl.DataType] = {
+            self.time_field: pl.Int64(),
+            **({self.rating_field: pl.Float32()} if self.rating_field in names else {}),
+            **({self.label_field: pl.Int8()} if self.label_field in names else {}),
+        }
+        rating = pl.col(self.rating_field) if self.rating_field in names else pl.lit(None)
+        return parse_numbers(table, types, file).select(
+            "row",
+            pl.col(self.user_field).alias("user"),
+            pl.col(self.item_field).alias("item"),
+            rating.cast(pl.Float32).alias("rating"),
+            pl.col(self.time_field).alias("timestamp"),
+            *([pl.col(self.label_field).alias("label")] if self.label_field in names else []),
+            *([pl.lit(split, SplitType).alias("split")] if split else []),
+        )
+
+    def _items(self, files: InputFiles, member: str) -> pl.DataFrame:
+        table = _table(files, member).drop("row").collect()
+        likely = [name for name in table.columns if "title" in name or "name" in name]
+        title = self.title_field or next(iter(likely), "title")
+        how = "Name the field of the titles with the option title_field."
+        require_columns(table.columns, [self.item_field, title], files.where(member), how)
+        return table.rename({self.item_field: "item", title: "title"}).with_columns(
+            pl.col("title").fill_null("")
+        )
+
+
+def _interaction_files(files: InputFiles) -> dict[str, str]:
+    """Return the file of each part by its name, or the one file under the empty name."""
+    ends = {split: f".{split}.inter" for split in SPLITS}
+    parts = {
+        split: name for split, end in ends.items() for name in files.names if name.endswith(end)
+    }
+    if len(parts) == len(SPLITS):
+        return parts
+    return {"": _one(files, ".inter")}
+
+
+def _one(files: InputFiles, end: str) -> str:
+    names = [name for name in files.names if name.endswith(end)]
+    if len(names) != 1:
+        raise DataError(
+            f"{files.path} has {len(names)} files *{end}; expected one. RecBole's atomic files are "
+            "NAME.inter (or NAME.train.inter, NAME.valid.inter, NAME.test.inter) and NAME.item."
+        )
+    return names[0]
+
+
+def _table(files: InputFiles, member: str) -> pl.LazyFrame:
+    table = files.table(member, separator="\t", quote=False)
+    names = [name for name in table.collect_schema().names() if name != "row"]
+    if untyped := [name for name in names if ":" not in name]:
+        raise DataError(
+            f"{files.where(member)}, row 1: the field {untyped[0]!r} has no type; a header of an "
+            "atomic file reads `user_id:token<tab>item_id:token<tab>timestamp:float`."
+        )
+    return table.rename({name: name.rsplit(":", 1)[0] for name in names})
