@@ -1,0 +1,198 @@
+"""One self-contained HTML file: no script, no font, no image from elsewhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from corarec import __version__
+from corarec.evaluate.result import Evaluation, ResultTable
+from corarec.evaluate.tables import (
+    MISSING,
+    estimate_text,
+    interval_text,
+    p_value_text,
+    results_note,
+    signed,
+)
+from corarec.files import atomic_file
+from corarec.report.data import ReportData
+from corarec.report.figures import (
+    Palette,
+    reliability_figure,
+    roc_figure,
+    training_figures,
+    user_auc_figure,
+)
+from corarec.report.forest import REFERENCE, difference_forest, metric_forest
+
+METRICS = ("auc", "uauc")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A metric in the table."""
+
+    value: str
+    interval: str
+    largest: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system in the table."""
+
+    name: str
+    series: str
+    seeds: int
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number that the page opens with."""
+
+    label: str
+    value: str
+    detail: str
+
+
+def write_report(output_html: Path, data: ReportData) -> None:
+    """Write the page; it appears whole or not at all.
+
+    Parameters
+    ----------
+    output_html
+        The file to write; its folder is made.
+    data
+        What the page shows. Sections without data are left out; all text is escaped.
+    """
+    with atomic_file(output_html) as temporary:
+        temporary.write_text(render_report(data), "utf-8")
+
+
+def render_report(data: ReportData) -> str:
+    """Return the page as text."""
+    environment = Environment(
+        loader=PackageLoader("corarec.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    results = data.results
+    palette = Palette([system.name for system in results.systems])
+    parts = _part_names(results)
+    forests = [
+        metric_forest(metric, results.systems, results.references, palette) for metric in METRICS
+    ]
+    score_figures = []
+    if data.scores:
+        score_figures = [
+            roc_figure(data.scores, palette),
+            reliability_figure(data.scores, palette),
+            user_auc_figure(data.scores, palette),
+        ]
+    return environment.get_template("page.html.jinja").render(
+        data=data,
+        css=environment.get_template("page.css").render(),
+        version=__version__,
+        headlines=_headlines(results),
+        forests=[forest for forest in forests if forest],
+        differences=[
+            forest
+            for metric in METRICS
+            if (forest := difference_forest(metric, results.comparisons))
+        ],
+        parts=parts,
+        part_rows=_part_rows(results, parts),
+        systems=_rows(results.systems, parts, palette),
+        references=_rows(results.references, parts, None),
+        note=results_note(results),
+        training=training_figures(data.training, palette),
+        score_figures=[figure for figure in score_figures if figure],
+        config=yaml.safe_dump(data.config, sort_keys=False, allow_unicode=True),
+    )
+
+
+def _headlines(results: ResultTable) -> list[Headline]:
+    """Open with the first system and the first paired test: what the run was made for."""
+    headlines = []
+    if results.systems:
+        system = results.systems[0]
+        for label, estimate in (("AUC", system.whole.auc), ("UAUC", system.whole.uauc)):
+            detail = f"{system.name}, {system.bootstrap.level:.0%} interval "
+            headlines.append(
+                Headline(label, estimate_text(estimate), detail + interval_text(estimate))
+            )
+    if results.comparisons:
+        comparison = results.comparisons[0]
+        difference = comparison.parts["all"].auc
+        if difference is not None:
+            headlines.append(
+                Headline(
+                    f"AUC against {comparison.second}",
+                    signed(difference.value),
+                    f"paired interval {interval_text(difference)}, p {p_value_text(difference)}",
+                )
+            )
+    if results.systems:
+        whole = results.systems[0].whole
+        headlines.append(
+            Headline("Rows", f"{whole.rows:,}", f"of {whole.users:,} users, {results.split} split")
+        )
+    return headlines
+
+
+def _part_names(results: ResultTable) -> list[str]:
+    evaluations = [*results.systems, *results.references]
+    return list(dict.fromkeys(part for evaluation in evaluations for part in evaluation.parts))
+
+
+def _part_rows(results: ResultTable, parts: list[str]) -> list[str]:
+    """Say how many rows each part has, as the first evaluation counts them."""
+    evaluations = [*results.systems, *results.references]
+    return [
+        f"{evaluations[0].parts[part].rows:,} rows" if part in evaluations[0].parts else MISSING
+        for part in parts
+    ]
+
+
+def _rows(evaluations: list[Evaluation], parts: list[str], palette: Palette | None) -> list[Row]:
+    columns = [(part, metric) for part in parts for metric in METRICS]
+    largest = {
+        column: max((_value(evaluation, column) for evaluation in evaluations), default=0.0)
+        for column in columns
+    }
+    compared = palette is not None and len(evaluations) > 1
+    return [
+        Row(
+            name=evaluation.name,
+            series=palette(evaluation.name) if palette else REFERENCE,
+            seeds=evaluation.seeds,
+            cells=[
+                _cell(evaluation, column, compared and _value(evaluation, column), largest[column])
+                for column in columns
+            ],
+        )
+        for evaluation in evaluations
+    ]
+
+
+def _cell(evaluation: Evaluation, column: tuple[str, str], compared: float, largest: float) -> Cell:
+    part, metric = column
+    result = evaluation.parts.get(part)
+    estimate = getattr(result, metric) if result else None
+    return Cell(
+        value=estimate_text(estimate),
+        interval=interval_text(estimate),
+        largest=estimate is not None and bool(compared) and compared == largest,
+    )
+
+
+def _value(evaluation: Evaluation, column: tuple[str, str]) -> float:
+    part, metric = column
+    result = evaluation.parts.get(part)
+    estimate = getattr(result, metric) if result else None
+    return estimate.value if estimate else 0.0
