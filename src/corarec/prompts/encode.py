@@ -37,6 +37,8 @@ class PromptEncoder:
         The title of each item id; position 0 is padding.
     noun, nouns
         What an item is called: "movie" and "movies".
+    frame
+        Text before and after every prompt, such as the turns of a chat template.
     max_length
         The longest prompt in tokens; longer ones lose their oldest history titles.
     """
@@ -49,6 +51,7 @@ class PromptEncoder:
         *,
         noun: str = "item",
         nouns: str = "items",
+        frame: tuple[str, str] = ("", ""),
         max_length: int | None = None,
     ) -> None:
         if not tokenizer.is_fast:
@@ -60,7 +63,8 @@ class PromptEncoder:
         self.config = config
         self.titles = titles
         self.max_length = config.max_length or max_length
-        self._before, self._after = split_template(config, noun, nouns)
+        before, after = split_template(config, noun, nouns)
+        self._before, self._after = frame[0] + before, after + frame[1]
 
     def with_titles(self, titles: Sequence[str]) -> "PromptEncoder":
         """Return the same encoder over other titles, for items that joined the catalogue."""

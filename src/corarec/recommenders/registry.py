@@ -47,6 +47,7 @@ def build_recommender(
         dataset.titles,
         noun=dataset.card.item_noun_singular,
         nouns=dataset.card.item_noun_plural,
+        frame=(backbone.frame.before, backbone.frame.after),
         max_length=getattr(backbone.model.config, "max_position_embeddings", None),
     )
     train_pairs = cf_pairs(dataset, "train", cf_model)
