@@ -246,9 +246,10 @@ def pretrain_backbone(
 @app.command()
 def report(run: RunFolder, split: SplitOption = "valid") -> None:
     """Write one HTML page about an evaluated run."""
-    from corarec.report.page import report_run
+    from corarec.report.run_page import report_run
+    from corarec.score import load_run
 
-    console.print(f"Written to {report_run(run, split)}")
+    console.print(f"Written to {report_run(load_run(run), split)}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.evaluate import terminal_tables
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInputConfig
-from corarec.report.page import report_run
+from corarec.report.run_page import report_run
 from corarec.report.runs import evaluate_run
 from corarec.score import Run, load_run
 from corarec.train import TrainConfig, train_run
@@ -101,7 +101,7 @@ def _training_bar(steps: int, console: Console) -> Iterator[Callable[[Record], N
 
 
 def _show_recommendations(run: Run, console: Console) -> None:
-    user = _active_user(run.dataset)
+    (user,) = run.directory.most_active(1)
     table = Table(title=f"For user {user}", title_justify="left")
     table.add_column("", justify="right")
     table.add_column("title")
@@ -110,10 +110,3 @@ def _show_recommendations(run: Run, console: Console) -> None:
         table.add_row(str(row["rank"]), escape(row["title"]), f"{row['probability']:.1%}")
     console.print(table)
     console.print(f"For another user: corarec recommend {run.folder} --user ID -k 5")
-
-
-def _active_user(dataset: Dataset) -> str:
-    """Return the raw id of the user with the most liked items."""
-    ids = dataset.interactions.filter(label=1)["user_id"]
-    most = ids.value_counts(sort=True)["user_id"][0]
-    return str(dataset.users["raw_id"][most - 1])

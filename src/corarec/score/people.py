@@ -82,6 +82,17 @@ class Directory:
         histories = Histories(liked, np.zeros(count, np.int64), np.full(count, len(liked)))
         return Pairs(np.zeros(count, np.int64), item_ids, histories)
 
+    def liked(self, user_id: int) -> IntArray:
+        """Return all that a user liked, oldest first."""
+        start, end = self._positives_end[user_id], self._positives_end[user_id + 1]
+        return self.dataset.histories.liked_items[start:end]
+
+    def most_active(self, count: int) -> list[str]:
+        """Return the raw ids of the users with the most liked items."""
+        counts = np.diff(self._positives_end)[1:]
+        best = np.argsort(-counts, kind="stable")[:count]
+        return [str(self.dataset.users["raw_id"][int(user)]) for user in best]
+
     def seen(self, user_id: int) -> IntArray:
         """Return the items that a user has any interaction with."""
         rows = self.dataset.interactions["user_id"].to_numpy() == user_id

@@ -1,0 +1,77 @@
+"""The page about one run."""
+
+from pathlib import Path
+
+from corarec.data import Split
+from corarec.evaluate import count_test_evaluations
+from corarec.report.data import Fact, Recommendation, RecommendationList, ReportData, TrainingCurve
+from corarec.report.page import write_report
+from corarec.report.runs import read_results, read_scores
+from corarec.report.views import view_scores
+from corarec.score import Run
+from corarec.train.metrics import read_metrics
+
+REPORT = "report.html"
+SHOWN_USERS = 3
+SHOWN_ITEMS = 5
+SHOWN_LIKES = 5
+
+
+def report_run(run: Run, split: Split) -> Path:
+    """Write `report.html` into the folder of a run that was evaluated on `split`.
+
+    Raises
+    ------
+    ArtifactError
+        The run was not evaluated on this part.
+    """
+    results = read_results(run.folder, split)
+    names = [evaluation.name for evaluation in results.systems]
+    users = run.directory.most_active(SHOWN_USERS)
+    page = run.folder / REPORT
+    write_report(
+        page,
+        ReportData(
+            title=f"{run.config.system.name} on {run.dataset.card.name}",
+            subtitle=f"The {split} part, scored by the run in {run.folder.name}",
+            facts=_facts(run),
+            config=run.config.model_dump(mode="json"),
+            results=results,
+            training=[TrainingCurve.from_records(names[0], read_metrics(run.folder))],
+            scores=[view_scores(read_scores(run.folder, split, name), name) for name in names],
+            recommendations=[_recommendations(run, user) for user in users],
+        ),
+    )
+    return page
+
+
+def _facts(run: Run) -> list[Fact]:
+    card, recommender = run.dataset.card, run.recommender
+    parameters = sum(p.numel() for p in recommender.parameters())
+    trained = recommender.trainable_parameters()
+    facts = {
+        "Data": f"{card.name}, split {card.split}: {card.num_users:,} users, "
+        f"{card.num_items:,} items, "
+        + ", ".join(f"{p} {c.rows:,}" for p, c in card.counts.items()),
+        "Labels": card.labels,
+        "Language model": f"{run.config.system.backbone.model}, {parameters - trained:,} parameters, "
+        "frozen",
+        "Trained": f"{trained:,} parameters",
+    }
+    if run.cf_model is not None:
+        facts["CF vectors"] = f"{run.cf_model.name}, {run.cf_model.vector_size} numbers each"
+    facts["Looks at the test part"] = f"{count_test_evaluations(run.folder)}"
+    return [Fact(label=label, value=value) for label, value in facts.items()]
+
+
+def _recommendations(run: Run, user: str) -> RecommendationList:
+    liked = run.directory.liked(run.directory.user(user))
+    best = run.recommend(user, k=SHOWN_ITEMS)
+    return RecommendationList(
+        user=f"User {user}",
+        liked=[run.dataset.titles[item] for item in liked[-SHOWN_LIKES:]],
+        items=[
+            Recommendation(title=title, probability=probability)
+            for title, probability in best.select("title", "probability").iter_rows()
+        ],
+    )
