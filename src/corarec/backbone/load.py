@@ -1,0 +1,169 @@
+"""Load any Hugging Face causal language model, frozen, with its tokenizer and answer tokens."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import model_validator
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from corarec.backbone.answers import Answers, find_answers
+from corarec.backbone.chat import PromptFrame, PromptStyle, prompt_frame
+from corarec.backbone.fingerprint import fingerprint
+from corarec.errors import ArtifactError, ConfigError
+from corarec.types import Config
+
+BUNDLED = Path(__file__).parent / "bundled"
+"""Folder of the small language model that ships with the package."""
+
+
+class BackboneConfig(Config):
+    """Which language model, and how to load it."""
+
+    model: str = "bundled"
+    """A name on the Hugging Face hub, a folder, or `bundled` for the small model that ships."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """Precision of the weights; `auto` takes that of the files."""
+    attention: str | None = None
+    """Attention implementation (`sdpa`, `eager`, `flash_attention_2`, ...); None leaves the choice
+    to transformers."""
+    device_map: str | None = None
+    """Where the weights go (`cuda`, `auto`, ...); None is the CPU, from where a trainer moves
+    them."""
+    load_in_4bit: bool = False
+    """Quantise to 4 bits (NF4) with bitsandbytes."""
+    load_in_8bit: bool = False
+    """Quantise to 8 bits with bitsandbytes."""
+    prompt_style: PromptStyle = "plain"
+    """`plain` text, or one turn of the model's own `chat` template."""
+    answers: tuple[str, str] | None = None
+    """How to spell the positive and the negative answer, with a leading space where one belongs;
+    None for Yes and No."""
+    random_weights: bool = False
+    """The same architecture with fresh weights: the control that tells what pretraining is
+    worth."""
+    seed: int = 0
+    """Of the fresh weights."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "BackboneConfig":
+        if self.load_in_4bit and self.load_in_8bit:
+            raise ValueError("load_in_4bit and load_in_8bit exclude each other: set one of them")
+        if self.random_weights and (self.load_in_4bit or self.load_in_8bit):
+            raise ValueError("random_weights cannot be quantised: set one or the other")
+        return self
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen language model with all that a prompt needs."""
+
+    model: PreTrainedModel
+    """In evaluation mode; no weight asks for a gradient."""
+    tokenizer: PreTrainedTokenizerBase
+    """Pads on the left."""
+    answers: Answers
+    """The answer tokens."""
+    fingerprint: str
+    """Names the weights, see `fingerprint`."""
+    frame: PromptFrame
+    """What stands around a prompt."""
+
+
+def load_backbone(config: BackboneConfig) -> Backbone:
+    """Load a model and its tokenizer.
+
+    Raises
+    ------
+    ArtifactError
+        The model cannot be found or read.
+    ConfigError
+        An optional package is missing, an answer is not one token, or there is no chat template.
+    """
+    source = str(BUNDLED) if config.model == "bundled" else config.model
+    tokenizer = _load_tokenizer(config, source)
+    frame = prompt_frame(tokenizer, config.prompt_style)
+    # Before the weights, which take much longer.
+    answers = find_answers(tokenizer, frame, config.answers)
+    model = _load_model(config, source)
+    model.requires_grad_(False)
+    model.eval()
+    return Backbone(model, tokenizer, answers, fingerprint(model), frame)
+
+
+def _load_tokenizer(config: BackboneConfig, source: str) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=config.revision)
+    except (OSError, ValueError) as error:
+        raise _unreadable(config, "tokenizer", error) from error
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _load_model(config: BackboneConfig, source: str) -> PreTrainedModel:
+    options: dict[str, Any] = {"dtype": _dtype(config)}
+    if config.attention:
+        options["attn_implementation"] = config.attention
+    try:
+        if config.random_weights:
+            architecture = AutoConfig.from_pretrained(source, revision=config.revision)
+            return _fresh(config, architecture, options)
+        if config.device_map:
+            options["device_map"] = config.device_map
+        if config.load_in_4bit or config.load_in_8bit:
+            options["quantization_config"] = _quantization(config)
+        return AutoModelForCausalLM.from_pretrained(source, revision=config.revision, **options)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise _unreadable(config, "model", error) from error
+
+
+def _fresh(config: BackboneConfig, architecture: Any, options: dict[str, Any]) -> PreTrainedModel:
+    if options["dtype"] == "auto":
+        options["dtype"] = architecture.dtype
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(architecture, **options)
+    return model.to(config.device_map) if config.device_map else model
+
+
+def _dtype(config: BackboneConfig) -> torch.dtype | str:
+    return "auto" if config.dtype == "auto" else getattr(torch, config.dtype)
+
+
+def _quantization(config: BackboneConfig) -> BitsAndBytesConfig:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        bits = 4 if config.load_in_4bit else 8
+        raise ConfigError(
+            f"Loading in {bits} bits needs the package bitsandbytes, which is not installed. "
+            "Type: pip install 'corarec[quantize]'"
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=config.load_in_4bit,
+        load_in_8bit=config.load_in_8bit,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=None if config.dtype == "auto" else getattr(torch, config.dtype),
+    )
+
+
+def _unreadable(config: BackboneConfig, what: str, error: Exception) -> ArtifactError:
+    revision = f" at revision {config.revision}" if config.revision else ""
+    return ArtifactError(
+        f"The {what} of {config.model}{revision} cannot be loaded: {error}\nGive a name on the "
+        "Hugging Face hub (with a connection or an earlier download), a folder with config.json, "
+        "tokenizer.json and safetensors weights, or `bundled`."
+    )
