@@ -49,6 +49,7 @@ class CoraLayer(nn.Module, BaseTunerLayer):
     active_adapters: list[str]
     disable_adapters: bool
     merged: bool
+    weight: torch.Tensor
     enable_adapters: Callable[[bool], None]
     get_base_layer: Callable[[], nn.Module]
     set_adapter: Callable[..., None]

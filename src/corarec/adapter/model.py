@@ -67,8 +67,8 @@ class CoraModel(BaseTuner):
             for target in targets:
                 self._adapt(target, adapter_name, config)
             generator = self._new_generator(config, {target.in_features for target in targets})
-        device = next(model.get_submodule(targets[0].name).parameters()).device
-        self.cora_generator[adapter_name] = generator.to(device)
+        self.cora_generator[adapter_name] = generator
+        self._move_adapter_to_device_of_base_layer(adapter_name)
         if is_first:
             self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
             self._mark_only_adapters_as_trainable(model)
@@ -92,6 +92,12 @@ class CoraModel(BaseTuner):
         assert config.generator is not None
         rng = torch.Generator().manual_seed(config.seed)
         return CollaborativeQueryGenerator(config.generator, config.r, widths, rng)
+
+    def _move_adapter_to_device_of_base_layer(self, adapter_name: str) -> None:
+        # PEFT also calls this, by its name, once the weights of an adapter made on meta are loaded.
+        generator = self.cora_generator[adapter_name]
+        if not any(parameter.is_meta for parameter in generator.parameters()):
+            generator.to(self._layers()[0].weight.device)
 
     def _create_and_replace(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("CoraModel.inject_adapter adapts the layers itself.")
@@ -122,9 +128,12 @@ class CoraModel(BaseTuner):
 
     def delete_adapter(self, adapter_name: str) -> None:
         """Remove an adapter with its generator."""
+        was_active = adapter_name in self.active_adapters
         super().delete_adapter(adapter_name)
         del self.cora_generator[adapter_name]
-        self._train_generators_with_layers()
+        if was_active:
+            # Each layer has turned to the next adapter that it knows, and not all know the same.
+            self.set_adapter(list(self.peft_config)[:1])
 
     def _enable_adapter_layers(self, enabled: bool = True) -> None:
         super()._enable_adapter_layers(enabled)

@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from corarec.adapter.loading import check_weights_fit
+from corarec.errors import ArtifactError
+
+WANTED = {"a": torch.zeros(2, 3), "b": torch.zeros(4)}
+
+
+def test_equal_names_and_shapes_pass() -> None:
+    check_weights_fit(WANTED, {name: torch.ones_like(value) for name, value in WANTED.items()}, "x")
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"a": torch.zeros(2, 3)}, r"1 of .* b: saved as nothing, wanted as \(4,\)"),
+        (WANTED | {"c": torch.zeros(1)}, r"1 of .* c: saved as \(1,\), wanted as nothing"),
+        (
+            WANTED | {"a": torch.zeros(2, 5)},
+            r"a: saved as \(2, 5\), wanted as \(2, 3\).*\(my-llm\)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(saved: dict[str, torch.Tensor], message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        check_weights_fit(WANTED, saved, "my-llm")
