@@ -92,7 +92,7 @@ class _LightGCNNetwork(PointwiseNetwork):
         """Return the vectors of all users and items: [U + 1 + I + 1, d]."""
         layer = total = self.nodes.weight
         for _ in range(self._layers):
-            layer = _SymmetricProduct.apply(self._graph, layer)
+            layer = smoothed(self._graph, layer)
             total = total + layer
         return total / (self._layers + 1)
 
@@ -119,12 +119,17 @@ def normalised_graph(left: IntArray, right: IntArray, nodes: int) -> sparse.csr_
     return (scale @ adjacency @ scale).tocsr().astype(np.float32)
 
 
-class _SymmetricProduct(torch.autograd.Function):
-    """`S x` for a sparse symmetric `S`, whose gradient is `S g`: no transpose is ever formed.
+def smoothed(graph: sparse.csr_matrix, x: torch.Tensor) -> torch.Tensor:
+    """Return `S x` for a sparse symmetric `S`: [nodes, d], with its gradient `S g`.
 
-    The product is SciPy's: as fast as torch's on one thread, and torch's is still in beta.
+    So no transpose is ever formed. The product is SciPy's: as fast as torch's on one thread, and
+    torch's is still in beta.
     """
+    product: torch.Tensor = _SymmetricProduct.apply(graph, x)
+    return product
 
+
+class _SymmetricProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: sparse.csr_matrix, x: torch.Tensor) -> torch.Tensor:
         ctx.matrix = matrix

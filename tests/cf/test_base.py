@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from corarec.cf.base import IDENTITY_FILE, REPORT_FILE, TENSOR_FILE
+from corarec.cf.data import FitData
+from corarec.cf.mf import MF, BiasedMF, MFConfig
+from corarec.cf.rates import Rates, RatesConfig
+from corarec.errors import ArtifactError
+
+
+@pytest.fixture
+def saved(checkerboard: FitData, tmp_path: Path) -> Path:
+    model = MF(MFConfig(embedding_size=4, max_epochs=1))
+    model.fit(checkerboard, seed=0)
+    model.save(tmp_path / "mf")
+    return tmp_path / "mf"
+
+
+def test_a_saved_model_is_three_files(saved: Path) -> None:
+    files = {path.name for path in saved.iterdir()}
+    assert files == {IDENTITY_FILE, REPORT_FILE, TENSOR_FILE}
+    report = json.loads((saved / REPORT_FILE).read_text())
+    assert (report["seed"], report["epochs"], report["trained_until"]) == (0, 1, None)
+
+
+def test_saving_again_replaces_the_folder(saved: Path, checkerboard: FitData) -> None:
+    (saved / "left-over").touch()
+    MF.load(saved).save(saved)
+    assert not (saved / "left-over").exists()
+    assert {path.name for path in saved.parent.iterdir()} == {"mf"}
+
+
+def test_another_kind_of_model_is_refused(saved: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds a 'mf' CF model, but a 'mf-b' was asked for"):
+        BiasedMF.load(saved)
+
+
+def test_tensors_of_another_model_are_refused(saved: Path, checkerboard: FitData) -> None:
+    rates = Rates(RatesConfig())
+    rates.fit(checkerboard, seed=0)
+    save_file({"counts": rates.tensors()["users"]}, saved / TENSOR_FILE)
+    with pytest.raises(ArtifactError, match="no 'mf' checkpoint of the config beside it"):
+        MF.load(saved)
+
+
+def test_tensors_of_another_size_are_refused(saved: Path) -> None:
+    identity = json.loads((saved / IDENTITY_FILE).read_text())
+    identity["config"]["embedding_size"] = 5
+    (saved / IDENTITY_FILE).write_text(json.dumps(identity))
+    with pytest.raises(ArtifactError, match="vectors of 4 numbers, not 5"):
+        MF.load(saved)
+
+
+def test_a_config_of_another_version_is_refused(saved: Path) -> None:
+    identity = json.loads((saved / IDENTITY_FILE).read_text())
+    identity["config"]["invented"] = 1
+    (saved / IDENTITY_FILE).write_text(json.dumps(identity))
+    with pytest.raises(ArtifactError, match="does not fit this version of corarec"):
+        MF.load(saved)
+
+
+def test_a_strange_identity_is_refused(saved: Path) -> None:
+    (saved / IDENTITY_FILE).write_text("[]")
+    with pytest.raises(ArtifactError, match="should hold 'model' and 'config'"):
+        MF.load(saved)
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="does not exist"):
+        MF.load(tmp_path / "nowhere")

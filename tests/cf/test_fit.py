@@ -1,0 +1,138 @@
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+from rich.console import Console
+
+from corarec.cf import FitConfig, fit_cf, load_cf, seen_pairs, seen_rows
+from corarec.data import Dataset, DatasetCard
+from corarec.errors import DataError
+from corarec.types import IntArray
+
+MF = {"embedding_size": 4, "max_epochs": 2}
+
+
+@pytest.fixture
+def dataset(world_rows: dict[str, IntArray]) -> Dataset:
+    """The toy world as a dataset; time runs over all users at once, one day a row."""
+    size = len(world_rows["user"])
+    names = np.array(["train", "valid", "test"])[world_rows["part"]]
+    interactions = pl.DataFrame(
+        {
+            "user_id": world_rows["user"],
+            "item_id": world_rows["item"],
+            "rating": np.ones(size, dtype=np.float32),
+            "timestamp": np.arange(size) % 18 * 86_400,
+            "label": world_rows["label"].astype(np.int8),
+            "split": pl.Series(names).cast(pl.Enum(["train", "valid", "test"])),
+            "warm": np.ones(size, dtype=np.bool_),
+        }
+    )
+    halves = {
+        half: pl.DataFrame(
+            {
+                f"{half}_id": range(1, largest + 1),
+                "raw_id": [f"{half[0]}{number}" for number in range(1, largest + 1)],
+                "title": ["x"] * largest,
+            }
+        )
+        for half, largest in (("user", 30), ("item", 24))
+    }
+    card = DatasetCard(
+        name="toy",
+        source="table",
+        split="temporal",
+        labels="same group",
+        num_users=30,
+        num_items=24,
+        counts={},
+        licence="none",
+    )
+    return Dataset(card, interactions, halves["item"], halves["user"])
+
+
+def test_a_fit_is_saved_and_loaded(dataset: Dataset, tmp_path: Path) -> None:
+    model, report = fit_cf(
+        dataset, FitConfig(model="mf", options=MF), seed=4, output=tmp_path / "mf"
+    )
+    loaded = load_cf(tmp_path / "mf")
+    assert loaded.report == report == model.report
+    assert (report.seed, report.train_rows, report.trained_until) == (4, 348, None)
+    pairs = dataset.pairs("test")
+    assert np.array_equal(loaded.score(pairs), model.score(pairs))
+    assert {path.name for path in tmp_path.iterdir()} == {"mf"}
+
+
+def test_the_earliest_share_of_train_is_fitted(dataset: Dataset) -> None:
+    config = FitConfig(model="mf", options=MF, train_until=0.5)
+    _, report = fit_cf(dataset, config)
+    # Train rows are the days 0..11 of 29 users: half of them end with day 5.
+    assert report.trained_until == 5 * 86_400
+    assert report.train_rows == 29 * 6
+    seen = np.flatnonzero(seen_rows(dataset, report))
+    assert seen.tolist() == [row for row in range(len(dataset)) if row % 18 < 6]
+
+
+def test_days_are_not_torn(dataset: Dataset) -> None:
+    _, report = fit_cf(dataset, FitConfig(model="mf", options=MF, train_until=0.45))
+    assert report.train_rows == 29 * 6
+
+
+def test_later_train_rows_count_as_unseen(dataset: Dataset) -> None:
+    """The rates of a later train row must not have a label taken out that was never in."""
+    model, report = fit_cf(dataset, FitConfig(model="rates", train_until=0.5))
+    train = seen_pairs(dataset, "train", report)
+    assert train.train_labels is not None
+    unseen = np.isnan(train.train_labels)
+    assert unseen.sum() == 29 * 6
+    assert np.isfinite(model.score(train)).all()
+    rows = dataset.rows("train")[:7]
+    some = seen_pairs(dataset, rows, report)
+    assert some.train_labels is not None
+    assert np.isnan(some.train_labels).tolist() == [False] * 6 + [True]
+
+
+def test_all_train_rows_are_seen_by_a_full_fit(dataset: Dataset) -> None:
+    _, report = fit_cf(dataset, FitConfig(model="rates"))
+    assert seen_rows(dataset, report).sum() == len(dataset.rows("train"))
+    train = seen_pairs(dataset, "train", report)
+    assert train.train_labels is not None
+    assert np.array_equal(train.train_labels, dataset.labels("train"))
+
+
+def test_raw_ids_reach_imported_vectors(dataset: Dataset, tmp_path: Path) -> None:
+    for half in ("user", "item"):
+        frame = pl.DataFrame({"raw_id": [f"{half[0]}2"], "vector": [[2.0, 1.0]]})
+        frame.write_parquet(tmp_path / f"{half}.parquet")
+    options = {"users": tmp_path / "user.parquet", "items": tmp_path / "item.parquet"}
+    model, _ = fit_cf(dataset, FitConfig(model="imported", options=options))
+    pairs = dataset.pairs("train")
+    both_known = (pairs.user_ids == 2) & (pairs.item_ids == 2)
+    assert both_known.any()
+    assert np.array_equal(model.score(pairs), np.where(both_known, 5.0, 0.0))
+
+
+def test_progress_is_printed(dataset: Dataset) -> None:
+    text = StringIO()
+    fit_cf(dataset, FitConfig(model="mf", options=MF), console=Console(file=text, width=120))
+    assert "mf: AUC train" in text.getvalue()
+    assert "of 2," in text.getvalue()
+
+
+def test_a_part_of_one_class_is_an_error(dataset: Dataset) -> None:
+    ones = dataset.interactions.with_columns(label=pl.lit(1, pl.Int8))
+    dataset = Dataset(dataset.card, ones, dataset.items, dataset.users)
+    with pytest.raises(DataError, match="All 348 training labels are 1"):
+        fit_cf(dataset, FitConfig(model="mf", options=MF))
+
+
+def test_an_unknown_model_or_option_is_an_error() -> None:
+    with pytest.raises(ValidationError, match="no CF model 'als'; choose from mf, mf-b"):
+        FitConfig(model="als")
+    with pytest.raises(ValidationError, match=r"embedding_siez\n.*Extra inputs"):
+        FitConfig(model="mf", options={"embedding_siez": 3})
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        FitConfig(model="mf", train_until=1.5)

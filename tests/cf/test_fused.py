@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from corarec.cf.base import CFModel
+from corarec.cf.data import FitData
+from corarec.cf.fused import Fused, FusedConfig
+from corarec.cf.mf import MF, MFConfig
+from corarec.cf.sasrec import SASRec, SASRecConfig
+from corarec.errors import ArtifactError
+
+
+@pytest.fixture
+def components(checkerboard: FitData, tmp_path: Path) -> dict[str, CFModel]:
+    models: dict[str, CFModel] = {
+        "mf": MF(MFConfig(embedding_size=3, max_epochs=3)),
+        "sasrec": SASRec(SASRecConfig(embedding_size=4, max_epochs=3)),
+    }
+    for name, model in models.items():
+        model.fit(checkerboard, seed=0)
+        model.save(tmp_path / name)
+    return models
+
+
+@pytest.fixture
+def fused(components: dict[str, CFModel], checkerboard: FitData, tmp_path: Path) -> Fused:
+    model = Fused(FusedConfig(components=tuple(tmp_path / name for name in components)))
+    model.fit(checkerboard, seed=0)
+    return model
+
+
+def test_vectors_stand_side_by_side(
+    fused: Fused, components: dict[str, CFModel], checkerboard: FitData
+) -> None:
+    pairs = checkerboard.valid
+    rows = np.arange(len(pairs))
+    halves = fused.vector_table(pairs).lookup(rows)
+    parts = [model.vector_table(pairs).lookup(rows) for model in components.values()]
+    assert fused.vector_size == 7
+    assert torch.equal(halves[0], torch.cat([part[0] for part in parts], dim=1))
+    assert torch.equal(halves[1], torch.cat([part[1] for part in parts], dim=1))
+
+
+def test_the_score_weighs_the_components(
+    fused: Fused, components: dict[str, CFModel], checkerboard: FitData
+) -> None:
+    pairs = checkerboard.valid
+    weights = fused.tensors()["weights"].numpy()
+    scores = [model.score(pairs) for model in components.values()]
+    expected = weights[0] * scores[0] + weights[1] * scores[1] + weights[2]
+    np.testing.assert_allclose(fused.score(pairs), expected)
+
+
+def test_a_saved_model_holds_its_components(
+    fused: Fused, checkerboard: FitData, tmp_path: Path
+) -> None:
+    fused.save(tmp_path / "fused")
+    for name in ("mf", "sasrec"):
+        (tmp_path / name).rename(tmp_path / f"moved-{name}")
+    loaded = Fused.load(tmp_path / "fused")
+    assert np.array_equal(loaded.score(checkerboard.valid), fused.score(checkerboard.valid))
+
+
+def test_a_missing_component_is_an_error(checkerboard: FitData, tmp_path: Path) -> None:
+    model = Fused(FusedConfig(components=(tmp_path / "a", tmp_path / "b")))
+    with pytest.raises(ArtifactError, match="does not exist"):
+        model.fit(checkerboard, seed=0)
+
+
+def test_one_component_is_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 2 items"):
+        FusedConfig(components=(tmp_path,))

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from corarec.cf.data import FitData
+from corarec.cf.rates import Rates, RatesConfig
+from corarec.errors import DataError
+from corarec.types import Pairs
+
+PairsOf = Callable[..., Pairs]
+
+NAN = float("nan")
+
+
+@pytest.fixture
+def train(pairs_of: PairsOf) -> Pairs:
+    """User 1 liked items 1 and 2 but not 3; user 2 did not like item 1: two of four liked."""
+    return pairs_of([1, 1, 1, 2], [1, 2, 3, 1], train_labels=[1.0, 1.0, 0.0, 0.0])
+
+
+@pytest.fixture
+def rates(train: Pairs, pairs_of: PairsOf) -> Rates:
+    valid = pairs_of([1, 2], [1, 1])
+    model = Rates(RatesConfig(smoothing=2.0))
+    model.fit(FitData(train, np.array([1, 1, 0, 0]), valid, np.array([0, 1]), 3, 4), seed=0)
+    return model
+
+
+def vectors(model: Rates, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+    return model.vector_table(pairs).lookup(np.arange(len(pairs)))
+
+
+def test_vectors_of_new_rows_by_hand(rates: Rates, pairs_of: PairsOf) -> None:
+    users, items = vectors(rates, pairs_of([1, 2, 3], [1, 3, 4]))
+    # Two rows at the global rate 1/2 are added to the user's own: (2 + 1) / (3 + 2).
+    expected = [[3 / 5 - 0.5, np.log(4)], [1 / 3 - 0.5, np.log(2)], [0, 0]]
+    np.testing.assert_allclose(users, expected, rtol=1e-6, atol=1e-8)
+    expected = [[0, np.log(3)], [1 / 3 - 0.5, np.log(2)], [0, 0]]
+    np.testing.assert_allclose(items, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_vectors_of_train_rows_leave_their_own_label_out(rates: Rates, train: Pairs) -> None:
+    users, items = vectors(rates, train)
+    expected = [[0, np.log(3)], [0, np.log(3)], [3 / 4 - 0.5, np.log(3)], [0, 0]]
+    np.testing.assert_allclose(users, expected, rtol=1e-6, atol=1e-8)
+    expected = [[1 / 3 - 0.5, np.log(2)], [0, 0], [0, 0], [2 / 3 - 0.5, np.log(2)]]
+    np.testing.assert_allclose(items, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_rows_of_one_user_share_their_vector(rates: Rates, train: Pairs) -> None:
+    table = rates.vector_table(train)
+    assert table.user_rows[0] == table.user_rows[1] != table.user_rows[2]
+    assert len(table.users) == 3
+
+
+def test_score_adds_log_odds(rates: Rates, pairs_of: PairsOf) -> None:
+    scores = rates.score(pairs_of([1, 2, 3], [1, 3, 4]))
+    log_odds = [np.log(3 / 2), 2 * np.log(1 / 2), 0.0]
+    np.testing.assert_allclose(scores, log_odds, rtol=1e-6, atol=1e-12)
+
+
+def test_pairs_without_train_labels_are_new_rows(rates: Rates, train: Pairs) -> None:
+    new = replace(train, train_labels=np.full(4, NAN))
+    np.testing.assert_array_equal(rates.score(new), rates.score(replace(train, train_labels=None)))
+    assert (rates.score(new) != rates.score(train)).any()
+
+
+def test_a_train_row_that_was_not_counted_is_an_error(rates: Rates, pairs_of: PairsOf) -> None:
+    pairs = pairs_of([1, 2], [1, 4], train_labels=[NAN, 1.0])
+    with pytest.raises(DataError, match=r"Pair 1 \(id 2\) is marked as a training row"):
+        rates.vector_table(pairs)
+    pairs = pairs_of([1], [4], train_labels=[0.0])
+    with pytest.raises(DataError, match=r"Pair 0 \(id 4\)"):
+        rates.vector_table(pairs)
