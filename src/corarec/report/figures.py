@@ -108,8 +108,8 @@ def reliability_figure(views: Sequence[ScoreView], palette: Palette) -> Figure |
         "Calibration",
         plot.render(),
         legend,
-        "A point on the dashed line means that of the items given 70 %, 70 % were enjoyed; below "
-        "it the system is too sure. Each point is a tenth of the rows, with the 95 % interval of "
+        "A point on the dashed line means that of the items given 70%, 70% were enjoyed; below "
+        "it the system is too sure. Each point is a tenth of the rows, with the 95% interval of "
         "its share; the error in brackets is the mean distance from the line.",
     )
 
@@ -166,5 +166,6 @@ def _thinned(points: Sequence[Point]) -> list[Point]:
     """Average neighbours, so that a long noisy curve stays a readable line."""
     if len(points) <= _MAX_LINE_POINTS:
         return list(points)
-    groups = np.array_split(np.array(points), _MAX_LINE_POINTS)
+    size = -(-len(points) // _MAX_LINE_POINTS)
+    groups = [np.array(points[start : start + size]) for start in range(0, len(points), size)]
     return [(float(step), float(value)) for step, value in (group.mean(axis=0) for group in groups)]

@@ -79,7 +79,7 @@ def metric_forest(
         rows,
         strip_axis(axis),
         f"Dot: {metric.upper()} on all rows; line: its {level:.0%} interval over users; dashed: "
-        f"0.5. Grey rows need no model of taste. {best} is furthest to the right. Overlap of two "
+        f"0.5. Grey: the trivial references. {best} is furthest to the right. Overlap of two "
         "intervals says little about their difference, for they share the users: see the paired "
         "differences.",
     )

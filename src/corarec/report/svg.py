@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 Points = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT = 420, 280
+WIDTH, HEIGHT = 360, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 44
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
+from corarec.errors import DataError
 from corarec.evaluate.metrics import UserAucs, auc, check_table, user_aucs
 from corarec.report.data import ReliabilityBin, ScoreView
 from corarec.types import FloatArray, IntArray, ScoreTable
@@ -32,14 +33,14 @@ def view_scores(
     Raises
     ------
     DataError
-        A score is not finite or a label is not 0 or 1.
-    ValueError
-        Only one label occurs.
+        A score is not finite, a label is not 0 or 1, or only one label occurs.
     """
     check_table(table, name)
     value = auc(table.labels, table.scores)
     if value is None:
-        raise ValueError(f"The rows of {name} have one label only; a ROC curve needs both.")
+        raise DataError(
+            f"The rows of {name} have one label only; a ROC curve needs both. Check the threshold."
+        )
     users = user_aucs(table.user_ids, table.labels, table.scores)
     reliability = reliability_bins(table.labels, expit(table.scores), bins) if logits else []
     return ScoreView(

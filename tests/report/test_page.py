@@ -1,0 +1,163 @@
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from corarec.evaluate import ResultTable
+from corarec.evaluate.tables import estimate_text, interval_text, signed
+from corarec.report.data import (
+    Fact,
+    Recommendation,
+    RecommendationList,
+    ReportData,
+    TrainingCurve,
+)
+from corarec.report.page import render_report, write_report
+from corarec.report.views import view_scores
+from corarec.types import ScoreTable
+
+MakeTable = Callable[..., ScoreTable]
+VOID = {"meta", "link", "br", "img", "hr"}
+
+
+class TagChecker(HTMLParser):
+    """Collects text and headings; fails on tags that do not close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.sections: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        values = dict(attrs)
+        if tag == "section":
+            self.sections.append(values.get("id") or "")
+        self.addresses += [value for name in ("src", "href") if (value := values.get(name))]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def parsed(page: str) -> TagChecker:
+    checker = TagChecker()
+    checker.feed(page)
+    assert checker.open == []
+    return checker
+
+
+@pytest.fixture
+def full(results: ResultTable, make_table: MakeTable) -> ReportData:
+    return ReportData(
+        title="CoRA & friends",
+        subtitle="On <toys>",
+        facts=[Fact(label="Seeds", value="1, 2")],
+        config={"train": {"learning_rate": 0.001}, "note": "</pre><script>alert(1)</script>"},
+        results=results,
+        training=[
+            TrainingCurve(name="CoRA-MF", train_loss=[(1, 0.7), (2, 0.6)], valid_auc=[(2, 0.71)])
+        ],
+        scores=[view_scores(make_table(2.0, 1), "CoRA-MF")],
+        recommendations=[
+            RecommendationList(
+                user="User 17",
+                liked=["Tom & Jerry <Live> (1999)"],
+                items=[
+                    Recommendation(title='"Salt" & <Sand> (1972)', probability=0.914),
+                    Recommendation(title="Orchard (2000)", probability=0.5),
+                ],
+            )
+        ],
+    )
+
+
+def test_the_page_has_every_section_and_number(full: ReportData) -> None:
+    page = parsed(render_report(full))
+    assert page.sections == [
+        "results",
+        "differences",
+        "recommendations",
+        "training",
+        "scores",
+        "run",
+        "reading",
+    ]
+    for evaluation in [*full.results.systems, *full.results.references]:
+        assert evaluation.name in page.text
+        for part in evaluation.parts.values():
+            for estimate in (part.auc, part.uauc):
+                assert estimate_text(estimate) in page.text
+                assert interval_text(estimate) in page.text
+    difference = full.results.comparisons[0].parts["cold"].uauc
+    assert difference is not None
+    assert signed(difference.value) in page.text
+    assert interval_text(difference) in page.text
+    assert "300 rows" in page.text
+    assert "91%" in page.text
+    assert "learning_rate: 0.001" in page.text
+    assert "CoRA-MF 0.710 at step 2" in page.text
+
+
+def test_text_is_escaped(full: ReportData) -> None:
+    html = render_report(full)
+    assert "<script>" not in html
+    assert "<Sand>" not in html
+    assert "<only>" not in html
+    page = parsed(html)
+    assert '"Salt" & <Sand> (1972)' in page.text
+    assert "Tom & Jerry <Live> (1999)" in page.text
+    assert "Text <only> & more" in page.text
+    assert "</pre><script>alert(1)</script>" in page.text
+
+
+def test_the_page_loads_nothing_and_knows_the_dark(full: ReportData) -> None:
+    html = render_report(full)
+    assert parsed(html).addresses == []
+    assert not re.search(r"url\(|@import|https?:", html)
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_every_figure_has_a_caption(full: ReportData) -> None:
+    html = render_report(full)
+    assert html.count("<figure") == html.count("<figcaption>") == 9
+    assert all(len(caption) > 20 for caption in re.findall(r"<figcaption>(.*?)</figcaption>", html))
+
+
+def test_sections_without_data_are_left_out(data: ReportData) -> None:
+    page = parsed(render_report(data))
+    assert page.sections == ["results", "differences", "reading"]
+    empty = ReportData(
+        title="Nothing", results=ResultTable(dataset="Toy", split="test", systems=[])
+    )
+    assert parsed(render_report(empty)).sections == ["reading"]
+
+
+def test_the_largest_system_is_bold_but_no_reference(data: ReportData) -> None:
+    html = render_report(data)
+    whole = data.results.systems[0].whole
+    assert f"<strong>{estimate_text(whole.auc)}</strong>" in html
+    alone = data.results.model_copy(update={"systems": data.results.systems[:1]})
+    assert "<strong>" not in render_report(ReportData(title="One", results=alone))
+
+
+def test_the_file_is_written_whole(tmp_path: Path, data: ReportData) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_report(path, data)
+    assert path.read_text("utf-8") == render_report(data)
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]

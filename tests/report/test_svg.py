@@ -1,0 +1,70 @@
+from xml.etree import ElementTree
+
+import pytest
+
+from corarec.report.svg import HEIGHT, WIDTH, Axis, Plot, digits_of, round_step, strip, strip_axis
+
+
+@pytest.mark.parametrize(
+    ("step", "rounded"), [(0.013, 0.02), (0.2, 0.2), (0.21, 0.5), (6.0, 10.0), (999.0, 1000.0)]
+)
+def test_steps_are_round_numbers(step: float, rounded: float) -> None:
+    assert round_step(step) == pytest.approx(rounded)
+
+
+@pytest.mark.parametrize(("step", "digits"), [(0.02, 2), (0.1, 1), (0.5, 1), (1.0, 0), (50.0, 0)])
+def test_digits_follow_the_step(step: float, digits: int) -> None:
+    assert digits_of(step) == digits
+
+
+def test_an_axis_spans_its_values_with_round_ticks() -> None:
+    axis = Axis.fit([0.52, 0.71], "AUC")
+    assert axis.low < 0.52
+    assert axis.high > 0.71
+    assert axis.ticks == pytest.approx((0.6, 0.7))
+    assert [axis.text(tick) for tick in axis.ticks] == ["0.6", "0.7"]
+    assert axis.fraction(axis.low) == 0
+    assert axis.fraction(axis.high) == 1
+
+
+def test_an_axis_of_one_value_has_a_width() -> None:
+    for value in (0.0, 0.7, -3.0):
+        axis = Axis.fit([value], "loss")
+        assert axis.low < value < axis.high
+
+
+def test_ticks_have_a_real_minus_and_no_negative_zero() -> None:
+    axis = Axis(-1, 1, "difference", (-0.5, -1e-9, 0.5), digits=1)
+    assert [axis.text(tick) for tick in axis.ticks] == ["\N{MINUS SIGN}0.5", "0.0", "0.5"]
+    assert Axis(0, 5000, "step", (2000,), digits=0).text(2000) == "2,000"
+
+
+def test_a_plot_is_well_formed_and_escapes_text() -> None:
+    plot = Plot(Axis.unit("a < b"), Axis.unit("c & d"), 'the "best"')
+    plot.line([(0, 0), (1, 1)], "s0", title="<script>")
+    plot.dot(0.5, 0.5, "s1", ring=True)
+    plot.whisker(0.5, 0.2, 0.8, "s1")
+    plot.steps([0, 0.5, 1], [0.2, 0.4], "s2")
+    plot.guide((0, 0), (1, 1), "chance")
+    svg = ElementTree.fromstring(str(plot.render()))
+    assert svg.attrib["aria-label"] == 'the "best"'
+    texts = [element.text for element in svg.iter() if element.text]
+    assert {"a < b", "c & d", "<script>", "chance"} <= set(texts)
+    (line,) = list(svg.iter("polyline"))
+    (x1, y1), (x2, y2) = (map(float, point.split(",")) for point in line.attrib["points"].split())
+    assert 0 < x1 < x2 < WIDTH
+    assert 0 < y2 < y1 < HEIGHT  # up is larger
+    (steps,) = list(svg.iter("polygon"))
+    assert len(steps.attrib["points"].split()) == 6
+
+
+def test_a_strip_places_an_interval_in_percent() -> None:
+    axis = Axis(0.0, 2.0, "AUC", (0.0, 1.0), digits=1)
+    svg = ElementTree.fromstring(str(strip(axis, 1.0, 0.5, 1.5, "s0", guide=0.5)))
+    (dot,) = svg.iter("circle")
+    assert dot.attrib["cx"] == "50.00%"
+    interval = svg.findall("line")[-1]
+    assert (interval.attrib["x1"], interval.attrib["x2"]) == ("25.00%", "75.00%")
+    assert svg.attrib["aria-label"] == "1.000, interval 0.500 to 1.500"
+    labels = [text.text for text in ElementTree.fromstring(str(strip_axis(axis))).iter("text")]
+    assert labels == ["0.0", "1.0"]
