@@ -66,6 +66,10 @@ _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("pandas.core.indexes.base", "Index"): _Index,
     ("pandas.core.indexes.numeric", "Int64Index"): _Index,
     ("pandas.core.indexes.range", "RangeIndex"): _Index,
+    # pandas 3 pickles its public names.
+    ("pandas", "DataFrame"): _Frame,
+    ("pandas", "Index"): _Index,
+    ("pandas", "RangeIndex"): _Index,
     ("numpy._core.numeric", "_frombuffer"): _from_buffer,
     ("numpy", "dtype"): np.dtype,
     ("numpy", "ndarray"): np.ndarray,

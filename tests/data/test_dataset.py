@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corarec.data import Dataset, PrepareConfig, prepare
+
+
+@pytest.fixture
+def dataset(ml1m: Path, tmp_path: Path) -> Dataset:
+    return prepare(
+        PrepareConfig(
+            source="movielens", input=ml1m, output=tmp_path / "prepared", split="collm-ml1m"
+        )
+    )
+
+
+def test_rows_and_ids(dataset: Dataset) -> None:
+    assert (len(dataset), dataset.num_users, dataset.num_items) == (6, 3, 3)
+    assert dataset.rows("train").tolist() == [2, 3]
+    assert dataset.rows("valid").tolist() == [0, 1]
+    assert dataset.rows("test").tolist() == [4, 5]
+
+
+def test_titles_are_indexed_by_item_id(dataset: Dataset) -> None:
+    assert dataset.titles == ["", "Café: The Return (1990)", "Leaf (1992)", "Stone (1991)"]
+
+
+def test_pairs_know_the_label_of_train_rows_only(dataset: Dataset) -> None:
+    pairs = dataset.pairs(np.array([2, 4]))
+    assert pairs.user_ids.tolist() == [2, 2]
+    assert pairs.item_ids.tolist() == [2, 3]
+    assert pairs.train_labels is not None
+    assert pairs.train_labels[0] == 1
+    assert np.isnan(pairs.train_labels[1])
+
+
+def test_pairs_of_a_part_and_of_its_rows_are_the_same(dataset: Dataset) -> None:
+    by_name, by_rows = dataset.pairs("test"), dataset.pairs(dataset.rows("test"))
+    assert by_name.item_ids.tolist() == by_rows.item_ids.tolist() == [3, 1]
+    assert [by_name.histories[n].tolist() for n in range(2)] == [[2], []]
+
+
+def test_score_table_puts_scores_beside_the_truth(dataset: Dataset) -> None:
+    table = dataset.score_table("valid", np.array([0.5, -1.0]))
+    assert table.labels.tolist() == [1, 0] == dataset.labels("valid").tolist()
+    assert table.warm.tolist() == [False, False]
+    assert table.scores.tolist() == [0.5, -1.0]
+
+
+def test_score_table_wants_one_score_per_row(dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="3 scores came for 2 rows"):
+        dataset.score_table("valid", np.zeros(3))
+
+
+def test_sample_is_that_of_pandas(dataset: Dataset) -> None:
+    pandas = pytest.importorskip("pandas")
+    rows = dataset.rows("valid")
+    for fraction in (0.25, 0.5, 1.0):
+        theirs = pandas.DataFrame(index=rows).sample(frac=fraction, random_state=2023).index
+        ours = dataset.sample("valid", fraction=fraction, seed=2023)
+        assert ours.tolist() == theirs.tolist()
+
+
+def test_save_and_load_give_the_same(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.save(tmp_path / "again")
+    loaded = Dataset.load(tmp_path / "again")
+    assert loaded.card == dataset.card
+    assert loaded.interactions.equals(dataset.interactions)
+    assert loaded.items.equals(dataset.items)
+    assert loaded.users.equals(dataset.users)
+    assert loaded.texts is None

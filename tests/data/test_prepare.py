@@ -1,0 +1,149 @@
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from corarec.data import DATA_SOURCES, SPLIT_RULES, Dataset, LabelConfig, PrepareConfig, prepare
+from corarec.errors import ConfigError, DataError
+from corarec.files import sha256
+
+CSV = "user,item,rating,timestamp,title\n" + "".join(
+    f"u{n % 4},i{n % 5},{1 + n * 7 % 5},{1000 + n},Title {n % 5}\n" for n in range(40)
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "ratings.csv"
+    path.write_text(CSV)
+    return path
+
+
+def run(table: Path | None, **options: Any) -> Dataset:
+    output = options.pop("output", Path("/nonexistent"))
+    given = {"source": "table", "split": "temporal", "input": table, "output": output, **options}
+    return prepare(PrepareConfig(**given))
+
+
+def test_the_card_says_what_was_done(table: Path, tmp_path: Path) -> None:
+    dataset = run(
+        table,
+        output=tmp_path / "out",
+        labels=LabelConfig(threshold=3),
+        split_options={"valid": 0.2, "test": 0.2},
+        source_options={"item_noun_singular": "film", "item_noun_plural": "films"},
+    )
+    card = Dataset.load(tmp_path / "out").card
+    assert card == dataset.card
+    assert (card.name, card.source, card.split) == ("ratings", "table", "temporal")
+    assert card.labels == "positive where the rating is at least 3"
+    assert card.split_options == {"untitled": "error", "valid": 0.2, "test": 0.2}
+    assert card.inputs == {"ratings.csv": sha256(table)}
+    assert (card.num_users, card.num_items) == (4, 5)
+    assert card.item_noun_plural == "films"
+    assert [card.counts[part].rows for part in ("train", "valid", "test")] == [24, 8, 8]
+
+
+def test_counts_and_warm_flags(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    rows = ["a,x,5,1", "a,y,1,2", "b,x,5,3", "b,z,1,4", "c,y,5,5", "a,y,1,6"]
+    splits = ["train", "train", "valid", "valid", "test", "test"]
+    lines = [f"{row},{split},T" for row, split in zip(rows, splits, strict=True)]
+    path.write_text("\n".join(["user,item,rating,timestamp,split,title", *lines]))
+    dataset = run(path, split="published", output=tmp_path / "out")
+    assert dataset.interactions["user_id"].to_list() == [1, 1, 1, 2, 2, 3]
+    assert dataset.interactions["warm"].to_list() == [True, True, True, False, False, False]
+    counts = dataset.card.counts
+    assert (counts["train"].rows, counts["train"].warm, counts["train"].positives) == (2, 2, 1)
+    assert (counts["test"].users, counts["test"].items, counts["test"].warm) == (2, 1, 1)
+
+
+def test_positives_only_gets_negatives_that_the_card_names(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    rows = [f"u{n % 4},i{n % 9},{n},T" for n in range(20)]
+    path.write_text("\n".join(["user,item,timestamp,title", *rows]))
+    dataset = run(path, output=tmp_path / "out", labels=LabelConfig(negatives=2, seed=5))
+    assert len(dataset) == 60
+    assert dataset.card.labels.startswith(
+        "interactions are the positives; 2 negatives per positive"
+    )
+    assert "seed 5" in dataset.card.labels
+    # A negative and its positive see the same history.
+    lengths = dataset.histories.lengths().reshape(-1, 3)
+    assert (lengths == lengths[:, :1]).all()
+
+
+def test_reviews_become_texts(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    ratings = [5, 1, 1, 5] * 5
+    texts = ["" if n == 3 else f"text {n}" for n in range(20)]
+    rows = [f"u{n % 2},i{n},{ratings[n]},{n},T,{texts[n]}" for n in range(20)]
+    path.write_text("\n".join(["user,item,rating,timestamp,title,text", *rows]))
+    run(path, output=tmp_path / "out", split_options={"valid": 0.2, "test": 0.2})
+    dataset = Dataset.load(tmp_path / "out")
+    assert dataset.texts is not None
+    assert len(dataset.texts) == 19
+    raw_ids = dict(zip(dataset.items["item_id"], dataset.items["raw_id"], strict=True))
+    for row, item, text in dataset.texts.select("row", "item_id", "text").iter_rows():
+        assert dataset.interactions["item_id"][row] == item
+        assert raw_ids[item] == "i" + text.removeprefix("text ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": "netflix"}, "There is no source 'netflix'; choose one of movielens, amazon"),
+        ({"split": "random"}, "There is no split 'random'; choose one of collm-ml1m"),
+        (
+            {"source_options": {"usr_column": "u"}},
+            "'table': usr_column: Extra inputs .* user_column",
+        ),
+        ({"split_options": {"valid": 2}}, "'temporal': valid: Input should be less than 1"),
+        ({"split_options": {"valid": 0.5, "test": 0.5}}, "nothing is left to train"),
+    ],
+)
+def test_unknown_names_and_options(table: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(table, **options)
+
+
+def test_a_source_of_files_needs_an_input() -> None:
+    with pytest.raises(ConfigError, match="--input PATH"):
+        run(None)
+
+
+def test_nothing_is_written_when_the_data_is_bad(table: Path, tmp_path: Path) -> None:
+    table.write_text(CSV.replace("u1,i1,3,1001", "u1,i1,many,1001"))
+    with pytest.raises(DataError, match=r"ratings\.csv, row 3: rating is 'many'"):
+        run(table, output=tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ratings.csv"]
+
+
+def test_one_class_only(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"All 32 rows of the part 'train' are positive.*threshold"):
+        run(table, output=tmp_path / "out", labels=LabelConfig(threshold=1))
+
+
+def test_an_empty_part(table: Path, tmp_path: Path) -> None:
+    lines = CSV.splitlines()
+    at_once = [",".join([*line.split(",")[:3], "7", "T"]) for line in lines[1:]]
+    table.write_text("\n".join([lines[0], *at_once]))
+    with pytest.raises(DataError, match="'temporal' leaves the part 'train' empty: the 40 usable"):
+        run(table, output=tmp_path / "out")
+
+
+def test_an_older_folder_is_replaced(table: Path, tmp_path: Path) -> None:
+    run(table, output=tmp_path / "out")
+    run(table, output=tmp_path / "out", split_options={"test": 0.3})
+    assert Dataset.load(tmp_path / "out").card.counts["test"].rows == 12
+    assert pl.read_parquet(tmp_path / "out/interactions.parquet").height == 40
+
+
+def test_the_registries_hold_what_the_documentation_names() -> None:
+    assert list(DATA_SOURCES) == [
+        *("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic")
+    ]
+    assert list(SPLIT_RULES) == [
+        *("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "published")
+    ]
