@@ -38,7 +38,8 @@ def invent_titles(
     for genre, quality in zip(genres, qualities, strict=True):
         title = ""
         while not title or title in titles:
-            noun = generator.choice(GENRE_WORDS[GENRES[genre]])
+            nouns = GENRE_WORDS[GENRES[genre]]
+            noun = nouns[generator.integers(len(nouns))]
             year = generator.integers(FIRST_YEAR, LAST_YEAR + 1)
             title = f"The {QUALITY_WORDS[quality]} {noun} ({year})"
         titles[title] = None

@@ -132,7 +132,7 @@ class Table(FileSource):
         if self.items is None:
             how = "Give a table of the items with the option items, or name the column."
             require_columns(interactions.collect_schema().names(), columns, file, how)
-            items = interactions.select(columns).unique(self.item_column, maintain_order=True)
+            items = interactions.select(columns).unique(maintain_order=True)
         else:
             member = files.require(self.items)
             items = self._open(files, member).drop("row")
