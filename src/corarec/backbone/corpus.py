@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerFast
 
-from corarec.backbone.documents import Renderer, Row, Rows, is_held_out, read_source
+from corarec.backbone.documents import Renderer, Row, Rows, is_held_out
 from corarec.backbone.recipe import PhaseConfig, PretrainingRecipe
+from corarec.backbone.sources import read_source
 from corarec.files import atomic_directory, read_json, write_json
+from corarec.types import IntArray
 
 _TOKENS_FILE = "tokens.bin"
 _CARD_FILE = "corpus.json"
@@ -53,7 +55,7 @@ class Sources:
         used = {name for phase in recipe.phases for name in phase.mix} | set(recipe.tokenizer.mix)
         for name in sorted(used):
             config = recipe.sources[name]
-            rows = read_source(recipe, name, Path(recipe.data_directory))
+            rows = read_source(recipe, name)
             apart = [
                 config.hold_out == "rows" and is_held_out(str(row), config.hold_out_share)
                 for row in rows
@@ -194,3 +196,7 @@ class Corpus:
             read_json(folder / _HELD_OUT_FILE),
             read_json(folder / _CARD_FILE),
         )
+
+    def token_counts(self, vocabulary: int) -> IntArray:
+        """Return how often each token occurs in the training text: [vocabulary]."""
+        return np.bincount(self.tokens, minlength=vocabulary)

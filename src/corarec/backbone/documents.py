@@ -1,17 +1,14 @@
-"""Rows of a source turned into documents by sandboxed Jinja templates, with a seeded generator."""
+"""Rows turned into documents by sandboxed Jinja templates, with a seeded generator."""
 
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
-import polars as pl
 from jinja2.sandbox import SandboxedEnvironment
 
-from corarec.backbone.recipe import PretrainingRecipe, SourceConfig
 from corarec.errors import ConfigError, DataError
 from corarec.types import IntArray
 
@@ -102,11 +99,12 @@ class Randomness:
         return row
 
 
-def _environment() -> SandboxedEnvironment:
-    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
-    environment.filters["article_last"] = article_last
-    environment.filters["clip"] = clip
-    return environment
+def environment() -> SandboxedEnvironment:
+    """Return what templates run in: no access to Python's own attributes, no unknown names."""
+    jinja = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+    jinja.filters["article_last"] = article_last
+    jinja.filters["clip"] = clip
+    return jinja
 
 
 class Renderer:
@@ -126,13 +124,13 @@ class Renderer:
         self, rows: Rows, templates: Sequence[tuple[str, float]], rng: np.random.Generator
     ) -> None:
         chance = Randomness(rng, rows)
-        environment = _environment()
-        environment.filters |= {
+        jinja = environment()
+        jinja.filters |= {
             "sample": chance.sample,
             "shuffle": chance.shuffle,
             "choice": chance.choice,
         }
-        environment.globals |= {
+        jinja.globals |= {
             "chance": chance.chance,
             "random_row": chance.random_row,
             "rows_having": rows.having,
@@ -140,80 +138,41 @@ class Renderer:
         weights = np.array([weight for _, weight in templates])
         self.rows = rows
         self.passes = 0
-        self._templates = [environment.from_string(text) for text, _ in templates]
+        self._texts = [text for text, _ in templates]
+        self._templates = [jinja.from_string(text) for text in self._texts]
         self._shares = weights / weights.sum()
         self._rng = rng
 
     def documents(self) -> Iterator[str]:
-        """Yield documents without end."""
+        """Yield documents without end.
+
+        Raises
+        ------
+        ConfigError
+            A template asks for something that a row does not have.
+        DataError
+            A whole pass gave nothing.
+        """
         while True:
             order: IntArray = self._rng.permutation(len(self.rows))
             drawn = self._rng.choice(len(self._templates), size=len(order), p=self._shares)
-            empty = True
+            silent = True
             for position, template in zip(order, drawn, strict=True):
-                document = self._templates[template].render(self.rows.rows[position]).strip()
-                if document:
-                    empty = False
+                if document := self._render(template, self.rows.rows[position]):
+                    silent = False
                     yield document
             self.passes += 1
-            if empty and len(self._templates) == 1:
-                raise DataError("a template left every row of its source empty; check its columns")
+            if silent:
+                raise DataError(
+                    f"{len(self._templates)} template(s) left every row of its source empty; "
+                    "check the conditions in them against the source's columns"
+                )
 
-
-def read_source(recipe: PretrainingRecipe, name: str, data_directory: Path) -> list[Row]:
-    """Read the rows of a source with its derived and joined columns.
-
-    Raises
-    ------
-    DataError
-        The file is missing or not readable.
-    ConfigError
-        A column or a template in the recipe does not fit the file.
-    """
-    source = recipe.sources[name]
-    rows = [_tidy(row, source, recipe.without_columns) for row in _read(source, data_directory)]
-    environment = _environment()
-    for column, text in source.columns.items():
-        template = environment.from_string(text)
+    def _render(self, template: int, row: Row) -> str:
         try:
-            for row in rows:
-                row[column] = template.render(row)
+            return self._templates[template].render(row).strip()
         except (jinja2.UndefinedError, TypeError) as error:
-            raise ConfigError(f"source {name}, column {column}: {error}") from error
-    for join in source.join:
-        columns = [column for column in join.columns if column not in recipe.without_columns]
-        others: dict[tuple[Any, ...], Row] = {}
-        for other in read_source(recipe, join.source, data_directory):
-            others.setdefault(tuple(other[column] for column in join.by), other)
-        for row in rows:
-            match = others.get(tuple(row[column] for column in join.by), {})
-            row |= {column: match.get(column) for column in columns}
-    return rows
-
-
-def _read(source: SourceConfig, data_directory: Path) -> list[Row]:
-    path = data_directory / source.path
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path).to_dicts()
-        texts = re.split(r"\n\s*\n", path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} does not exist; set data_directory in the recipe to the folder that holds it"
-        ) from None
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error}); wanted Parquet or UTF-8 text") from error
-    return [{"text": text.strip()} for text in texts if text.strip()]
-
-
-def _tidy(row: Row, source: SourceConfig, without: Sequence[str]) -> Row:
-    tidy: Row = {}
-    for column, value in row.items():
-        if column in without:
-            continue
-        if value in source.null_values:
-            value = None
-        if column in source.lists:
-            value = value.split(source.lists[column]) if value else []
-        tidy[column] = value
-    return tidy
+            raise ConfigError(
+                f"the template {self._texts[template]!r} cannot be filled in: {error}. "
+                f"The row has the columns {', '.join(row)}."
+            ) from error

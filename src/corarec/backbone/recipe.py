@@ -179,7 +179,8 @@ def load_recipe(path: Path) -> PretrainingRecipe:
     Raises
     ------
     ConfigError
-        The file is missing, is not YAML, or breaks the schema; the message lists every place.
+        The file is missing, is not YAML, or breaks the schema (the message lists every place), or
+        an environment variable in `data_directory` is not set.
     """
     values = _read(path)
     try:
@@ -190,8 +191,13 @@ def load_recipe(path: Path) -> PretrainingRecipe:
             for problem in error.errors()
         )
         raise ConfigError(f"{path} is not a valid pretraining recipe:\n{places}") from None
-    directory = path.parent / os.path.expandvars(recipe.data_directory)
-    return recipe.model_copy(update={"data_directory": str(directory)})
+    directory = os.path.expandvars(recipe.data_directory)
+    if unset := re.search(r"\$\{?(\w+)", directory):
+        raise ConfigError(
+            f"{path}: data_directory is {recipe.data_directory}, but {unset[1]} is not set; "
+            f"type: export {unset[1]}=FOLDER_OF_THE_TEXTS"
+        )
+    return recipe.model_copy(update={"data_directory": str(path.parent / directory)})
 
 
 def _read(path: Path) -> dict[str, Any]:
