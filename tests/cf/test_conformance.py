@@ -208,6 +208,11 @@ class TestRates(Conformance):
     model, learns_groups, score_is_product = "rates", False, False
 
 
+class TestALS(Conformance):
+    model, options = "als", {"embedding_size": 4, "penalty": 1.0}
+    score_is_product = False
+
+
 class TestImported(Conformance):
     model = "imported"
 

@@ -20,7 +20,14 @@ def show(console: Console | None) -> None:
 def test_train_and_validation_auc_stand_side_by_side() -> None:
     text = StringIO()
     show(Console(file=text, width=120))
-    assert "mf: AUC train 0.9000 | validation 0.7500 at epoch 1 of 2, 1.2 s\n" in text.getvalue()
+    assert text.getvalue() == "mf: AUC train 0.9000 | validation 0.7500 at epoch 1 of 2, 1.2 s\n"
+
+
+def test_a_model_without_epochs_names_none() -> None:
+    text = StringIO()
+    with fit_progress("rates", Console(file=text, width=120)) as progress:
+        progress.done(REPORT.model_copy(update={"epochs": 0}))
+    assert text.getvalue() == "rates: AUC train 0.9000 | validation 0.7500, 1.2 s\n"
 
 
 def test_a_terminal_shows_every_epoch() -> None:

@@ -21,7 +21,7 @@ class FitConfig(Config):
     """Which CF model to fit, and on how much of the training part."""
 
     model: str
-    """Registry name: mf, mf-b, lightgcn, sasrec, rates, imported or fused."""
+    """Registry name: mf, mf-b, lightgcn, sasrec, rates, als, imported or fused."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of that model; see its config."""
     train_until: float = Field(default=1.0, gt=0, le=1)

@@ -30,9 +30,10 @@ class FitProgress:
 
     def done(self, report: FitReport) -> None:
         """Print the result."""
+        kept = f" at epoch {report.best_epoch} of {report.epochs}" if report.epochs else ""
         self._bar.console.print(
-            f"{self._name}: AUC train {report.train_auc:.4f} | validation {report.valid_auc:.4f} "
-            f"at epoch {report.best_epoch} of {report.epochs}, {report.seconds:.1f} s",
+            f"{self._name}: AUC train {report.train_auc:.4f} | validation {report.valid_auc:.4f}"
+            f"{kept}, {report.seconds:.1f} s",
             highlight=False,
         )
 
@@ -46,6 +47,6 @@ def fit_progress(name: str, console: Console | None) -> Iterator[FitProgress]:
         TimeElapsedColumn(),
         console=Console(quiet=True) if console is None else console,
         transient=True,
-        disable=console is None,
+        disable=console is None or not console.is_terminal,
     ) as bar:
         yield FitProgress(name, bar)

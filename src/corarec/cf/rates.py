@@ -11,7 +11,7 @@ from pydantic import Field
 from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import auc
-from corarec.cf.tables import known_ids
+from corarec.cf.tables import known_ids, own_labels
 from corarec.errors import DataError
 from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
 
@@ -110,9 +110,8 @@ class Rates(CFModel):
         """Return the distinct (centred rate, log count) [R, 2] and each pair's place in it [N]."""
         if counts is None:
             raise not_fitted(self)
-        labels = np.full(len(ids), np.nan) if pairs.train_labels is None else pairs.train_labels
-        own = np.where(np.isnan(labels), -1, labels).astype(np.int64)
-        distinct, rows = np.unique(3 * known_ids(ids, len(counts)) + own + 1, return_inverse=True)
+        keys = 3 * known_ids(ids, len(counts)) + own_labels(pairs) + 1
+        distinct, rows = np.unique(keys, return_inverse=True)
         known, own = distinct // 3, distinct % 3 - 1
         rest = counts[known] - np.stack([own >= 0, own == 1], axis=1)
         if (rest < 0).any():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from corarec.cf.als import ALS
 from corarec.cf.base import CFModel, read_identity
 from corarec.cf.fused import Fused
 from corarec.cf.imported import Imported
@@ -17,6 +18,7 @@ CF_MODELS: dict[str, type[CFModel]] = {
     "lightgcn": LightGCN,
     "sasrec": SASRec,
     "rates": Rates,
+    "als": ALS,
     "imported": Imported,
     "fused": Fused,
 }

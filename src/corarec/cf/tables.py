@@ -96,3 +96,20 @@ def known_ids(ids: IntArray, size: int) -> IntArray:
         row = int(np.argmin(ids))
         raise DataError(f"Row {row} has the id {ids[row]}; ids count from 1, and 0 is unknown.")
     return np.where(ids < size, ids, PADDING_ID)
+
+
+def own_labels(pairs: Pairs) -> IntArray:
+    """Return the label with which each pair took part in training, -1 where it did not: [N]."""
+    if pairs.train_labels is None:
+        return np.full(len(pairs), -1, dtype=np.int64)
+    return np.where(np.isnan(pairs.train_labels), -1, pairs.train_labels).astype(np.int64)
+
+
+def biased_product(users: torch.Tensor, items: torch.Tensor) -> FloatArray:
+    """Return `p . q + b_u + b_i` of user halves `[p, b_u, 1]` and item halves `[q, 1, b_i]`: [N].
+
+    The plain product loses the known half's bias where the other half, its 1 included, is zero.
+    """
+    products = (users * items).sum(1)
+    lost = (1 - items[:, -2]) * users[:, -2] + (1 - users[:, -1]) * items[:, -1]
+    return (products + lost).numpy().astype(np.float64)

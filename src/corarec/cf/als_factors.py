@@ -1,0 +1,127 @@
+"""The state of alternating least squares: training rows, one held side, all else by ridge."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from corarec.cf.ridge import RidgeSide
+from corarec.errors import DataError
+from corarec.types import IntArray
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Users are the ridge regressions that hold `held_items`, items those that hold the users."""
+
+    user_ids: torch.Tensor
+    """[N] of the training rows"""
+    item_ids: torch.Tensor
+    """[N]"""
+    labels: torch.Tensor
+    """[N] 0 or 1"""
+    held_items: torch.Tensor
+    """[I + 1, k + 1] float32: `[q, b_i]` of the sweep before"""
+    num_users: int
+    """U"""
+    penalty: float
+    """on the factors"""
+    bias_penalty: float
+    """on the biases"""
+
+    @cached_property
+    def rate(self) -> float:
+        """`m`, the share of liked training rows."""
+        return float(self.labels.double().mean())
+
+    @cached_property
+    def user_side(self) -> RidgeSide:
+        """The regressions that give `[p, b_u]`."""
+        return self._side(self.user_ids, self.held_items[self.item_ids], self.num_users + 1)
+
+    @cached_property
+    def item_side(self) -> RidgeSide:
+        """The regressions that give `[q, b_i]`."""
+        users = self.user_side.coefficients[self.user_ids]
+        return self._side(self.item_ids, users, len(self.held_items))
+
+    def halves(
+        self, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, IntArray, IntArray]:
+        """Return the distinct user and item vectors and each pair's place in them.
+
+        Parameters
+        ----------
+        users, items
+            [N] known ids, 0 for unknown.
+        own
+            [N] the label with which a pair took part in training, -1 where it did not.
+        """
+        user_half, user_rows = self._half(
+            self.user_side, users, items, own, self.held_items.double(), 1
+        )
+        item_half, item_rows = self._half(
+            self.item_side, items, users, own, self.user_side.coefficients, -1
+        )
+        return user_half, item_half, user_rows, item_rows
+
+    def check_rows(self, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor) -> None:
+        """Make sure that the pairs with an own label are rows of the training data.
+
+        Raises
+        ------
+        DataError
+            One is not.
+        """
+        trained = self._keys(self.user_ids, self.item_ids, self.labels)
+        foreign = ~np.isin(self._keys(users, items, own), trained) & (own >= 0).numpy()
+        if foreign.any():
+            row = int(np.argmax(foreign))
+            raise DataError(
+                f"Pair {row} (user {users[row]}, item {items[row]}) is marked as a training row "
+                f"with label {own[row]}, but these factors were not fitted on it. Set its train "
+                "label to NaN (corarec.cf.seen_pairs does)."
+            )
+
+    def _keys(self, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor) -> IntArray:
+        keys: IntArray = ((users * len(self.held_items) + items) * 2 + own).numpy()
+        return keys
+
+    def _side(self, ids: torch.Tensor, others: torch.Tensor, size: int) -> RidgeSide:
+        features, targets = self._rows(others.double(), self.labels)
+        width = features.shape[1]
+        penalties = torch.full((width,), self.penalty, dtype=torch.float64)
+        penalties[-1] = self.bias_penalty
+        return RidgeSide(ids, features, targets, penalties, size)
+
+    def _rows(
+        self, others: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return features `[factor of the other side, 1]` and targets `z - its bias`."""
+        logits = (labels - self.rate) / (self.rate * (1 - self.rate))
+        ones = torch.ones(len(others), 1, dtype=torch.float64)
+        return torch.cat([others[:, :-1], ones], dim=1), logits - others[:, -1]
+
+    def _half(
+        self,
+        side: RidgeSide,
+        ids: torch.Tensor,
+        others: torch.Tensor,
+        own: torch.Tensor,
+        held: torch.Tensor,
+        bias_place: int,
+    ) -> tuple[torch.Tensor, IntArray]:
+        """Return `[factor, b, 1]` (bias place 1) or `[factor, 1, b]` per distinct pair half."""
+        keys = torch.stack([ids, others * (own >= 0), own], dim=1)
+        distinct, rows = torch.unique(keys, dim=0, return_inverse=True)
+        ids, others, own = distinct.unbind(1)
+        left_out = own >= 0
+        coefficients = side.coefficients[ids]
+        features, targets = self._rows(held[others[left_out]], own[left_out])
+        coefficients[left_out] = side.without(ids[left_out], features, targets)
+        others_left = torch.bincount(side.ids, minlength=side.size)[ids] - left_out.long()
+        present = (others_left > 0).double()[:, None]
+        ends = [coefficients[:, -1:], torch.ones_like(present)][::bias_place]
+        half = torch.cat([coefficients[:, :-1], *ends], dim=1) * present
+        return half.float(), rows.numpy()
