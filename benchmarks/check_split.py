@@ -67,10 +67,8 @@ def _compare_part(dataset: Dataset, split: str, theirs: dict[str, Column]) -> Di
         "timestamp": _count(ours["timestamp"].to_numpy(), theirs["timestamp"]),
         "warm": _count(ours["warm"].to_numpy(), theirs["not_cold"] == 1),
         "title": _count(titles[ours["item_id"].to_numpy()], theirs["title"]),
-        "history ids": _count_lists(our_items, [list(map(int, h)) for h in theirs["his"]]),
-        "history titles": _count_lists(
-            our_titles, [list(map(str, h)) for h in theirs["his_title"]]
-        ),
+        "history ids": _count_lists(our_items, theirs["his"]),
+        "history titles": _count_lists(our_titles, theirs["his_title"]),
     }
 
 
@@ -81,8 +79,8 @@ def _count(ours: Column, theirs: Column) -> tuple[int, int]:
     return len(ours), int((ours != theirs).sum())
 
 
-def _count_lists(ours: list[list[object]], theirs: list[list[object]]) -> tuple[int, int]:
-    return len(ours), sum(mine != other for mine, other in zip(ours, theirs, strict=True))
+def _count_lists(ours: list[list[object]], theirs: Column) -> tuple[int, int]:
+    return len(ours), sum(mine != list(other) for mine, other in zip(ours, theirs, strict=True))
 
 
 def main() -> int:
