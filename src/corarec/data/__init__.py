@@ -4,6 +4,7 @@ from corarec.data.card import DatasetCard, SplitCounts
 from corarec.data.dataset import Dataset, Split
 from corarec.data.labels import LabelConfig
 from corarec.data.prepare import DATA_SOURCES, SPLIT_RULES, PrepareConfig, prepare
+from corarec.data.sources.synthetic import Synthetic, synthetic_world
 
 __all__ = [
     "DATA_SOURCES",
@@ -14,5 +15,7 @@ __all__ = [
     "PrepareConfig",
     "Split",
     "SplitCounts",
+    "Synthetic",
     "prepare",
+    "synthetic_world",
 ]

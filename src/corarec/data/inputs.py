@@ -170,10 +170,11 @@ def require_columns(found: list[str], wanted: list[str], file: Path, how: str = 
     DataError
         Names what is missing, what there is, and `how` to say where a column is.
     """
-    if missing := [name for name in wanted if name not in found]:
+    there = [name for name in found if name != "row"]
+    if missing := [name for name in wanted if name not in there]:
         raise DataError(
             f"{file} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has "
-            f"{', '.join(found) or 'none'}.{' ' * bool(how)}{how}"
+            f"{', '.join(there) or 'none'}.{' ' * bool(how)}{how}"
         )
 
 
@@ -235,5 +236,10 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is cut off or damaged ({error}). Get the file again.") from error
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path} is empty. Get the file again.") from error
-    except pl.exceptions.ComputeError as error:
+    except pl.exceptions.DuplicateError as error:
+        raise DataError(
+            f"{path} has two columns of the same name, or one called `row`, which is used for "
+            f"messages ({error}). Rename it."
+        ) from error
+    except pl.exceptions.PolarsError as error:
         raise DataError(f"{path} is not a table that can be read ({error}).") from error

@@ -109,5 +109,5 @@ def test_a_movie_line_cut_off(ml1m: Path) -> None:
 def test_a_missing_column(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n1,296,4.5\n")
     (tmp_path / "movies.csv").write_text("movieId,title,genres\n296,T,C\n")
-    with pytest.raises(DataError, match=r"ratings\.csv lacks the column timestamp; it has row, u"):
+    with pytest.raises(DataError, match=r"ratings\.csv lacks the column timestamp; it has userId"):
         read(tmp_path)

@@ -119,3 +119,8 @@ def test_a_folder_needs_the_name_of_its_table(tmp_path: Path) -> None:
     csv(tmp_path, "user,item,timestamp,title", "u,x,1,A")
     with pytest.raises(ConfigError, match=r"is a folder; name the file.* It has t\.csv"):
         read(tmp_path)
+
+
+def test_a_column_called_row(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="one called `row`"):
+        read(csv(tmp_path, "row,user,item,timestamp,title", "1,u,x,1,A"))
