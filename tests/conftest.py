@@ -2,10 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.train import train_run
+from corarec.train.recipe import RunConfig
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +51,66 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Any) -> Path:
+    """Return the folder of a random two-layer Llama with the tiny tokenizer."""
+    folder = tmp_path_factory.mktemp("backbone")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=1024,
+        initializer_range=0.1,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Return a synthetic world of a thousand interactions, with strangers, on disk and open."""
+    folder = tmp_path_factory.mktemp("data") / "world"
+    size = {"num_users": 60, "num_items": 50, "interactions_per_user": 20}
+    return prepare(
+        PrepareConfig(source="synthetic", output=folder, split="published", source_options=size)
+    )
+
+
+@pytest.fixture(scope="session")
+def small_world_path(small_world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of `small_world`."""
+    folder = tmp_path_factory.mktemp("data") / "world"
+    small_world.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipe(small_world_path: Path, tiny_backbone: Path) -> dict[str, Any]:
+    """Return a recipe that trains CoRA in seconds."""
+    return {
+        "data": str(small_world_path),
+        "cf": {"model": "mf-b", "options": {"embedding_size": 4, "max_epochs": 5}},
+        "system": {"name": "cora", "backbone": {"model": str(tiny_backbone)}, "rank": 2},
+        "train": {
+            "steps": 6,
+            "batch_size": 8,
+            "warmup_steps": 1,
+            "validate_every": 3,
+            "validation_rows": 50,
+            "threads": 1,
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def trained_run(recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a trained run of `recipe`."""
+    folder = tmp_path_factory.mktemp("runs") / "cora"
+    train_run(RunConfig.parse(recipe, "the fixture"), folder)
+    return folder

@@ -110,8 +110,8 @@ def train(
     ] = None,
 ) -> None:
     """Train a system around a language model."""
-    from corarec.config import load_recipe
     from corarec.train import train_run
+    from corarec.train.recipe import load_recipe
 
     config = load_recipe(recipe, override or ())
     train_run(config, output, show=_show_record, console=console)
@@ -225,8 +225,8 @@ def doctor(
     ] = None,
 ) -> None:
     """Say before any hour is spent: answer tokens, prompt lengths, parameters, memory, time."""
-    from corarec.config import load_recipe
     from corarec.train.doctor import diagnose
+    from corarec.train.recipe import load_recipe
 
     for line in diagnose(load_recipe(recipe, override or ())).lines():
         console.print(line, highlight=False)

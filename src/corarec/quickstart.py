@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from corarec.cf import FitConfig
-from corarec.config import RunConfig
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.evaluate import terminal_tables
 from corarec.recommenders.cora import CoraSystem
@@ -20,6 +19,7 @@ from corarec.report.runs import evaluate_run
 from corarec.score import Run, load_run
 from corarec.train import TrainConfig, train_run
 from corarec.train.metrics import Record
+from corarec.train.recipe import RunConfig
 
 
 def run_quickstart(output: Path, movielens: Path | None, console: Console) -> None:

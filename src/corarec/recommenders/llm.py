@@ -111,7 +111,9 @@ class PromptRecommender(Recommender):
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass instead of keeping them."""
         base = getattr(self.model, "get_base_model", lambda: self.model)()
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        base.activation_checkpointing_enable(
+            activation_checkpointing_kwargs={"use_reentrant": False}
+        )
 
     @contextmanager
     def reading_titles(self, titles: Sequence[str]) -> Iterator[None]:
@@ -136,7 +138,9 @@ class PromptRecommender(Recommender):
         output = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            logits_to_keep=1,
+            # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies the
+            # whole vocabulary matrix once per row.
+            logits_to_keep=torch.tensor([input_ids.shape[1] - 1], device=input_ids.device),
             use_cache=False,
             **extra,
         )

@@ -49,13 +49,13 @@ def _facts(run: Run) -> list[Fact]:
     card, recommender = run.dataset.card, run.recommender
     parameters = sum(p.numel() for p in recommender.parameters())
     trained = recommender.trainable_parameters()
+    model = run.config.system.backbone.model
+    parts = ", ".join(f"{part} {counts.rows:,}" for part, counts in card.counts.items())
     facts = {
-        "Data": f"{card.name}, split {card.split}: {card.num_users:,} users, "
-        f"{card.num_items:,} items, "
-        + ", ".join(f"{p} {c.rows:,}" for p, c in card.counts.items()),
+        "Data": f"{card.name}, split {card.split}",
+        "Size": f"{card.num_users:,} users, {card.num_items:,} items; rows: {parts}",
         "Labels": card.labels,
-        "Language model": f"{run.config.system.backbone.model}, {parameters - trained:,} parameters, "
-        "frozen",
+        "Language model": f"{model}, {parameters - trained:,} parameters, frozen",
         "Trained": f"{trained:,} parameters",
     }
     if run.cf_model is not None:

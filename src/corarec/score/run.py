@@ -10,13 +10,13 @@ import polars as pl
 from scipy.special import expit
 
 from corarec.cf import CFModel
-from corarec.config import RunConfig
 from corarec.data import Dataset
 from corarec.errors import DataError
 from corarec.recommenders.llm import PromptRecommender
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
 from corarec.score.table import score_file, score_frame
+from corarec.train.recipe import RunConfig
 from corarec.train.run import open_run
 from corarec.types import IntArray, Pairs
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from corarec.cf import CF_MODELS, CFModel, fit_cf, load_cf
-from corarec.config import FittedCF, RunConfig
 from corarec.data import Dataset
 from corarec.recommenders import build_recommender, cf_pairs
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.plan import BatchPlan
+from corarec.train.recipe import FittedCF, RunConfig
 from corarec.train.run import training_rows
 
 TIMED_STEPS = 3
@@ -65,6 +65,8 @@ def diagnose(config: RunConfig) -> Diagnosis:
     ConfigError, DataError, ArtifactError
         Whatever would stop the run itself.
     """
+    if config.train.threads is not None:
+        torch.set_num_threads(config.train.threads)
     dataset = Dataset.load(config.data)
     cf_model = _quick_cf(config, dataset)
     recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)

@@ -9,12 +9,12 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from corarec.cf import CFModel, FitConfig, fit_cf, load_cf
-from corarec.config import FittedCF, RunConfig, load_recipe, write_config
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.recommenders import Recommender, build_recommender, cf_pairs
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.metrics import MetricsLog, Record
+from corarec.train.recipe import FittedCF, RunConfig, load_recipe, write_config
 from corarec.train.trainer import BEST, RecommenderTrainer
 from corarec.types import IntArray
 

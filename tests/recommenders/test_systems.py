@@ -1,0 +1,196 @@
+"""What every system must do, checked for each of them."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from corarec.cf import CFModel, FitConfig, fit_cf
+from corarec.data import Dataset
+from corarec.errors import ArtifactError, ConfigError
+from corarec.recommenders import build_recommender, cf_pairs
+from corarec.recommenders.cora import CoraRecommender, CoraSystem
+from corarec.recommenders.icl import ICLSystem
+from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.tallrec import TALLRecSystem
+from corarec.types import IntArray
+
+
+@pytest.fixture(scope="module")
+def cf_model(small_world: Dataset) -> CFModel:
+    options = {"embedding_size": 4, "max_epochs": 5}
+    return fit_cf(small_world, FitConfig(model="mf-b", options=options))[0]
+
+
+def some_rows(dataset: Dataset) -> IntArray:
+    return dataset.rows("valid")[:12]
+
+
+class SystemContract:
+    """Subclass it with a config class; see CONTRIBUTING."""
+
+    system: ClassVar[Any]
+    options: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture
+    def recommender(
+        self, small_world: Dataset, cf_model: CFModel, tiny_backbone: Path
+    ) -> PromptRecommender:
+        return self.build(small_world, cf_model, tiny_backbone)
+
+    def build(self, dataset: Dataset, cf_model: CFModel, backbone: Path) -> PromptRecommender:
+        config = self.system(backbone={"model": str(backbone)}, **self.options)
+        return build_recommender(config, dataset, cf_model, seed=1)
+
+    def train_a_little(self, recommender: PromptRecommender, dataset: Dataset) -> None:
+        trained = [p for p in recommender.parameters() if p.requires_grad]
+        optimizer = torch.optim.SGD(trained, lr=1.0)
+        inputs = recommender.inputs(dataset.pairs("train"))
+        for first in (0, 8):
+            optimizer.zero_grad()
+            recommender(**inputs.batch(np.arange(first, first + 8))).sum().backward()
+            optimizer.step()
+
+    def test_scores_do_not_depend_on_company(
+        self, recommender: PromptRecommender, small_world: Dataset
+    ) -> None:
+        pairs = small_world.pairs(some_rows(small_world))
+        together = recommender.score(pairs)
+        alone = [recommender.score(pairs.take(np.array([n])))[0] for n in range(len(pairs))]
+        np.testing.assert_allclose(together, alone, atol=2e-5)
+
+    def test_an_untrained_system_says_what_the_frozen_model_says(
+        self, recommender: PromptRecommender, small_world: Dataset, tiny_backbone: Path
+    ) -> None:
+        pairs = small_world.pairs(some_rows(small_world))
+        frozen_config = ICLSystem(
+            backbone={"model": str(tiny_backbone)},
+            answer=recommender.answer,
+        )
+        frozen = build_recommender(frozen_config, small_world)
+        np.testing.assert_array_equal(recommender.score(pairs), frozen.score(pairs))
+
+    def test_saving_and_loading_keeps_every_score(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        cf_model: CFModel,
+        tiny_backbone: Path,
+        tmp_path: Path,
+    ) -> None:
+        pairs = small_world.pairs(some_rows(small_world))
+        before = recommender.score(pairs)
+        self.train_a_little(recommender, small_world)
+        after = recommender.score(pairs)
+        assert not np.allclose(before, after)
+        recommender.save(tmp_path)
+        fresh = self.build(small_world, cf_model, tiny_backbone)
+        fresh.load(tmp_path)
+        np.testing.assert_array_equal(fresh.score(pairs), after)
+        size = sum(file.stat().st_size for file in tmp_path.iterdir())
+        assert size < 8 * recommender.trainable_parameters() + 60_000
+
+    def test_a_checkpoint_of_another_backbone_is_refused(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        cf_model: CFModel,
+        tiny_backbone: Path,
+        tmp_path: Path,
+    ) -> None:
+        recommender.save(tmp_path)
+        config = self.system(
+            backbone={"model": str(tiny_backbone), "random_weights": True, "seed": 5},
+            **self.options,
+        )
+        other = build_recommender(config, small_world, cf_model)
+        with pytest.raises(ArtifactError, match="trained on the frozen model LlamaForCausalLM-"):
+            other.load(tmp_path)
+
+    def test_a_damaged_checkpoint_is_refused(
+        self, recommender: PromptRecommender, tmp_path: Path
+    ) -> None:
+        recommender.save(tmp_path)
+        weights = tmp_path / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-100])
+        with pytest.raises(ArtifactError, match="cannot be read"):
+            recommender.load(tmp_path)
+
+    def test_gradient_checkpointing_changes_no_gradient(
+        self, recommender: PromptRecommender, small_world: Dataset
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        batch = recommender.inputs(small_world.pairs("train")).batch(np.arange(6))
+        gradients = []
+        for checkpointing in (False, True):
+            if checkpointing:
+                recommender.enable_gradient_checkpointing()
+            recommender.zero_grad()
+            torch.manual_seed(0)
+            recommender.train()
+            recommender(**batch).sum().backward()
+            gradients.append(
+                [p.grad.clone() for p in recommender.parameters() if p.grad is not None]
+            )
+        for plain, recomputed in zip(*gradients, strict=True):
+            torch.testing.assert_close(plain, recomputed, rtol=1e-4, atol=1e-6)
+
+
+class TestCora(SystemContract):
+    system = CoraSystem
+    options: ClassVar[dict[str, Any]] = {"rank": 2}
+
+    def test_it_needs_a_cf_model(self, small_world: Dataset, tiny_backbone: Path) -> None:
+        config = CoraSystem(backbone={"model": str(tiny_backbone)})
+        with pytest.raises(ConfigError, match="Name one under `cf`"):
+            build_recommender(config, small_world)
+
+    def test_the_pair_of_vectors_moves_the_score(
+        self, recommender: CoraRecommender, small_world: Dataset, cf_model: CFModel
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        pairs = cf_pairs(small_world, some_rows(small_world), cf_model)
+        before = recommender.score(pairs)
+        recommender.shuffle_seed = 3
+        assert np.abs(recommender.score(pairs) - before).max() > 1e-4
+
+
+class TestLateCora(SystemContract):
+    system = CoraSystem
+    options: ClassVar[dict[str, Any]] = {"rank": 2, "activation": "title"}
+
+    def test_the_history_is_read_by_the_frozen_model(
+        self, recommender: CoraRecommender, small_world: Dataset
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        recommender.eval()
+        batch = recommender.inputs(small_world.pairs(some_rows(small_world)[:1])).batch(
+            np.array([0])
+        )
+        start = int(batch["title_start"][0])
+        states = []
+        for vectors in (batch["user_vectors"], batch["user_vectors"] + 1):
+            e = recommender.vector_input(vectors, batch["item_vectors"])
+            active = torch.arange(batch["input_ids"].shape[1])[None] >= start
+            with torch.no_grad():
+                logits = recommender.model(
+                    input_ids=batch["input_ids"], cf_vectors=e, cf_active=active
+                ).logits
+            states.append(logits[0])
+        assert torch.equal(states[0][:start], states[1][:start])
+        assert not torch.equal(states[0][start:], states[1][start:])
+
+
+class TestTALLRec(SystemContract):
+    system = TALLRecSystem
+
+
+def test_icl_trains_nothing(small_world: Dataset, tiny_backbone: Path) -> None:
+    config = ICLSystem(backbone={"model": str(tiny_backbone)})
+    recommender = build_recommender(config, small_world)
+    assert recommender.trainable_parameters() == 0
+    scores = recommender.score(small_world.pairs("valid"))
+    yes = build_recommender(config.model_copy(update={"answer": "yes"}), small_world)
+    assert not np.allclose(scores, yes.score(small_world.pairs("valid")))

@@ -1,0 +1,133 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from corarec.data import Dataset
+from corarec.errors import ArtifactError, DataError
+from corarec.score import Run, load_run
+from corarec.score import table as score_table
+
+
+@pytest.fixture(scope="module")
+def run(trained_run: Path) -> Run:
+    return load_run(trained_run)
+
+
+def test_recommendations_are_new_to_the_user_ordered_and_titled(run: Run) -> None:
+    best = run.recommend("7", k=5, candidates=20)
+    assert best["rank"].to_list() == [1, 2, 3, 4, 5]
+    assert best["probability"].to_list() == sorted(best["probability"], reverse=True)
+    assert not set(best["item_id"]) & set(run.directory.seen(run.directory.user("7")).tolist())
+    assert best["title"].to_list() == [run.dataset.titles[item] for item in best["item_id"]]
+    assert max(best["candidate_rank"]) <= 20
+
+
+def test_a_recommended_pair_scores_the_same_in_a_table(run: Run) -> None:
+    best = run.recommend("7", k=3)
+    items = [run.dataset.items["raw_id"][item - 1] for item in best["item_id"]]
+    scored = run.score(pl.DataFrame({"user": ["7"] * 3, "item": items}))
+    np.testing.assert_allclose(scored["score"], best["score"], atol=1e-4)
+    np.testing.assert_allclose(scored["probability"], best["probability"], atol=1e-4)
+
+
+def test_a_new_user_gets_recommendations_by_liked_titles(run: Run) -> None:
+    liked = [run.dataset.titles[1], run.dataset.titles[2]]
+    best = run.recommend(liked=liked, k=4)
+    assert len(best) == 4
+    assert not set(best["title"]) & set(liked)
+
+
+def test_a_new_item_is_scored_by_its_title(run: Run) -> None:
+    probability = run.score_title("7", "The Midnight Heist (1994)")
+    other = run.score_title("7", "Laughing Hearts (1987)")
+    assert 0 < probability < 1
+    assert probability != other
+    assert len(run.recommender.encoder.titles) == run.dataset.num_items + 1
+
+
+def test_a_user_sees_its_whole_history(run: Run, small_world: Dataset) -> None:
+    user = run.directory.user("7")
+    rows = (small_world.interactions["user_id"] == user) & (small_world.interactions["label"] == 1)
+    wanted = small_world.interactions.filter(rows)["item_id"].to_list()
+    assert run.directory.liked(user).tolist() == wanted
+    pairs = run.directory.pairs(np.array([user, 0]), np.array([1, 1]))
+    assert pairs.histories[0].tolist() == wanted
+    assert pairs.histories[1].tolist() == []
+
+
+def test_unknown_names_are_errors_that_help(run: Run) -> None:
+    with pytest.raises(DataError, match="There is no user 'nobody' among the 60"):
+        run.recommend("nobody")
+    title = run.dataset.titles[3]
+    with pytest.raises(DataError, match="Did you mean") as caught:
+        run.recommend(liked=[title.lower()])
+    assert title in str(caught.value)
+    with pytest.raises(DataError, match="either a user of the dataset or the titles"):
+        run.recommend()
+
+
+def test_cold_users_are_scored_and_unknown_items_are_not(run: Run) -> None:
+    scored = run.score(pl.DataFrame({"user": ["a stranger"], "item": [1]}))
+    assert 0 < scored["probability"][0] < 1
+    with pytest.raises(DataError, match="Row 1 of the pairs names the item 'x9'"):
+        run.score(pl.DataFrame({"user": ["7", "7"], "item": ["1", "x9"]}))
+    with pytest.raises(DataError, match="no column 'item'"):
+        run.score(pl.DataFrame({"user": ["7"]}))
+    with pytest.raises(DataError, match="Row 0 of the pairs has no user"):
+        run.score(pl.DataFrame({"user": [None], "item": ["1"]}))
+
+
+def test_a_stopped_file_goes_on_and_ends_as_if_never_stopped(
+    run: Run, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(score_table, "CHUNK_ROWS", 4)
+    source, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pairs = pl.DataFrame(
+        {"user": [str(1 + n) for n in range(10)], "item": ["5"] * 10, "n": range(10)}
+    )
+    pairs.write_parquet(source)
+    done = 0
+
+    def stop_after_six(count: int) -> None:
+        nonlocal done
+        done += count
+        if done > 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.score_file(source, output, progress=stop_after_six)
+    assert not output.exists()
+    assert len(list((tmp_path / "out.parquet.parts").glob("*.parquet"))) == 1
+    assert run.score_file(source, output) == 10
+    result = pl.read_parquet(output)
+    assert result["n"].to_list() == list(range(10))
+    np.testing.assert_allclose(result["score"], run.score(pairs)["score"], atol=1e-5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.parquet", "out.parquet"]
+
+
+def test_parts_of_another_file_and_no_parquet_are_refused(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "in.parquet"
+    pl.DataFrame({"user": ["7"], "item": ["1"]}).write_parquet(source)
+    parts = tmp_path / "out.parquet.parts"
+    parts.mkdir()
+    (parts / "source.json").write_text('{"source": "other", "chunk_rows": 10000}')
+    with pytest.raises(ArtifactError, match="scored from another file"):
+        run.score_file(source, tmp_path / "out.parquet")
+    (tmp_path / "bad.parquet").write_text("user,item")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        run.score_file(tmp_path / "bad.parquet", tmp_path / "o.parquet")
+
+
+def test_an_empty_file_gives_an_empty_file(run: Run, tmp_path: Path) -> None:
+    empty = pl.DataFrame({"user": [], "item": []}, schema={"user": pl.String, "item": pl.String})
+    empty.write_parquet(tmp_path / "in.parquet")
+    assert run.score_file(tmp_path / "in.parquet", tmp_path / "out.parquet") == 0
+    assert pl.read_parquet(tmp_path / "out.parquet").columns == [
+        "user",
+        "item",
+        "score",
+        "probability",
+    ]

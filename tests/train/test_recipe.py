@@ -1,0 +1,57 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from corarec.errors import ConfigError
+from corarec.train.recipe import RunConfig, load_recipe, write_config
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*/*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_that_ships_is_valid(path: Path) -> None:
+    if path.parent.name == "backbone":
+        pytest.skip("a pretraining recipe; the backbone's tests read it")
+    config = load_recipe(path)
+    assert config.data.parts[0] == "data"
+
+
+def test_a_config_survives_the_way_to_disk_and_back(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    config = RunConfig.parse(recipe, "recipe")
+    write_config(config, tmp_path / "config.yaml")
+    assert load_recipe(tmp_path / "config.yaml") == config
+
+
+def test_overrides_reach_any_depth(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    config = load_recipe(tmp_path / "r.yaml", ["train.steps=7", "system.vectors.drop_half=0.3"])
+    assert config.train.steps == 7
+    assert config.system.model_dump()["vectors"]["drop_half"] == 0.3
+    with pytest.raises(ConfigError, match="has no value; write it as train.steps=VALUE"):
+        load_recipe(tmp_path / "r.yaml", ["train.steps"])
+    with pytest.raises(ConfigError, match="goes below 'seed', a plain value"):
+        load_recipe(tmp_path / "r.yaml", ["seed=1", "seed.x=2"])
+
+
+def test_all_mistakes_are_listed_at_once(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    wrong = {**recipe, "train": {"steps": 0, "batch": 3}, "sede": 1}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(wrong))
+    with pytest.raises(ConfigError, match=r"r\.yaml has 3 mistakes") as caught:
+        load_recipe(tmp_path / "r.yaml")
+    assert all(word in str(caught.value) for word in ("train.steps", "train.batch", "sede"))
+
+
+def test_a_missing_or_broken_recipe_and_a_missing_cf_model_are_named(
+    tmp_path: Path, recipe: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="no recipe at"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "r.yaml").write_text("data: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_recipe(tmp_path / "r.yaml")
+    with pytest.raises(ConfigError, match="the system 'cora' needs `cf`"):
+        RunConfig.parse({**recipe, "cf": None}, "recipe")
+    with pytest.raises(ConfigError, match="no CF model 'mff'"):
+        RunConfig.parse({**recipe, "cf": {"model": "mff"}}, "recipe")

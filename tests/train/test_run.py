@@ -1,0 +1,66 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corarec.data import Dataset
+from corarec.errors import ArtifactError, ConfigError
+from corarec.score import load_run
+from corarec.train.metrics import read_metrics
+from corarec.train.recipe import RunConfig, load_recipe
+from corarec.train.run import Validation, train_run, training_rows
+
+
+def test_a_run_folder_holds_all_of_the_run(trained_run: Path, recipe: dict[str, Any]) -> None:
+    names = {path.name for path in trained_run.iterdir()}
+    assert names == {"best", "cf", "checkpoints", "config.yaml", "metrics.jsonl"}
+    assert load_recipe(trained_run / "config.yaml") == RunConfig.parse(recipe, "recipe")
+    records = read_metrics(trained_run)
+    assert [r["step"] for r in records if "valid_auc" in r] == [3, 6]
+    assert all(r["seconds"] >= 0 for r in records)
+
+
+def test_another_config_in_the_same_folder_is_refused(
+    trained_run: Path, recipe: dict[str, Any]
+) -> None:
+    other = RunConfig.parse({**recipe, "seed": 9}, "recipe")
+    with pytest.raises(ConfigError, match="holds a run with another seed"):
+        train_run(other, trained_run)
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is no run folder"):
+        train_run(RunConfig.parse(recipe, "recipe"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_was_cut_off_in_the_middle_says_so(trained_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="is no run folder: it has no config.yaml"):
+        load_run(tmp_path)
+    broken = tmp_path / "run"
+    shutil.copytree(trained_run, broken)
+    shutil.rmtree(broken / "best")
+    with pytest.raises(ArtifactError, match="stopped before the first validation"):
+        load_run(broken)
+    shutil.rmtree(broken / "cf")
+    with pytest.raises(ArtifactError, match="cf"):
+        load_run(broken)
+
+
+def test_the_validation_sample_is_fixed_and_of_the_asked_size(small_world: Dataset) -> None:
+    first, second = Validation(small_world, 30), Validation(small_world, 30)
+    assert len(first.labels) == 30
+    np.testing.assert_array_equal(first.pairs.item_ids, second.pairs.item_ids)
+    everything = Validation(small_world, 10**6)
+    assert len(everything.labels) == len(small_world.rows("valid"))
+
+
+def test_the_earliest_training_rows_can_be_left_out(small_world: Dataset) -> None:
+    rows = training_rows(small_world, 0.6)
+    times = small_world.interactions["timestamp"].to_numpy()
+    left_out = np.setdiff1d(small_world.rows("train"), rows)
+    assert len(rows) == pytest.approx(0.4 * len(small_world.rows("train")), abs=1)
+    assert times[left_out].max() <= times[rows].min()
