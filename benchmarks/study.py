@@ -1,0 +1,126 @@
+"""Train several systems with several seeds, and compare them: `python benchmarks/study.py STUDY`.
+
+A study is a YAML file: the systems (each a recipe with overrides), the seeds, the part to report on
+and the pairs to test. Runs go to `runs/STUDY/SYSTEM-SEED` and are not made again; a stopped study
+goes on where it was. Results are written beside as JSON and Markdown.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from rich.console import Console
+
+from corarec.evaluate import ResultTable, compare, evaluate, markdown, terminal_tables
+from corarec.files import atomic_file, write_json
+from corarec.report.runs import RESULTS, evaluate_run, read_results, read_scores
+from corarec.score import load_run
+from corarec.train import train_run
+from corarec.train.recipe import load_recipe
+from corarec.types import Config, ScoreTable
+
+BESIDE = " | "
+"""`CoRA | mf alone` names a row that was evaluated beside the runs of a system."""
+
+
+class System(Config):
+    """One system of a study."""
+
+    recipe: Path
+    set: list[str] = []
+    """Overrides of the recipe."""
+
+
+class Study(Config):
+    """What to train and what to compare."""
+
+    seeds: list[int]
+    split: Literal["valid", "test"]
+    systems: dict[str, System]
+    comparisons: list[tuple[str, str]] = []
+    """Names of systems, or of rows beside them, as in `CoRA | mf alone`."""
+
+
+def main() -> None:
+    """Run a study."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--only", nargs="*", help="train these systems only, report nothing")
+    arguments = parser.parse_args()
+    console = Console()
+    study = Study.parse(yaml.safe_load(arguments.study.read_text()), str(arguments.study))
+    folders = arguments.runs / arguments.study.stem
+    for seed in study.seeds:
+        for name, system in study.systems.items():
+            if not arguments.only or name in arguments.only:
+                make_run(system, seed, folders / folder_name(name, seed), study.split, console)
+    if not arguments.only:
+        result = report(study, folders)
+        for table in terminal_tables(result):
+            console.print(table)
+        stem = arguments.output / f"study-{arguments.study.stem}-{study.split}"
+        write_json(stem.with_suffix(".json"), result.model_dump(mode="json"))
+        with atomic_file(stem.with_suffix(".md")) as temporary:
+            temporary.write_text(markdown(result), "utf-8")
+
+
+def make_run(
+    system: System, seed: int, folder: Path, split: Literal["valid", "test"], console: Console
+) -> None:
+    """Train and evaluate one run, unless that was done before."""
+    if (folder / RESULTS / f"{split}.json").exists():
+        return
+    console.rule(str(folder))
+    config = load_recipe(system.recipe, [*system.set, f"seed={seed}"])
+    started = time.process_time()
+    train_run(config, folder, show=lambda record: console.print(json.dumps(record)))
+    evaluate_run(load_run(folder), split)
+    console.print(f"{(time.process_time() - started) / 60:.1f} CPU minutes")
+
+
+def report(study: Study, folders: Path) -> ResultTable:
+    """Evaluate every system as the mean over its seeds, and test the pairs."""
+    first = folders / folder_name(next(iter(study.systems)), study.seeds[0])
+    single = read_results(first, study.split)
+    rows = list(study.systems)
+    rows += [name for pair in study.comparisons for name in pair if name not in rows]
+    tables = {name: scores_of(name, study, folders) for name in dict.fromkeys(rows)}
+    return ResultTable(
+        dataset=single.dataset,
+        split=study.split,
+        systems=[evaluate(tables[name], name) for name in tables if name not in references(single)],
+        references=single.references,
+        comparisons=[compare(tables[a], tables[b], (a, b)) for a, b in study.comparisons],
+    )
+
+
+def scores_of(name: str, study: Study, folders: Path) -> list[ScoreTable]:
+    """Return a system's score tables, one per seed; or those of a row beside a system."""
+    system, _, column = name.partition(BESIDE)
+    if system in study.systems:
+        return [
+            read_scores(folders / folder_name(system, seed), study.split, column or None)
+            for seed in study.seeds
+        ]
+    anywhere = folders / folder_name(next(iter(study.systems)), study.seeds[0])
+    return [read_scores(anywhere, study.split, name)]
+
+
+def references(result: ResultTable) -> set[str]:
+    """Return the names of the trivial references."""
+    return {reference.name for reference in result.references}
+
+
+def folder_name(system: str, seed: int) -> str:
+    """Return a folder name for one run."""
+    plain = "".join(c if c.isalnum() else "-" for c in system.lower())
+    return f"{plain}-{seed}"
+
+
+if __name__ == "__main__":
+    main()
