@@ -30,7 +30,7 @@ class System(Config):
     """One system of a study."""
 
     recipe: Path
-    set: list[str] = []
+    set: tuple[str, ...] = ()
     """Overrides of the recipe."""
 
 
@@ -40,7 +40,7 @@ class Study(Config):
     seeds: list[int]
     split: Literal["valid", "test"]
     systems: dict[str, System]
-    comparisons: list[tuple[str, str]] = []
+    comparisons: tuple[tuple[str, str], ...] = ()
     """Names of systems, or of rows beside them, as in `CoRA | mf alone`."""
 
 
