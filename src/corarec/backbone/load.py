@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import model_validator
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -126,9 +127,9 @@ def _load_model(config: BackboneConfig, source: str) -> PreTrainedModel:
         if config.load_in_4bit or config.load_in_8bit:
             options["quantization_config"] = _quantization(config)
         return AutoModelForCausalLM.from_pretrained(source, revision=config.revision, **options)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
+    except ConfigError:
+        raise
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unreadable(config, "model", error) from error
 
 
