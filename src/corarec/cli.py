@@ -48,6 +48,9 @@ def prepare(
         int, typer.Option(help="Sampled per positive, where data has positives only.")
     ] = 1,
     seed: Annotated[int, typer.Option(help="Of the sampled negatives.")] = 0,
+    untitled: Annotated[
+        str | None, typer.Option(help="What becomes of items without a title: error or drop.")
+    ] = None,
     source_option: Options = None,
     split_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeat for several.")
@@ -65,7 +68,8 @@ def prepare(
             split=split,
             labels=LabelConfig(threshold=threshold, negatives=negatives, seed=seed),
             source_options=_named_values(source_option),
-            split_options=_named_values(split_option),
+            split_options=_named_values(split_option)
+            | ({} if untitled is None else {"untitled": untitled}),
         )
     )
     for part, counts in dataset.card.counts.items():

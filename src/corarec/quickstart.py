@@ -70,7 +70,7 @@ def _dataset(folder: Path, movielens: Path | None) -> Dataset:
     if (folder / "card.json").exists():
         return Dataset.load(folder)
     if movielens is None:
-        return prepare(PrepareConfig(source="synthetic", output=folder, split="temporal"))
+        return prepare(PrepareConfig(source="synthetic", output=folder, split="published"))
     return prepare(
         PrepareConfig(source="movielens", input=movielens, output=folder, split="collm-ml1m")
     )
