@@ -78,8 +78,6 @@ def test_a_half_with_no_other_row_is_zero(pairs_of: PairsOf) -> None:
 def test_a_row_that_was_not_fitted_cannot_be_left_out(fitted: ALS, checkerboard: FitData) -> None:
     flipped = (1 - checkerboard.train_labels).astype(np.float64)
     wrong = replace(checkerboard.train, train_labels=flipped)
-        checkerboard.train, train_labels=(1 - checkerboard.train_labels).astype(np.float64)
-    )
     with pytest.raises(DataError, match="Pair 0 .* marked as a training row with label"):
         fitted.vector_table(wrong)
 
