@@ -1,0 +1,72 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corarec.errors import ArtifactError
+from corarec.evaluate import BootstrapConfig, count_test_evaluations
+from corarec.report.run_page import report_run
+from corarec.report.runs import compare_runs, evaluate_run, read_results, read_scores
+from corarec.score import Run, load_run
+
+FEW = BootstrapConfig(draws=50)
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Run:
+    shutil.copytree(trained_run, tmp_path / "run")
+    return load_run(tmp_path / "run")
+
+
+def test_a_run_is_evaluated_beside_its_cf_model_and_the_references(run: Run) -> None:
+    result = evaluate_run(run, "valid", config=FEW)
+    assert [system.name for system in result.systems] == ["cora", "mf-b alone"]
+    assert len(result.references) == 3
+    assert [c.second for c in result.comparisons] == ["mf-b alone"] + [
+        reference.name for reference in result.references
+    ]
+    assert read_results(run.folder, "valid") == result
+    kept = read_scores(run.folder, "valid")
+    again = run.recommender.score(run.dataset.pairs("valid"))
+    np.testing.assert_array_equal(kept.scores, again)
+    np.testing.assert_array_equal(kept.labels, run.dataset.labels("valid"))
+
+
+def test_every_look_at_the_test_part_is_logged_and_no_other(run: Run) -> None:
+    evaluate_run(run, "valid", config=FEW)
+    assert count_test_evaluations(run.folder) == 0
+    evaluate_run(run, "test", config=FEW)
+    evaluate_run(run, "test", config=FEW)
+    assert count_test_evaluations(run.folder) == 2
+
+
+def test_a_system_differs_from_itself_by_nothing(run: Run) -> None:
+    evaluate_run(run, "valid", config=FEW)
+    _, comparison = compare_runs([run.folder], [run.folder], "valid", names=("a", "b"), config=FEW)
+    difference = comparison.parts["all"].auc
+    assert difference is not None
+    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_scores_that_are_not_there_are_named(run: Run) -> None:
+    with pytest.raises(ArtifactError, match="has no scores on test"):
+        read_scores(run.folder, "test")
+    evaluate_run(run, "valid", config=FEW)
+    with pytest.raises(ArtifactError, match="no scores of 'sasrec alone'"):
+        read_scores(run.folder, "valid", "sasrec alone")
+    with pytest.raises(ArtifactError, match=r"test\.json does not exist"):
+        report_run(run, "test")
+
+
+def test_the_page_shows_the_numbers_of_the_results(run: Run) -> None:
+    result = evaluate_run(run, "test", config=FEW)
+    page = report_run(run, "test").read_text("utf-8")
+    auc = result.systems[0].whole.auc
+    assert auc is not None
+    assert f"{auc.value:.3f}" in page
+    assert all(reference.name in page for reference in result.references)
+    best = run.recommend(run.directory.most_active(1)[0], k=1)
+    assert best["title"][0] in page
+    assert json.loads((run.folder / "results" / "test.json").read_text())["split"] == "test"
