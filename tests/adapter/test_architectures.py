@@ -125,7 +125,8 @@ VECTORS = torch.randn(3, 8, generator=torch.Generator().manual_seed(2))
 def _logits(model: Any, rows: slice = slice(None), **inputs: Any) -> torch.Tensor:
     batch = {name: value[rows] for name, value in _batch().items()}
     with torch.no_grad():
-        return model(**batch, **inputs, logits_to_keep=1).logits[:, -1]  # type: ignore[no-any-return]
+        logits: torch.Tensor = model(**batch, **inputs, logits_to_keep=1).logits
+    return logits[:, -1]
 
 
 @pytest.fixture(params=CASES)

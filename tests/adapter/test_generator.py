@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
 
 from corarec.adapter.generator import Attention, CollaborativeQueryGenerator, GeneratorConfig
+from corarec.errors import ConfigError
 
 
 def _generator(seed: int = 0, **changes: object) -> CollaborativeQueryGenerator:
@@ -37,7 +40,10 @@ def test_fit_preset_is_narrow_and_changes_go_on_top() -> None:
     assert GeneratorConfig.preset("fit", 8).width == 16
 
 
-def test_unknown_field_and_empty_vector_are_refused() -> None:
+def test_unknown_preset_field_and_empty_vector_are_refused() -> None:
+    name: Any = "fitt"
+    with pytest.raises(ConfigError, match="no generator preset 'fitt'; choose 'paper' or 'fit'"):
+        GeneratorConfig.preset(name, 8)
     with pytest.raises(ValidationError, match="widht"):
         GeneratorConfig.preset("fit", 8, widht=4)
     with pytest.raises(ValidationError, match="greater than 0"):

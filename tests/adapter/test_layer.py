@@ -91,6 +91,14 @@ def test_merged_layer_acts_like_the_adapter(base: nn.Module, rows: list[int] | N
     assert torch.equal(layer.weight, frozen)
 
 
+def test_merging_keeps_the_precision_of_the_weight() -> None:
+    layer = _layer(_linear().double())
+    _fill(layer, [1.0, 0.0, 0.0])
+    layer.weight.data[0, 0] = 1 + 1e-12
+    layer.merge_matrix("default", 0.0 * A[0].double())
+    assert layer.weight[0, 0].item() == 1 + 1e-12
+
+
 def test_disabling_takes_the_merged_increment_out() -> None:
     layer = _layer(_linear())
     _fill(layer, [1.0, 2.0, 3.0])
@@ -109,7 +117,8 @@ class _QuantizedLinear(nn.Module):
         self.weight = nn.Parameter(torch.zeros(3, dtype=torch.uint8), requires_grad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return _linear()(x)  # type: ignore[no-any-return]
+        y: torch.Tensor = _linear()(x)
+        return y
 
 
 def test_quantized_layer_is_adapted_but_not_merged() -> None:

@@ -448,7 +448,7 @@ def test_general_merge_is_refused(model: PeftModel) -> None:
 # Training with the Hugging Face Trainer
 
 
-class _YesTrainer(Trainer):  # type: ignore[misc]
+class _YesTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> torch.Tensor:
         labels = inputs.pop("labels")
         yes = model(**inputs, logits_to_keep=1).logits[:, -1, 5]

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from corarec.errors import ConfigError
 from corarec.types import Config
 
 
@@ -47,8 +48,15 @@ class GeneratorConfig(Config):
         """Return a named set of sizes, with `changes` on top.
 
         `paper` has the sizes of the authors' code. `fit` is made for a backbone of a few million
-        parameters: two narrow blocks that cost a few per cent of its forward pass.
+        parameters: two narrow blocks that cost less than one per cent of its forward pass.
+
+        Raises
+        ------
+        ConfigError
+            There is no preset of that name.
         """
+        if name not in ("paper", "fit"):
+            raise ConfigError(f"There is no generator preset {name!r}; choose 'paper' or 'fit'.")
         sizes: dict[str, Any] = {}
         if name == "fit":
             width = min(2 * vector_size, 128)

@@ -36,10 +36,11 @@ class Projection(nn.Module):
 
     def added_to(self, weight: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
         """Return `weight: [O, width]` plus `P A^T` for one `A: [width, r]` (paper, Eq. 4 and 5)."""
-        increment = self.weight.float() @ matrix.float().T
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        increment = self.weight.to(wide) @ matrix.to(wide).T
         if self.rows is None:
-            return (weight.float() + increment).to(weight.dtype)
-        return weight.float().index_add(0, self.rows, increment).to(weight.dtype)
+            return (weight.to(wide) + increment).to(weight.dtype)
+        return weight.to(wide).index_add(0, self.rows, increment).to(weight.dtype)
 
 
 class CoraLayer(nn.Module, BaseTunerLayer):
