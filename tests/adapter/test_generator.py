@@ -93,12 +93,17 @@ def test_training_without_dropout_equals_evaluation() -> None:
     torch.testing.assert_close(generator.train()(_pairs())[6], generator.eval()(_pairs())[6])
 
 
-def test_training_drops_per_pair() -> None:
-    generator = _generator(dropout=0.5).train()
+def test_training_drops_per_pair_from_the_queries_on() -> None:
+    generator = _generator(dropout=0.5)
+    entering: list[torch.Tensor] = []
+    generator.blocks[0].register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0]))
     same = _pairs(1).expand(2, -1)
     torch.manual_seed(0)
-    first, second = generator(same)[6]
+    first, second = generator.train()(same)[6]
+    assert not torch.equal(entering[0][0], entering[0][1])
     assert not torch.equal(first, second)
+    generator.eval()(same)
+    assert entering[1].shape == (1, 4, 8)  # common to all pairs until they meet one
 
 
 def test_heads_need_not_divide_the_width() -> None:
