@@ -102,12 +102,10 @@ class BiasedMFConfig(MFConfig):
 
     biases: bool = True
     """Add a global mean, a user bias and an item bias to the score."""
-    embedding_size: int = Field(default=64, gt=0)
+    embedding_size: int = Field(default=32, gt=0)
     """Size of one embedding; the vectors have two numbers more."""
     init_std: float = Field(default=0.01, gt=0)
     """Standard deviation of the embeddings' start values: small, so that the biases come first."""
-    learning_rate: float = Field(default=1e-3, gt=0)
-    """Adam's step size, constant."""
 
 
 class BiasedMF(MF):
