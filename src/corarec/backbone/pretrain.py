@@ -88,6 +88,7 @@ def export_backbone(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
     """Write a model in bf16 with its tokenizer."""
+    model.config.use_cache = True
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
