@@ -22,6 +22,12 @@ from corarec.errors import ArtifactError
 Write = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def small_tokenizer_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the tokenizer see the years fewer times: there is little else to see here."""
+    monkeypatch.setattr("corarec.backbone.tokenizer._OFTEN", 100)
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 

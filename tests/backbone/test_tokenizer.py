@@ -48,6 +48,7 @@ def test_nothing_is_lost(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
-def test_a_vocabulary_too_small_for_the_pieces() -> None:
+def test_a_vocabulary_too_small_for_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corarec.backbone.tokenizer._OFTEN", 100)
     with pytest.raises(TrainingError, match="in a vocabulary of 270 pieces; give the tokenizer"):
         train_tokenizer(TEXTS, pieces=270, single=[" Yes"], positions=64)
