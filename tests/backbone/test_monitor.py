@@ -38,6 +38,17 @@ def test_records(
     assert held_out["samples"][0].startswith("Yes")
 
 
+def test_records_after_the_checkpoint_are_dropped(
+    tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 5, "loss": 1.0}\n{"step": 10, "loss": 0.5}\n')
+    monitor = Monitor(tmp_path, tiny_tokenizer, {}, (), 64)
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    monitor.on_train_begin(arguments, TrainerState(global_step=5), TrainerControl())
+    assert path.read_text() == '{"step": 5, "loss": 1.0}\n'
+
+
 def test_continuing_is_repeatable(
     tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:

@@ -32,6 +32,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
+def steps(output: Path) -> list[int]:
+    lines = (output / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
 def assert_same(one: Path, other: Path) -> None:
     mine, theirs = weights(one), weights(other)
     assert mine.keys() == theirs.keys()
@@ -76,6 +81,7 @@ def test_stopped_and_resumed_equals_never_stopped(
     assert checkpoint is not None
     assert checkpoint.name == "checkpoint-10"
     assert_same(pretrain_backbone(path, path.parent / "stopped"), whole)
+    assert steps(path.parent / "stopped") == steps(path.parent / "whole")
 
 
 @pytest.mark.slow

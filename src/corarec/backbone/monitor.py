@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from corarec.backbone.held_out import bits_per_byte
+from corarec.files import atomic_file
 
 Record = dict[str, Any]
 
@@ -48,6 +49,16 @@ class Monitor(TrainerCallback):
         self._prompts = prompts
         self._batch_tokens = batch_tokens
         self._since: tuple[int, float] | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Drop what an interrupted run wrote after the checkpoint that this one goes on from."""
+        if self._path.exists():
+            lines = self._path.read_text("utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+            with atomic_file(self._path) as temporary:
+                temporary.write_text("".join(kept), "utf-8")
 
     def on_log(
         self,
