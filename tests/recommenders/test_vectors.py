@@ -13,21 +13,33 @@ TABLE = VectorTable(
 )
 
 
-def test_each_dimension_is_divided_by_its_root_mean_square_over_known_vectors() -> None:
-    vectors = VectorInput(2)
+def test_each_half_is_divided_by_its_root_mean_square_over_known_vectors() -> None:
+    vectors = VectorInput()
     vectors.fit_scale(TABLE)
     e = vectors(*TABLE.lookup(np.array([0, 1, 2])))
-    assert e.tolist() == [[0, 0, 1, 0], [1, 1, 0, 0], [-1, 1, 1, 0]]
+    rms = 5**0.5  # of 3, 1, -3, 1
+    assert e.tolist() == [
+        pytest.approx([0, 0, 2**0.5, 0]),
+        pytest.approx([3 / rms, 1 / rms, 0, 0]),
+        pytest.approx([-3 / rms, 1 / rms, 2**0.5, 0]),
+    ]
+
+
+def test_nothing_known_leaves_the_scale_alone() -> None:
+    vectors = VectorInput()
+    zeros = torch.zeros(2, 3)
+    vectors.fit_scale(VectorTable(zeros, zeros, np.array([0]), np.array([1])))
+    assert vectors.user_scale == 1
 
 
 def test_unfitted_it_only_concatenates() -> None:
-    e = VectorInput(2)(*TABLE.lookup(np.array([2])))
+    e = VectorInput()(*TABLE.lookup(np.array([2])))
     assert e.tolist() == [[-3.0, 1.0, 0.5, 0.0]]
 
 
 def test_halves_are_dropped_in_training_only_and_never_both_of_a_pair() -> None:
     torch.manual_seed(0)
-    vectors = VectorInput(1, drop_half=0.4)
+    vectors = VectorInput(drop_half=0.4)
     ones = torch.ones(10_000, 1)
     e = vectors(ones, ones)
     user_gone, item_gone = (e[:, 0] == 0), (e[:, 1] == 0)

@@ -109,7 +109,7 @@ class CoraRecommender(PromptRecommender):
             generator=GeneratorConfig.preset(config.generator, vector_size=cf_model.vector_size),
             seed=ingredients.seed,
         )
-        vector_input = VectorInput(cf_model.vector_size, config.vectors.drop_half)
+        vector_input = VectorInput(config.vectors.drop_half)
         if config.vectors.normalise == "rms":
             vector_input.fit_scale(cf_model.vector_table(ingredients.train_pairs))
         return cls(

@@ -13,9 +13,9 @@ class VectorInputConfig(Config):
     """What happens to CF vectors before the generator reads them."""
 
     normalise: Literal["none", "rms"] = "rms"
-    """`rms`: every dimension is divided by its root mean square over the known vectors of the
-    training pairs, since CF models differ in scale by orders of magnitude. `none`: as they are
-    (the authors' code)."""
+    """`rms`: each half is divided by the root mean square of its numbers over the known vectors of
+    the training pairs, since CF models differ in scale by orders of magnitude. One number per half,
+    so that what a CF model weighs lightly stays light. `none`: as they are (the authors' code)."""
     drop_half: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability, in training, that a pair's user half or item half (each with half of it) is
     zeroed: teaches the cold case and makes leaning on memorised vectors costly."""
@@ -32,11 +32,11 @@ class VectorInput(nn.Module):
     user_scale: torch.Tensor
     item_scale: torch.Tensor
 
-    def __init__(self, vector_size: int, drop_half: float = 0.0) -> None:
+    def __init__(self, drop_half: float = 0.0) -> None:
         super().__init__()
         self.drop_half = drop_half
-        self.register_buffer("user_scale", torch.ones(vector_size))
-        self.register_buffer("item_scale", torch.ones(vector_size))
+        self.register_buffer("user_scale", torch.ones(()))
+        self.register_buffer("item_scale", torch.ones(()))
 
     def fit_scale(self, table: VectorTable) -> None:
         """Take the scales from the vectors of the training pairs."""
@@ -68,7 +68,4 @@ def shuffle_users(table: VectorTable, seed: int) -> VectorTable:
 
 def _inverse_rms(vectors: torch.Tensor) -> torch.Tensor:
     known = vectors[vectors.abs().sum(dim=1) > 0]
-    if len(known) == 0:
-        return torch.ones(vectors.shape[1])
-    rms = known.double().square().mean(dim=0).sqrt()
-    return torch.where(rms > 0, 1 / rms, torch.ones_like(rms)).float()
+    return torch.ones(()) if len(known) == 0 else 1 / known.square().mean().sqrt()
