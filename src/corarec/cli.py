@@ -85,7 +85,9 @@ def prepare(
 @app.command()
 def fit_cf(
     data: Annotated[Path, typer.Argument(help="Dataset folder.")],
-    model: Annotated[str, typer.Option(help="mf, mf-b, lightgcn, sasrec, rates, imported, fused")],
+    model: Annotated[
+        str, typer.Option(help="mf, mf-b, lightgcn, sasrec, rates, als, imported, fused")
+    ],
     output: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
     seed: Annotated[int, typer.Option()] = 0,
     train_until: Annotated[

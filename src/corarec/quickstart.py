@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from corarec.backbone import BackboneConfig
 from corarec.cf import FitConfig
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.evaluate import terminal_tables
@@ -20,6 +22,9 @@ from corarec.score import Run, load_run
 from corarec.train import TrainConfig, train_run
 from corarec.train.metrics import Record
 from corarec.train.recipe import RunConfig
+
+_WORLD: dict[str, int] = {}
+"""Options of the made-up world, all at their defaults."""
 
 
 def run_quickstart(output: Path, movielens: Path | None, console: Console) -> None:
@@ -59,18 +64,35 @@ def quickstart_config(data: Path) -> RunConfig:
     return RunConfig(
         data=data,
         cf=FitConfig(model="mf-b", options={"embedding_size": 32}),
-        system=CoraSystem(vectors=VectorInputConfig(drop_half=0.2)),
+        system=CoraSystem(
+            backbone=_fast_backbone(),
+            answer="yes-minus-no",
+            vectors=VectorInputConfig(drop_half=0.2),
+        ),
         train=TrainConfig(
             steps=200, batch_size=32, warmup_steps=20, validate_every=25, validation_rows=500
         ),
     )
 
 
+def _fast_backbone() -> BackboneConfig:
+    """Return the bundled model in the precision that this machine multiplies fastest."""
+    capabilities = torch.cpu.get_capabilities()
+    if torch.cuda.is_available() or capabilities.get("avx512_bf16"):
+        # On a CPU the plain attention has the faster backward pass in bfloat16.
+        return BackboneConfig(dtype="bfloat16", attention="eager")
+    return BackboneConfig()
+
+
 def _dataset(folder: Path, movielens: Path | None) -> Dataset:
     if (folder / "card.json").exists():
         return Dataset.load(folder)
     if movielens is None:
-        return prepare(PrepareConfig(source="synthetic", output=folder, split="published"))
+        return prepare(
+            PrepareConfig(
+                source="synthetic", output=folder, split="published", source_options=_WORLD
+            )
+        )
     return prepare(
         PrepareConfig(source="movielens", input=movielens, output=folder, split="collm-ml1m")
     )

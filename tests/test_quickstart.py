@@ -1,0 +1,36 @@
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from corarec import quickstart
+from corarec.quickstart import quickstart_config, run_quickstart
+from corarec.train.recipe import RunConfig
+
+
+def small(data: Path) -> RunConfig:
+    config = quickstart_config(data)
+    train = config.train.model_copy(
+        update={"steps": 2, "validate_every": 2, "batch_size": 4, "validation_rows": 20}
+    )
+    return config.model_copy(update={"train": train})
+
+
+def test_it_goes_from_nothing_to_a_page_and_can_be_run_again(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(quickstart, "quickstart_config", small)
+    monkeypatch.setattr(quickstart, "_WORLD", {"num_users": 60, "num_items": 50})
+    outputs = []
+    for _ in range(2):
+        screen = io.StringIO()
+        run_quickstart(tmp_path, None, Console(file=screen, width=160))
+        outputs.append(screen.getvalue())
+    assert all(f"{number} of 5" in outputs[0] for number in range(1, 6))
+    assert "cora" in outputs[0]
+    assert "mf-b alone" in outputs[0]
+    assert outputs[0].count("%") >= 5
+    page = tmp_path / "run-synthetic" / "report.html"
+    assert str(page.resolve()) in outputs[0].replace("\n", "")
+    assert page.stat().st_size > 10_000
