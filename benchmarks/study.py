@@ -50,10 +50,13 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--seeds", nargs="*", type=int, help="instead of those of the study")
     parser.add_argument("--only", nargs="*", help="train these systems only, report nothing")
     arguments = parser.parse_args()
     console = Console()
     study = Study.parse(yaml.safe_load(arguments.study.read_text()), str(arguments.study))
+    if arguments.seeds is not None:
+        study = study.model_copy(update={"seeds": arguments.seeds})
     folders = arguments.runs / arguments.study.stem
     for seed in study.seeds:
         for name, system in study.systems.items():

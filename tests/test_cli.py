@@ -53,7 +53,7 @@ def test_every_verb_from_interactions_to_a_page(
     assert "cora" in table
     assert "mf-b alone" in table
     assert "Item rate" in table
-    pair = ["--first", run, "--second", run, "--split", "test", "--draws", "50"]
+    pair = ["--first", str(run), "--second", str(run), "--split", "test", "--draws", "50"]
     assert corarec("compare", *pair, "--against", "mf-b alone") == 0
     assert corarec("report", run, "--split", "test") == 0
     assert "<html" in (run / "report.html").read_text()

@@ -1,3 +1,57 @@
-"""CoRA and its rivals: collaborative filtering as generated weights for a frozen LLM."""
+"""CoRA and its rivals: collaborative filtering as generated weights for a frozen LLM.
+
+- `load_run(folder)`: open a trained run; `.score(frame)`, `.recommend(user, k=10)`
+- `train_run(config, folder)`: train what a recipe describes, or go on where it was stopped
+- `load_recipe(path)`, `RunConfig`: recipes
+- `Dataset`, `prepare`: data (`corarec.data`)
+- `fit_cf`, `load_cf`: collaborative filtering (`corarec.cf`)
+- `CoraConfig`, `GeneratorConfig`: CoRA as a PEFT method (`corarec.adapter`)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from corarec.adapter import CoraConfig, GeneratorConfig
+    from corarec.cf import fit_cf, load_cf
+    from corarec.data import Dataset, prepare
+    from corarec.score import Run, load_run
+    from corarec.train import train_run
+    from corarec.train.recipe import RunConfig, load_recipe
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CoraConfig",
+    "Dataset",
+    "GeneratorConfig",
+    "Run",
+    "RunConfig",
+    "fit_cf",
+    "load_cf",
+    "load_recipe",
+    "load_run",
+    "prepare",
+    "train_run",
+]
+
+_HOMES = {
+    "CoraConfig": "adapter",
+    "Dataset": "data",
+    "GeneratorConfig": "adapter",
+    "Run": "score",
+    "RunConfig": "train.recipe",
+    "fit_cf": "cf",
+    "load_cf": "cf",
+    "load_recipe": "train.recipe",
+    "load_run": "score",
+    "prepare": "data",
+    "train_run": "train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first asked for: torch and transformers take seconds to import.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'corarec' has no attribute {name!r}")
+    return getattr(import_module(f"corarec.{_HOMES[name]}"), name)

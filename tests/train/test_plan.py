@@ -29,8 +29,8 @@ def test_rows_of_like_length_share_a_batch_and_batches_come_in_random_order() ->
 
 
 def test_fewer_rows_than_a_batch_and_a_last_batch_that_does_not_fill() -> None:
-    assert sorted(BatchPlan(np.zeros(3), batch_size=8, seed=0)[5]) == [0, 1, 2]
-    plan = BatchPlan(np.zeros(10), batch_size=4, seed=0)
+    assert sorted(BatchPlan(np.zeros(3, np.int64), batch_size=8, seed=0)[5]) == [0, 1, 2]
+    plan = BatchPlan(np.zeros(10, np.int64), batch_size=4, seed=0)
     left_out = [set(range(10)) - set(plan[2 * e]) - set(plan[2 * e + 1]) for e in range(6)]
     assert all(len(rows) == 2 for rows in left_out)
     assert len(set.union(*left_out)) > 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from corarec.data import Split
+from corarec.data import Dataset, Split
 from corarec.errors import ArtifactError
 from corarec.evaluate import (
     BootstrapConfig,
@@ -19,6 +19,7 @@ from corarec.evaluate import (
     log_test_evaluation,
 )
 from corarec.files import atomic_file, read_json, write_json
+from corarec.recommenders import cf_pairs
 from corarec.score import Run
 from corarec.types import ScoreTable
 
@@ -38,28 +39,27 @@ def evaluate_run(
     the test part is added to the run's `test_evaluations.jsonl`.
     """
     dataset = run.dataset
-    scores = {
-        run.config.system.name: run.recommender.score(dataset.pairs(split), progress=progress)
-    }
+    pairs = cf_pairs(dataset, split, run.cf_model)
+    system: str = run.config.system.name
+    scores = {system: run.recommender.score(pairs, progress=progress)}
     if run.cf_model is not None:
-        scores[f"{run.cf_model.name} alone"] = run.cf_model.score(dataset.pairs(split))
-    references = TrivialReferences(
-        *(LabelledPairs(dataset.pairs(part), dataset.labels(part)) for part in ("train", "valid"))
-    ).scores(dataset.pairs(split))
+        scores[f"{run.cf_model.name} alone"] = run.cf_model.score(pairs)
+    references = TrivialReferences(_labelled(dataset, "train"), _labelled(dataset, "valid"))
+    scores_beside = references.scores(pairs)
     tables = {
         name: dataset.score_table(split, values)
-        for name, values in {**scores, **references}.items()
+        for name, values in (scores | scores_beside).items()
     }
     evaluations = {name: evaluate(table, name, config=config) for name, table in tables.items()}
-    system, *others = scores
     result = ResultTable(
         dataset=dataset.card.name,
         split=split,
         systems=[evaluations[name] for name in scores],
-        references=[evaluations[name] for name in references],
+        references=[evaluations[name] for name in scores_beside],
         comparisons=[
             compare(tables[system], tables[other], (system, other), config=config)
-            for other in [*others, *references]
+            for other in tables
+            if other != system
         ],
     )
     if split == "test":
@@ -122,6 +122,10 @@ def compare_runs(
         for tables, name in zip((left, right), names, strict=True)
     ]
     return evaluations, compare(left, right, names, config=config)
+
+
+def _labelled(dataset: Dataset, split: Split) -> LabelledPairs:
+    return LabelledPairs(dataset.pairs(split), dataset.labels(split))
 
 
 _TRUTH = ("user_id", "item_id", "label", "warm")
