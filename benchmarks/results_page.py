@@ -144,7 +144,7 @@ def evaluation_speed(speed: dict[str, Any]) -> str:
         f"{speed['rows']:,} rows of {speed['users']:,} users with {speed['draws']:,} bootstrap "
         f"draws: {speed['all_rows_seconds']:.1f} s on one core, "
         f"{speed['all_warm_cold_seconds']:.1f} s with the warm and the cold part. A loop over "
-        f"users takes {speed['naive_over_ours']:,.0f} times as long (extrapolated from two draws).\n"
+        f"users takes {speed['naive_over_ours']:,.0f} times as long (extrapolated).\n"
     )
 
 
