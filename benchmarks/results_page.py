@@ -52,7 +52,7 @@ validation). The settings of ALS were chosen on validation alone.
 WORLDS = """\
 ## Made-up worlds, where the truth is known
 
-CoRA over biased MF on the bundled language model, beside its CF model alone and text alone.
+CoRA over ridge factors on the bundled language model, beside its CF model alone and text alone.
 """
 
 ML1M = """\

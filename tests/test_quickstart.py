@@ -29,7 +29,7 @@ def test_it_goes_from_nothing_to_a_page_and_can_be_run_again(
         outputs.append(screen.getvalue())
     assert all(f"{number} of 5" in outputs[0] for number in range(1, 6))
     assert "cora" in outputs[0]
-    assert "mf-b alone" in outputs[0]
+    assert "als alone" in outputs[0]
     assert outputs[0].count("%") >= 5
     page = tmp_path / "run-synthetic" / "report.html"
     assert str(page.resolve()) in outputs[0].replace("\n", "")

@@ -60,10 +60,10 @@ def run_quickstart(output: Path, movielens: Path | None, console: Console) -> No
 
 
 def quickstart_config(data: Path) -> RunConfig:
-    """Return the recipe of the quickstart: CoRA over biased MF, sized for two CPU cores."""
+    """Return the recipe of the quickstart: CoRA over ridge factors, sized for two CPU cores."""
     return RunConfig(
         data=data,
-        cf=FitConfig(model="mf-b", options={"embedding_size": 32}),
+        cf=FitConfig(model="als", options={"embedding_size": 8, "penalty": 16}),
         system=CoraSystem(
             backbone=_fast_backbone(),
             answer="yes-minus-no",
