@@ -67,7 +67,7 @@ def quickstart_config(data: Path) -> RunConfig:
         system=CoraSystem(
             backbone=_fast_backbone(),
             answer="yes-minus-no",
-            vectors=VectorInputConfig(drop_half=0.2),
+            vectors=VectorInputConfig(drop_half=0.2, product=True),
         ),
         train=TrainConfig(
             steps=200, batch_size=32, warmup_steps=20, validate_every=25, validation_rows=500

@@ -25,6 +25,16 @@ def test_each_half_is_divided_by_its_root_mean_square_over_known_vectors() -> No
     ]
 
 
+def test_products_stand_in_both_halves_and_vanish_with_either() -> None:
+    vectors = VectorInput(product=True)
+    e = vectors(torch.tensor([[2.0, 3.0], [2.0, 3.0]]), torch.tensor([[5.0, 7.0], [0.0, 0.0]]))
+    assert e.tolist() == [[2, 3, 10, 21, 5, 7, 10, 21], [2, 3, 0, 0, 0, 0, 0, 0]]
+    assert vectors.half_size(2) == 4
+    vectors.fit_scale(TABLE)
+    known = vectors(*TABLE.lookup(np.array([2])))[0, 2:4]
+    assert known.square().mean().sqrt() == pytest.approx(1)
+
+
 def test_nothing_known_leaves_the_scale_alone() -> None:
     vectors = VectorInput()
     zeros = torch.zeros(2, 3)

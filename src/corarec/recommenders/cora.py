@@ -101,15 +101,16 @@ class CoraRecommender(PromptRecommender):
         backbone, cf_model = ingredients.backbone, ingredients.cf_model
         if cf_model is None:
             raise ConfigError("CoRA reads CF vectors, but no CF model came. Name one under `cf`.")
+        vector_input = VectorInput(config.vectors.drop_half, config.vectors.product)
+        half_size = vector_input.half_size(cf_model.vector_size)
         adapter = CoraConfig(
             r=config.rank,
             alpha=config.alpha,
             dropout=config.dropout,
             targets=list(config.targets),
-            generator=GeneratorConfig.preset(config.generator, vector_size=cf_model.vector_size),
+            generator=GeneratorConfig.preset(config.generator, vector_size=half_size),
             seed=ingredients.seed,
         )
-        vector_input = VectorInput(config.vectors.drop_half)
         if config.vectors.normalise == "rms":
             vector_input.fit_scale(cf_model.vector_table(ingredients.train_pairs))
         return cls(

@@ -2,11 +2,15 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
 from corarec.types import Config, VectorTable
+
+SCALED_PAIRS = 10_000
+"""Pairs that set the scale of the products."""
 
 
 class VectorInputConfig(Config):
@@ -16,6 +20,10 @@ class VectorInputConfig(Config):
     """`rms`: each half is divided by the root mean square of its numbers over the known vectors of
     the training pairs, since CF models differ in scale by orders of magnitude. One number per half,
     so that what a CF model weighs lightly stays light. `none`: as they are (the authors' code)."""
+    product: bool = False
+    """A variant of ours: each half also carries the elementwise product of the two vectors, which
+    sums to the CF model's own score. A generator takes many thousand steps to learn to multiply.
+    For CF models whose vectors do not know the training labels by heart."""
     drop_half: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability, in training, that a pair's user half or item half (each with half of it) is
     zeroed: teaches the cold case and makes leaning on memorised vectors costly."""
@@ -26,31 +34,46 @@ class VectorInputConfig(Config):
 class VectorInput(nn.Module):
     """`e = concat(user vector, item vector)` of each pair (paper, equation 1).
 
-    Unknown users and items have the zero vector before and after.
+    Unknown users and items have zeros before and after.
     """
 
     user_scale: torch.Tensor
     item_scale: torch.Tensor
+    product_scale: torch.Tensor
 
-    def __init__(self, drop_half: float = 0.0) -> None:
+    def __init__(self, drop_half: float = 0.0, product: bool = False) -> None:
         super().__init__()
         self.drop_half = drop_half
-        self.register_buffer("user_scale", torch.ones(()))
-        self.register_buffer("item_scale", torch.ones(()))
+        self.product = product
+        for name in ("user_scale", "item_scale", "product_scale"):
+            self.register_buffer(name, torch.ones(()))
+
+    def half_size(self, vector_size: int) -> int:
+        """Return the size of one half of `e` for CF vectors of `d = vector_size`."""
+        return 2 * vector_size if self.product else vector_size
 
     def fit_scale(self, table: VectorTable) -> None:
         """Take the scales from the vectors of the training pairs."""
         self.user_scale.copy_(_inverse_rms(table.users))
         self.item_scale.copy_(_inverse_rms(table.items))
+        if self.product:
+            step = max(1, len(table) // SCALED_PAIRS)
+            users, items = table.lookup(np.arange(0, len(table), step))
+            self.product_scale.copy_(
+                _inverse_rms(users * self.user_scale * items * self.item_scale)
+            )
 
     def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Map user and item vectors, two of [B, d], to `e`: [B, 2d]."""
+        """Map user and item vectors, two of [B, d], to `e`: [B, 2d], or [B, 4d] with products."""
         users, items = users * self.user_scale, items * self.item_scale
         if self.training and self.drop_half > 0:
             draw = torch.rand(len(users), 1, device=users.device)
             users = users * (draw >= self.drop_half / 2)
             items = items * ((draw < self.drop_half / 2) | (draw >= self.drop_half))
-        return torch.cat([users, items], dim=1)
+        if not self.product:
+            return torch.cat([users, items], dim=1)
+        product = users * items * self.product_scale
+        return torch.cat([users, product, items, product], dim=1)
 
 
 def shuffle_users(table: VectorTable, seed: int) -> VectorTable:
