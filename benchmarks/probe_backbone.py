@@ -202,7 +202,6 @@ def main() -> None:
     if options.run is not None:
         corpus = Corpus.open(options.run / "corpus")
         result["bits_per_byte"] = held_out_bits(trained, corpus, options.texts)
-        result["corpus"] = corpus.card
         show("Bits per byte of held-out text", result["bits_per_byte"], console)
     write_json(RESULTS / f"probe_backbone_{options.label}.json", result)
 
