@@ -20,6 +20,7 @@ from corarec.report.runs import RESULTS, evaluate_run, read_results, read_scores
 from corarec.score import load_run
 from corarec.train import train_run
 from corarec.train.recipe import load_recipe
+from corarec.train.run import check_folder
 from corarec.types import Config, ScoreTable
 
 BESIDE = " | "
@@ -76,10 +77,12 @@ def make_run(
     system: System, seed: int, folder: Path, split: Literal["valid", "test"], console: Console
 ) -> None:
     """Train and evaluate one run, unless that was done before."""
+    config = load_recipe(system.recipe, [*system.set, f"seed={seed}"])
+    config = config.model_copy(update={"data": config.data.resolve()})
+    check_folder(config, folder)
     if (folder / RESULTS / f"{split}.json").exists():
         return
     console.rule(str(folder))
-    config = load_recipe(system.recipe, [*system.set, f"seed={seed}"])
     started = time.process_time()
     train_run(config, folder, show=lambda record: console.print(json.dumps(record)))
     evaluate_run(load_run(folder), split)

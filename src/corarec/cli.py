@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import yaml
@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from corarec.errors import ConfigError, CorarecError
+
+if TYPE_CHECKING:
+    from corarec.evaluate import BootstrapConfig
 
 app = typer.Typer(
     name="corarec",
@@ -27,7 +30,7 @@ console = Console()
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
 SplitOption = Annotated[
     Literal["train", "valid", "test"],
-    typer.Option(help="Validation chooses, test reports; every look at test is logged."),
+    typer.Option(help="Validation chooses, test reports; every scoring of test is logged."),
 ]
 Options = Annotated[
     list[str] | None,
@@ -66,7 +69,9 @@ def prepare(
             input=input,
             output=output,
             split=split,
-            labels=LabelConfig(threshold=threshold, negatives=negatives, seed=seed),
+            labels=LabelConfig.parse(
+                {"threshold": threshold, "negatives": negatives, "seed": seed}, "The command"
+            ),
             source_options=_named_values(source_option),
             split_options=_named_values(split_option)
             | ({} if untitled is None else {"untitled": untitled}),
@@ -121,7 +126,7 @@ def train(
 
     config = load_recipe(recipe, override or ())
     train_run(config, output, show=_show_record, console=console)
-    console.print(f"Best weights in {output / 'best'}. Next: corarec evaluate {output}")
+    console.print(f"The run is in {output}. Next: corarec evaluate {output}")
 
 
 @app.command()
@@ -132,13 +137,13 @@ def evaluate(
     form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format")] = "table",
 ) -> None:
     """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
-    from corarec.evaluate import BootstrapConfig, markdown, terminal_tables
+    from corarec.evaluate import markdown, terminal_tables
     from corarec.report.runs import evaluate_run
     from corarec.score import load_run
 
     opened = load_run(run)
     with _progress(len(opened.dataset.rows(split)), f"scoring {split}") as advance:
-        result = evaluate_run(opened, split, config=BootstrapConfig(draws=draws), progress=advance)
+        result = evaluate_run(opened, split, config=_bootstrap(draws), progress=advance)
     if form == "table":
         for table in terminal_tables(result):
             console.print(table)
@@ -158,7 +163,7 @@ def compare(
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
 ) -> None:
     """Test two evaluated systems against each other, paired over users."""
-    from corarec.evaluate import BootstrapConfig, ResultTable, terminal_tables
+    from corarec.evaluate import ResultTable, terminal_tables
     from corarec.report.runs import compare_runs
 
     names = (first[0].name, against or second[0].name)
@@ -168,7 +173,7 @@ def compare(
         split,
         names=names,
         second_column=against,
-        config=BootstrapConfig(draws=draws),
+        config=_bootstrap(draws),
     )
     result = ResultTable(
         dataset="", split=split, systems=evaluations, references=[], comparisons=[comparison]
@@ -183,15 +188,13 @@ def score(
     pairs: Annotated[Path, typer.Option(help="Parquet with columns `user` and `item` (raw ids).")],
     output: Annotated[Path, typer.Option(help="Parquet to write; a stopped command goes on.")],
 ) -> None:
-    """Score a table of pairs."""
-    import polars as pl
-
+    """Score a table of pairs with all that is known of each user; to measure, use evaluate."""
     from corarec.score import load_run
+    from corarec.score.table import count_rows
 
+    total = count_rows(pairs)
     opened = load_run(run)
-    if not pairs.exists():
-        raise ConfigError(f"There is no file {pairs}.")
-    with _progress(pl.scan_parquet(pairs).select(pl.len()).collect().item(), "scoring") as advance:
+    with _progress(total, "scoring") as advance:
         rows = opened.score_file(pairs, output, progress=advance)
     console.print(f"{rows:,} pairs scored into {output}")
 
@@ -282,13 +285,22 @@ def main() -> None:
         sys.exit(1)
 
 
+def _bootstrap(draws: int) -> "BootstrapConfig":
+    from corarec.evaluate import BootstrapConfig
+
+    return BootstrapConfig.parse({"draws": draws}, "--draws")
+
+
 def _named_values(options: list[str] | None) -> dict[str, Any]:
     values = {}
     for option in options or []:
         name, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"The option {option!r} has no value; write it as {name}=VALUE.")
-        values[name] = yaml.safe_load(value)
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            values[name] = value
     return values
 
 

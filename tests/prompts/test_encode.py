@@ -88,6 +88,9 @@ def test_a_prompt_too_long_without_history_is_an_error(tiny_tokenizer: Any) -> N
     encoder = make_encoder(tiny_tokenizer, max_length=5)
     with pytest.raises(ConfigError, match=r"item 2 \('Heat \(1995\)'\).*limit of 5"):
         encoder.encode(make_pairs([2], [[1]]))
+    none_shown = make_encoder(tiny_tokenizer, max_length=5, history_length=0)
+    with pytest.raises(ConfigError, match="limit of 5"):
+        none_shown.encode(make_pairs([2], [[1]]))
 
 
 def test_lengths_follow_the_text(tiny_tokenizer: Any) -> None:
@@ -102,5 +105,7 @@ def test_lengths_follow_the_text(tiny_tokenizer: Any) -> None:
 def test_templates_with_unknown_or_missing_slots_are_refused() -> None:
     with pytest.raises(ValueError, match=r"slots \['user'\]"):
         PromptConfig(template="{user} {title}")
-    with pytest.raises(ValueError, match="no {title} slot"):
+    with pytest.raises(ValueError, match="exactly once"):
         PromptConfig(template="{history}")
+    with pytest.raises(ValueError, match="it has it 2 times"):
+        PromptConfig(template="{title} {title}")

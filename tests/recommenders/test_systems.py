@@ -15,6 +15,7 @@ from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.tallrec import TALLRecSystem
+from corarec.recommenders.vectors import UserShuffle
 from corarec.types import IntArray
 
 
@@ -45,6 +46,7 @@ class SystemContract:
         return build_recommender(config, dataset, cf_model, seed=1)
 
     def train_a_little(self, recommender: PromptRecommender, dataset: Dataset) -> None:
+        recommender.fit_scales(dataset.pairs("train"))
         trained = [p for p in recommender.parameters() if p.requires_grad]
         optimizer = torch.optim.SGD(trained, lr=1.0)
         inputs = recommender.inputs(dataset.pairs("train"))
@@ -153,7 +155,7 @@ class TestCora(SystemContract):
         self.train_a_little(recommender, small_world)
         pairs = cf_pairs(small_world, some_rows(small_world), cf_model)
         before = recommender.score(pairs)
-        recommender.shuffle_seed = 3
+        recommender.shuffle = UserShuffle(small_world.pairs("train"), seed=3)
         assert np.abs(recommender.score(pairs) - before).max() > 1e-4
 
 

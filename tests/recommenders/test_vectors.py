@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.recommenders.vectors import VectorInput, shuffle_users
-from corarec.types import VectorTable
+from corarec.recommenders.vectors import UserShuffle, VectorInput
+from corarec.types import Histories, Pairs, VectorTable
 
 TABLE = VectorTable(
     users=torch.tensor([[0.0, 0.0], [3.0, 1.0], [-3.0, 1.0]]),
@@ -60,12 +60,23 @@ def test_halves_are_dropped_in_training_only_and_never_both_of_a_pair() -> None:
     assert (vectors(ones, ones) == 1).all()
 
 
-def test_shuffling_moves_known_users_only_and_the_same_way_each_time() -> None:
-    users = torch.cat([torch.zeros(1, 1), torch.arange(1.0, 50.0)[:, None]])
-    table = VectorTable(users, users, np.arange(50), np.arange(50))
-    shuffled = shuffle_users(table, seed=1)
-    assert shuffled.users[0] == 0
-    assert sorted(shuffled.users.flatten().tolist()) == list(range(50))
-    assert (shuffled.users != users).sum() > 40
-    assert torch.equal(shuffled.users, shuffle_users(table, seed=1).users)
-    assert shuffled.items is users
+def test_shuffling_gives_each_user_the_same_stranger_in_every_table() -> None:
+    ids = np.repeat(np.arange(1, 41), 2)
+    train = Pairs(ids, np.ones(80, np.int64), Histories.from_lists([[int(i)] for i in ids]))
+    shuffle = UserShuffle(train, seed=1)
+    whole = shuffle.donors(train)
+    assert sorted(set(whole.user_ids)) == list(range(1, 41))
+    assert (whole.user_ids != ids).mean() > 0.8
+    assert all(whole.histories[n].tolist() == [whole.user_ids[n]] for n in range(80))
+    part = shuffle.donors(train.take(np.array([70, 3])))
+    assert part.user_ids.tolist() == whole.user_ids[[70, 3]].tolist()
+
+
+def test_shuffling_leaves_strangers_strangers_and_items_alone() -> None:
+    donated = VectorTable(
+        torch.tensor([[7.0, 7.0]]), TABLE.items, np.array([0, 0, 0]), np.array([0, 0, 0])
+    )
+    table = UserShuffle.applied(TABLE, donated)
+    users, items = table.lookup(np.array([0, 1, 2]))
+    assert users.tolist() == [[0, 0], [7, 7], [7, 7]]
+    assert items.tolist() == TABLE.lookup(np.array([0, 1, 2]))[1].tolist()

@@ -20,15 +20,15 @@ def test_recommendations_are_new_to_the_user_ordered_and_titled(run: Run) -> Non
     best = run.recommend("7", k=5, candidates=20)
     assert best["rank"].to_list() == [1, 2, 3, 4, 5]
     assert best["probability"].to_list() == sorted(best["probability"], reverse=True)
-    assert not set(best["item_id"]) & set(run.directory.seen(run.directory.user("7")).tolist())
-    assert best["title"].to_list() == [run.dataset.titles[item] for item in best["item_id"]]
+    items = run.directory.item_ids(best["item"].to_list())
+    assert not set(items) & set(run.directory.seen(run.directory.user("7")).tolist())
+    assert best["title"].to_list() == [run.dataset.titles[item] for item in items]
     assert max(best["candidate_rank"]) <= 20
 
 
 def test_a_recommended_pair_scores_the_same_in_a_table(run: Run) -> None:
     best = run.recommend("7", k=3)
-    items = [run.dataset.items["raw_id"][item - 1] for item in best["item_id"]]
-    scored = run.score(pl.DataFrame({"user": ["7"] * 3, "item": items}))
+    scored = run.score(pl.DataFrame({"user": ["7"] * 3, "item": best["item"]}))
     np.testing.assert_allclose(scored["score"], best["score"], atol=1e-4)
     np.testing.assert_allclose(scored["probability"], best["probability"], atol=1e-4)
 
@@ -67,16 +67,20 @@ def test_unknown_names_are_errors_that_help(run: Run) -> None:
     assert title in str(caught.value)
     with pytest.raises(DataError, match="either a user of the dataset or the titles"):
         run.recommend()
+    with pytest.raises(DataError, match="k is 5 and candidates is 3"):
+        run.recommend("7", k=5, candidates=3)
+    with pytest.raises(DataError, match="Float64 numbers, which are no ids"):
+        run.score(pl.DataFrame({"user": [7.0], "item": ["1"]}))
 
 
 def test_cold_users_are_scored_and_unknown_items_are_not(run: Run) -> None:
     scored = run.score(pl.DataFrame({"user": ["a stranger"], "item": [1]}))
     assert 0 < scored["probability"][0] < 1
-    with pytest.raises(DataError, match="Row 1 of the pairs names the item 'x9'"):
+    with pytest.raises(DataError, match="The pairs: row 1 names the item 'x9'"):
         run.score(pl.DataFrame({"user": ["7", "7"], "item": ["1", "x9"]}))
     with pytest.raises(DataError, match="no column 'item'"):
         run.score(pl.DataFrame({"user": ["7"]}))
-    with pytest.raises(DataError, match="Row 0 of the pairs has no user"):
+    with pytest.raises(DataError, match="row 0 has no user"):
         run.score(pl.DataFrame({"user": [None], "item": ["1"]}))
 
 
@@ -108,7 +112,7 @@ def test_a_stopped_file_goes_on_and_ends_as_if_never_stopped(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.parquet", "out.parquet"]
 
 
-def test_parts_of_another_file_and_no_parquet_are_refused(run: Run, tmp_path: Path) -> None:
+def test_parts_of_another_file_are_refused(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "in.parquet"
     pl.DataFrame({"user": ["7"], "item": ["1"]}).write_parquet(source)
     parts = tmp_path / "out.parquet.parts"
@@ -116,6 +120,19 @@ def test_parts_of_another_file_and_no_parquet_are_refused(run: Run, tmp_path: Pa
     (parts / "source.json").write_text('{"source": "other", "chunk_rows": 10000}')
     with pytest.raises(ArtifactError, match="scored from another file"):
         run.score_file(source, tmp_path / "out.parquet")
+
+
+def test_a_mistake_in_a_later_chunk_names_the_row_of_the_file(
+    run: Run, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(score_table, "CHUNK_ROWS", 2)
+    source = tmp_path / "in.parquet"
+    pl.DataFrame({"user": ["7"] * 5, "item": ["1", "1", "1", "x", "1"]}).write_parquet(source)
+    with pytest.raises(DataError, match=r"in\.parquet: row 3 names the item 'x'"):
+        run.score_file(source, tmp_path / "out.parquet")
+
+
+def test_what_is_no_parquet_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_text("user,item")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         run.score_file(tmp_path / "bad.parquet", tmp_path / "o.parquet")

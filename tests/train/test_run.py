@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corarec.cf import FitConfig, fit_cf, seen_rows
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.score import load_run
@@ -15,7 +16,7 @@ from corarec.train.run import Validation, train_run, training_rows
 
 def test_a_run_folder_holds_all_of_the_run(trained_run: Path, recipe: dict[str, Any]) -> None:
     names = {path.name for path in trained_run.iterdir()}
-    assert names == {"best", "cf", "checkpoints", "config.yaml", "metrics.jsonl"}
+    assert names == {"best", "cf", "checkpoints", "config.yaml", "data.json", "metrics.jsonl"}
     assert load_recipe(trained_run / "config.yaml") == RunConfig.parse(recipe, "recipe")
     records = read_metrics(trained_run)
     assert [r["step"] for r in records if "valid_auc" in r] == [3, 6]
@@ -48,6 +49,41 @@ def test_what_was_cut_off_in_the_middle_says_so(trained_run: Path, tmp_path: Pat
     shutil.rmtree(broken / "cf")
     with pytest.raises(ArtifactError, match="cf"):
         load_run(broken)
+
+
+def test_a_run_does_not_open_on_other_data(
+    trained_run: Path, small_world: Dataset, tmp_path: Path
+) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(trained_run, moved)
+    (moved / "data.json").write_text('{"interactions": "of another dataset"}')
+    with pytest.raises(ArtifactError, match="is not the one that"):
+        load_run(moved)
+
+
+def test_a_recipe_that_cannot_be_run_claims_no_folder(
+    tmp_path: Path, recipe: dict[str, Any]
+) -> None:
+    with pytest.raises(ArtifactError, match="no-such-data"):
+        train_run(
+            RunConfig.parse({**recipe, "data": str(tmp_path / "no-such-data")}, "recipe"),
+            tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_sample_of_one_class_is_refused(small_world: Dataset) -> None:
+    with pytest.raises(ConfigError, match="Raise train.validation_rows"):
+        Validation(small_world, 1)
+
+
+def test_early_vectors_and_late_training_rows_share_no_second(small_world: Dataset) -> None:
+    fitted = fit_cf(small_world, FitConfig(model="rates", train_until=0.6))[0]
+    assert fitted.report is not None
+    late = training_rows(small_world, 0.6)
+    seen = seen_rows(small_world, fitted.report)
+    assert not seen[late].any()
+    assert seen.sum() + len(late) == len(small_world.rows("train"))
 
 
 def test_the_validation_sample_is_fixed_and_of_the_asked_size(small_world: Dataset) -> None:

@@ -6,7 +6,7 @@
 
 from corarec.cf.base import CFModel, EpochRecord, FitReport
 from corarec.cf.data import FitData
-from corarec.cf.fit import FitConfig, fit_cf, seen_pairs, seen_rows
+from corarec.cf.fit import FitConfig, cutoff_time, fit_cf, seen_pairs, seen_rows
 from corarec.cf.registry import CF_MODELS, load_cf
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "FitConfig",
     "FitData",
     "FitReport",
+    "cutoff_time",
     "fit_cf",
     "load_cf",
     "seen_pairs",

@@ -14,7 +14,7 @@ from corarec.cf.data import FitData
 from corarec.cf.progress import fit_progress
 from corarec.cf.registry import CF_MODELS
 from corarec.data.dataset import Dataset, Rows
-from corarec.types import BoolArray, Config, Pairs
+from corarec.types import BoolArray, Config, IntArray, Pairs
 
 
 class FitConfig(Config):
@@ -78,7 +78,7 @@ def fit_cf(
     cutoff = None
     if config.train_until < 1:
         times = dataset.interactions["timestamp"].to_numpy()[rows]
-        cutoff = int(np.sort(times)[math.ceil(config.train_until * len(rows)) - 1])
+        cutoff = cutoff_time(times, config.train_until)
         rows = rows[times <= cutoff]
     data = FitData(
         train=dataset.pairs(rows),
@@ -99,6 +99,14 @@ def fit_cf(
     if output is not None:
         model.save(output)
     return model, report
+
+
+def cutoff_time(times: IntArray, share: float) -> int:
+    """Return the time at which the earliest `share` of the rows ends, rows of that second included.
+
+    `times: [N]` in UTC seconds; `share` in (0, 1].
+    """
+    return int(np.sort(times)[math.ceil(share * len(times)) - 1])
 
 
 def seen_rows(dataset: Dataset, report: FitReport) -> BoolArray:

@@ -158,12 +158,12 @@ class PromptEncoder:
         return [n for n, row in enumerate(ids) if len(row) > self.max_length]
 
     def _shorten(self, pair: Pairs) -> tuple[list[int], int]:
-        for history_length in range(self.config.history_length - 1, -1, -1):
+        for history_length in range(max(1, self.config.history_length) - 1, -1, -1):
             ids, starts = self._tokenise(self._parts(pair, history_length))
             if not self._too_long(ids):
                 return ids[0], starts[0]
         raise ConfigError(
             f"The prompt for item {int(pair.item_ids[0])} ({self.titles[pair.item_ids[0]]!r}) has "
             f"{len(ids[0])} tokens without any history, more than the limit of {self.max_length}. "
-            "Raise prompt.max_length, shorten the title or take a model that reads more."
+            "Raise system.prompt.max_length, shorten the title or take a model that reads more."
         )

@@ -24,9 +24,10 @@ def _known_slots(text: str) -> str:
             f"the prompt names the slots {sorted(unknown)}; known are {sorted(_SLOTS)}. "
             "Write a brace that is meant literally twice: {{ or }}"
         )
-    if "title" not in found:
+    if text.count("{title}") != 1 or "title" not in found:
         raise ValueError(
-            "the prompt has no {title} slot, so it could not tell one item from another"
+            "the prompt needs the slot {title} exactly once, or it could not say which item is "
+            f"meant; it has it {text.count('{title}')} times"
         )
     return text
 
@@ -59,7 +60,5 @@ def split_template(config: PromptConfig, noun: str, nouns: str) -> tuple[str, st
     """
     text = config.template.replace("\n", "\\n") if config.literal_newline else config.template
     before, after = text.split("{title}", 1)
-    if "{title}" in after:
-        raise ValueError("the prompt has more than one {title} slot")
     fill = {"noun": noun, "nouns": nouns, "history": "{history}"}
     return before.format(**fill), after.format(**fill)

@@ -22,7 +22,7 @@ from corarec.recommenders.llm import (
     PromptRecommender,
     PromptSystem,
 )
-from corarec.recommenders.vectors import VectorInput, VectorInputConfig, shuffle_users
+from corarec.recommenders.vectors import UserShuffle, VectorInput, VectorInputConfig
 from corarec.types import IntArray, Pairs, VectorTable
 
 SCALES = "vector_input.safetensors"
@@ -71,8 +71,10 @@ class CoraRecommender(PromptRecommender):
         What is done to its vectors first.
     late
         The increment acts only from the first token of the target title on.
-    shuffle_seed
-        A control: users get each other's vectors, by this seed.
+    normalise
+        Whether training sets the scale of its input.
+    shuffle
+        A control: users get each other's vectors.
     """
 
     needs_cf: ClassVar[bool] = True
@@ -87,13 +89,15 @@ class CoraRecommender(PromptRecommender):
         vector_input: VectorInput,
         *,
         late: bool = False,
-        shuffle_seed: int | None = None,
+        normalise: bool = True,
+        shuffle: UserShuffle | None = None,
     ) -> None:
         super().__init__(model, backbone, encoder, answer)
         self.cf_model = cf_model
         self.vector_input = vector_input
         self.late = late
-        self.shuffle_seed = shuffle_seed
+        self.normalise = normalise
+        self.shuffle = shuffle
 
     @classmethod
     def build(cls, config: CoraSystem, ingredients: Ingredients) -> Self:
@@ -111,8 +115,8 @@ class CoraRecommender(PromptRecommender):
             generator=GeneratorConfig.preset(config.generator, vector_size=half_size),
             seed=ingredients.seed,
         )
-        if config.vectors.normalise == "rms":
-            vector_input.fit_scale(cf_model.vector_table(ingredients.train_pairs))
+        seed = config.vectors.shuffle_users
+        shuffle = None if seed is None else UserShuffle(ingredients.train_pairs, seed)
         return cls(
             get_peft_model(backbone.model, adapter),
             backbone,
@@ -121,15 +125,24 @@ class CoraRecommender(PromptRecommender):
             cf_model,
             vector_input,
             late=config.activation == "title",
-            shuffle_seed=config.vectors.shuffle_users,
+            normalise=config.vectors.normalise == "rms",
+            shuffle=shuffle,
         )
 
     def inputs(self, pairs: Pairs) -> CoraInputs:
         """Gather the prompts and the CF vectors of `pairs`."""
+        return CoraInputs(pairs, self.encoder, self._vectors(pairs))
+
+    def fit_scales(self, train_pairs: Pairs) -> None:
+        """Set the scale of the CF vectors."""
+        if self.normalise:
+            self.vector_input.fit_scale(self._vectors(train_pairs))
+
+    def _vectors(self, pairs: Pairs) -> VectorTable:
         table = self.cf_model.vector_table(pairs)
-        if self.shuffle_seed is not None:
-            table = shuffle_users(table, self.shuffle_seed)
-        return CoraInputs(pairs, self.encoder, table)
+        if self.shuffle is None:
+            return table
+        return self.shuffle.applied(table, self.cf_model.vector_table(self.shuffle.donors(pairs)))
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer under the pairs' own weights: [B]."""

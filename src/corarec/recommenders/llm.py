@@ -43,7 +43,7 @@ class Ingredients:
     backbone: Backbone
     encoder: PromptEncoder
     train_pairs: Pairs
-    """The pairs of the training part, from which a system may take scales, never labels."""
+    """The pairs of the training part, for controls that confuse their users."""
     seed: int
     """Of the start values."""
     cf_model: CFModel | None = None
@@ -103,6 +103,9 @@ class PromptRecommender(Recommender):
     @abstractmethod
     def build(cls, config: Any, ingredients: Ingredients) -> Self:
         """Make the system that `config` describes, untrained."""
+
+    def fit_scales(self, train_pairs: Pairs) -> None:
+        """Take from the training pairs what is no weight but must be known; most have nothing."""
 
     def inputs(self, pairs: Pairs) -> PromptInputs:
         """Gather the prompts of `pairs`."""

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
-from transformers import set_seed
 
 from corarec.backbone import load_backbone
 from corarec.cf import CFModel, seen_pairs
@@ -37,9 +37,8 @@ def build_recommender(
 ) -> PromptRecommender:
     """Load the language model and put the system that `config` describes around it, untrained.
 
-    `seed` is that of the start values.
+    `seed` is that of the start values. It goes to a GPU where there is one.
     """
-    set_seed(seed)
     backbone = load_backbone(config.backbone)
     encoder = PromptEncoder(
         backbone.tokenizer,
@@ -52,4 +51,9 @@ def build_recommender(
     )
     train_pairs = cf_pairs(dataset, "train", cf_model)
     ingredients = Ingredients(backbone, encoder, train_pairs, seed, cf_model)
-    return RECOMMENDERS[config.name].build(config, ingredients)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        recommender = RECOMMENDERS[config.name].build(config, ingredients)
+    if torch.cuda.is_available() and config.backbone.device_map is None:
+        recommender.to("cuda")
+    return recommender

@@ -1,5 +1,6 @@
 """From CF vectors to the input `e` of the generator, and what may be done to them on the way."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from corarec.types import Config, VectorTable
+from corarec.types import Config, Pairs, VectorTable
 
 SCALED_PAIRS = 10_000
 """Pairs that set the scale of the products."""
@@ -76,17 +77,34 @@ class VectorInput(nn.Module):
         return torch.cat([users, product, items, product], dim=1)
 
 
-def shuffle_users(table: VectorTable, seed: int) -> VectorTable:
-    """Give every known user vector to another user; unknown users stay unknown.
+class UserShuffle:
+    """A control: every user is given another user's vector, the same one in every table.
 
-    The permutation depends on the seed and the number of vectors only, so a model with one vector
-    per user confuses the same users in every table.
+    A donor is a user of the training pairs, as it was at its last of them, so that a sequence model
+    reads the donor's history. Users and items that the CF model does not know stay unknown.
     """
-    known = table.users.abs().sum(dim=1).nonzero().squeeze(1)
-    generator = torch.Generator().manual_seed(seed)
-    users = table.users.clone()
-    users[known] = table.users[known[torch.randperm(len(known), generator=generator)]]
-    return VectorTable(users, table.items, table.user_rows, table.item_rows)
+
+    def __init__(self, train_pairs: Pairs, seed: int) -> None:
+        users, reversed_rows = np.unique(train_pairs.user_ids[::-1], return_index=True)
+        self._train_pairs = train_pairs
+        self._last_rows = len(train_pairs) - 1 - reversed_rows
+        random = np.random.default_rng(seed)
+        # Whoever is no user of the training pairs has a donor, too: it may have a history.
+        self._donors = random.integers(0, len(users), int(users.max()) + 1)
+        self._donors[users] = random.permutation(len(users))
+
+    def donors(self, pairs: Pairs) -> Pairs:
+        """Return the donors of the pairs' users in place of them: [N]."""
+        donors = self._donors[pairs.user_ids % len(self._donors)]
+        return replace(self._train_pairs.take(self._last_rows[donors]), train_labels=None)
+
+    @staticmethod
+    def applied(table: VectorTable, donated: VectorTable) -> VectorTable:
+        """Return the items of `table` with the users of `donated`, strangers left strangers."""
+        stranger = (table.users[torch.from_numpy(table.user_rows)] == 0).all(dim=1).numpy()
+        users = torch.cat([torch.zeros(1, table.vector_size), donated.users])
+        user_rows = np.where(stranger, 0, donated.user_rows + 1)
+        return VectorTable(users, table.items, user_rows, table.item_rows)
 
 
 def _inverse_rms(vectors: torch.Tensor) -> torch.Tensor:

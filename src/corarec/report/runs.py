@@ -77,7 +77,10 @@ def read_results(folder: Path, split: Split) -> ResultTable:
     ArtifactError
         The run was not evaluated on this part.
     """
-    return ResultTable.model_validate(read_json(folder / RESULTS / f"{split}.json"))
+    path = folder / RESULTS / f"{split}.json"
+    if not path.exists():
+        raise _not_evaluated(folder, split)
+    return ResultTable.model_validate(read_json(path))
 
 
 def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreTable:
@@ -90,9 +93,7 @@ def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreT
     """
     path = folder / RESULTS / f"{split}.parquet"
     if not path.exists():
-        raise ArtifactError(
-            f"{folder} has no scores on {split}. Run `corarec evaluate {folder} --split {split}`."
-        )
+        raise _not_evaluated(folder, split)
     frame = pl.read_parquet(path)
     systems = frame.columns[len(_TRUTH) :]
     if column is not None and column not in systems:
@@ -126,6 +127,12 @@ def compare_runs(
 
 def _labelled(dataset: Dataset, split: Split) -> LabelledPairs:
     return LabelledPairs(dataset.pairs(split), dataset.labels(split))
+
+
+def _not_evaluated(folder: Path, split: Split) -> ArtifactError:
+    return ArtifactError(
+        f"{folder} has no scores on {split}. Run `corarec evaluate {folder} --split {split}`."
+    )
 
 
 _TRUTH = ("user_id", "item_id", "label", "warm")

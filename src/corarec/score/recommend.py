@@ -36,7 +36,7 @@ def recommend(
 
     Returns
     -------
-    Columns rank (from 1), item_id, title, probability (of enjoying it), score (its logit) and
+    Columns rank (from 1), item (raw id), title, probability (of enjoying it), score (its logit) and
     candidate_rank (the order of the CF model).
     """
     items = np.setdiff1d(np.arange(1, dataset.num_items + 1), exclude)
@@ -46,7 +46,7 @@ def recommend(
     return pl.DataFrame(
         {
             "rank": np.arange(1, len(best) + 1),
-            "item_id": chosen[best],
+            "item": dataset.items["raw_id"].gather(chosen[best] - 1),
             "title": [dataset.titles[item] for item in chosen[best]],
             "probability": expit(scores[best]),
             "score": scores[best],

@@ -12,12 +12,14 @@ from scipy.special import expit
 from corarec.cf import CFModel
 from corarec.data import Dataset
 from corarec.errors import DataError
+from corarec.files import sha256
 from corarec.recommenders.llm import PromptRecommender
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
 from corarec.score.table import score_file, score_frame
 from corarec.train.recipe import RunConfig
-from corarec.train.run import open_run
+from corarec.train.run import CONFIG, open_run
+from corarec.train.trainer import BEST
 from corarec.types import IntArray, Pairs
 
 
@@ -34,14 +36,26 @@ class Run:
     def score(
         self, pairs: pl.DataFrame, *, progress: Callable[[int], None] | None = None
     ) -> pl.DataFrame:
-        """Score pairs: columns `user` and `item` (raw ids) in, `score` and `probability` added."""
+        """Score pairs: columns `user` and `item` (raw ids) in, `score` and `probability` added.
+
+        A user's prompt and vectors use all that the dataset knows of the user, whatever its part:
+        this is for serving. To measure a system use `corarec evaluate`, where a pair sees only what
+        came before it.
+        """
         return score_frame(self.recommender, self.directory, pairs, progress=progress)
 
     def score_file(
         self, source: Path, output: Path, *, progress: Callable[[int], None] | None = None
     ) -> int:
         """Score a Parquet file of pairs into another; resumable. Returns the number of rows."""
-        return score_file(self.recommender, self.directory, source, output, progress=progress)
+        return score_file(
+            self.recommender,
+            self.directory,
+            source,
+            output,
+            system=self._identity(),
+            progress=progress,
+        )
 
     def recommend(
         self,
@@ -55,13 +69,18 @@ class Run:
 
         Returns
         -------
-        Columns rank, item_id, title, probability, score (logit) and candidate_rank.
+        Columns rank, item (raw id), title, probability, score (logit) and candidate_rank.
 
         Raises
         ------
         DataError
             The user or a title is unknown, or neither or both of `user` and `liked` came.
         """
+        if not 0 < k <= candidates:
+            raise DataError(
+                f"k is {k} and candidates is {candidates}; wanted is at least 1 item, and no more "
+                "than there are candidates."
+            )
         if (user is None) == (not liked):
             raise DataError("Name either a user of the dataset or the titles that a new one liked.")
         if user is not None:
@@ -99,6 +118,10 @@ class Run:
     def directory(self) -> Directory:
         """Users and items by name."""
         return Directory(self.dataset)
+
+    def _identity(self) -> str:
+        weights = sorted((self.folder / BEST).glob("*.safetensors"))
+        return " ".join(sha256(path) for path in [self.folder / CONFIG, *weights])
 
     def _pairs_of(self, user_id: int, item_ids: IntArray) -> Pairs:
         return self.directory.pairs(np.full(len(item_ids), user_id), item_ids)

@@ -18,7 +18,7 @@ class TrainConfig(Config):
     steps: Annotated[int, Field(gt=0)] = 2_000
     """Optimizer steps at most; early stopping usually ends a run before."""
     batch_size: Annotated[int, Field(gt=0)] = 32
-    """Pairs per forward pass and device."""
+    """Pairs per forward pass."""
     accumulate: Annotated[int, Field(gt=0)] = 1
     """Forward passes per optimizer step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

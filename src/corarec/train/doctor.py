@@ -1,6 +1,7 @@
 """What a recipe will do, said before any hour is spent on it."""
 
 import resource
+import sys
 import time
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class Diagnosis:
     step_seconds: float
     steps: int
     memory_gb: float
-    """peak of this process (CPU) or of the device"""
+    """peak of the GPU, or of this whole process, data included"""
 
     def lines(self) -> list[str]:
         """Return the facts, a line each."""
@@ -115,6 +116,9 @@ def _time_step(
     labels = dataset.labels(rows)
     plan = BatchPlan(inputs.lengths, config.train.batch_size, config.seed)
     trained = [p for p in recommender.parameters() if p.requires_grad]
+    if config.train.gradient_checkpointing:
+        recommender.enable_gradient_checkpointing()
+    optimizer = torch.optim.AdamW(trained, lr=0.0) if trained else None
     recommender.train(bool(trained))
     seconds = []
     for number in range(TIMED_STEPS):
@@ -126,12 +130,18 @@ def _time_step(
             if trained:
                 target = torch.from_numpy(labels[chosen]).to(logits)
                 F.binary_cross_entropy_with_logits(logits, target).backward()
+        if optimizer is not None:
+            optimizer.step()
+            optimizer.zero_grad()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
-    recommender.zero_grad()
     return float(np.median(seconds))
 
 
 def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts kibibytes, macOS bytes.
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

@@ -11,8 +11,8 @@ MEGABATCH = 50
 class BatchPlan:
     """An endless series of length-grouped batches.
 
-    Batch `n` follows from `(seed, n)` alone, so a resumed run goes on exactly where it was, and
-    several processes can each take every so many-th batch. Every row occurs once per epoch, except
+    Batch `n` follows from `(seed, n)` alone, so a resumed run goes on exactly where it was. Every
+    row occurs once per epoch, except
     the few that do not fill a last batch; another few in the next epoch.
 
     Parameters

@@ -83,4 +83,7 @@ def _apply(recipe: dict[str, Any], override: str) -> None:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
             raise ConfigError(f"The override {override!r} goes below {parent!r}, a plain value.")
-    node[last] = yaml.safe_load(value)
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"The value of the override {override!r} is not YAML: {error}") from error

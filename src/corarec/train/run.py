@@ -8,9 +8,10 @@ import torch
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
-from corarec.cf import CFModel, FitConfig, fit_cf, load_cf
+from corarec.cf import CFModel, FitConfig, cutoff_time, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
+from corarec.files import read_json, sha256, write_json
 from corarec.recommenders import Recommender, build_recommender, cf_pairs
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.metrics import MetricsLog, Record
@@ -20,6 +21,8 @@ from corarec.types import IntArray
 
 CONFIG = "config.yaml"
 CF = "cf"
+DATA = "data.json"
+INTERACTIONS = "interactions.parquet"
 VALIDATION_SEED = 2023
 
 
@@ -43,14 +46,18 @@ def train_run(
     TrainingError
         The loss is not finite.
     """
-    claim_folder(config, folder)
+    config = config.model_copy(update={"data": config.data.resolve()})
+    check_folder(config, folder)
     if config.train.threads is not None:
         torch.set_num_threads(config.train.threads)
     dataset = Dataset.load(config.data)
+    validation = Validation(dataset, config.train.validation_rows)
+    claim_folder(config, folder)
     cf_model = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
     recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
     if recommender.trainable_parameters() == 0:
         return
+    recommender.fit_scales(cf_pairs(dataset, "train", cf_model))
     if config.train.gradient_checkpointing:
         recommender.enable_gradient_checkpointing()
     rows = training_rows(dataset, config.train.train_from)
@@ -58,7 +65,7 @@ def train_run(
         recommender,
         recommender.inputs(cf_pairs(dataset, rows, cf_model)),
         dataset.labels(rows),
-        Validation(dataset, config.train.validation_rows),
+        validation,
         config.train,
         folder,
         config.seed,
@@ -76,6 +83,11 @@ class Validation:
             rows = np.sort(random.choice(rows, count, replace=False))
         self.pairs = dataset.pairs(rows)
         self.labels = dataset.labels(rows)
+        if len(np.unique(self.labels)) < 2:
+            raise ConfigError(
+                f"All {len(rows)} rows of the validation sample have the label {self.labels[0]}, "
+                "so it cannot choose the best weights. Raise train.validation_rows."
+            )
 
     def __call__(self, recommender: Recommender) -> dict[str, float]:
         """Score the sample with the recommender as it stands."""
@@ -96,6 +108,11 @@ def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRe
             f"{folder} is no run folder: it has no {CONFIG}. Make one with `corarec train`."
         )
     config = load_recipe(path)
+    if read_json(folder / DATA)["interactions"] != sha256(config.data / INTERACTIONS):
+        raise ArtifactError(
+            f"The dataset in {config.data} is not the one that {folder} was trained on. Prepare "
+            "that one again, or train on this one into another folder."
+        )
     dataset = Dataset.load(config.data)
     cf_model = load_cf(folder / CF) if config.cf else None
     recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
@@ -110,7 +127,20 @@ def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRe
 
 
 def claim_folder(config: RunConfig, folder: Path) -> None:
-    """Make `folder` the home of `config`, or see that it already is."""
+    """Make `folder` the home of `config` and of its data."""
+    if not (folder / CONFIG).exists():
+        write_json(folder / DATA, {"interactions": sha256(config.data / INTERACTIONS)})
+        write_config(config, folder / CONFIG)
+
+
+def check_folder(config: RunConfig, folder: Path) -> None:
+    """See that `folder` is empty or the home of `config`.
+
+    Raises
+    ------
+    ConfigError
+        It holds a run of another config, or something else.
+    """
     path = folder / CONFIG
     if path.exists():
         there, here = (c.model_dump(mode="json") for c in (load_recipe(path), config))
@@ -124,7 +154,6 @@ def claim_folder(config: RunConfig, folder: Path) -> None:
         raise ConfigError(
             f"{folder} has files in it but is no run folder (no {CONFIG}). Choose another --output."
         )
-    write_config(config, path)
 
 
 def obtain_cf(
@@ -144,7 +173,9 @@ def obtain_cf(
 
 
 def training_rows(dataset: Dataset, train_from: float) -> IntArray:
-    """Return the training rows without the earliest share `train_from` of them."""
+    """Return the training rows later than those that `fit_cf` takes with `train_until` of this."""
     rows = dataset.rows("train")
-    by_time = rows[np.argsort(dataset.interactions["timestamp"].to_numpy()[rows], kind="stable")]
-    return np.sort(by_time[int(train_from * len(rows)) :])
+    if train_from == 0:
+        return rows
+    times = dataset.interactions["timestamp"].to_numpy()[rows]
+    return rows[times > cutoff_time(times, train_from)]

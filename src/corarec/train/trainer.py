@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from corarec.errors import TrainingError
+from corarec.errors import ConfigError, TrainingError
 from corarec.files import atomic_directory
 from corarec.recommenders.base import Batch, PairInputs, Recommender
 from corarec.train.config import TrainConfig
@@ -32,7 +32,7 @@ STAGING = ".staging"
 
 
 class PlannedBatches(IterableDataset[Batch]):
-    """The batches of one process, from number `first` on."""
+    """The batches from number `first` on."""
 
     def __init__(
         self,
@@ -40,20 +40,16 @@ class PlannedBatches(IterableDataset[Batch]):
         labels: IntArray,
         plan: BatchPlan,
         first: int,
-        rank: int,
-        world_size: int,
     ) -> None:
         self.inputs = inputs
         self.labels = torch.from_numpy(labels).float()
         self.plan = plan
         self.first = first
-        self.rank = rank
-        self.world_size = world_size
 
     def __iter__(self) -> Iterator[Batch]:
         number = self.first
         while True:
-            rows = self.plan[number * self.world_size + self.rank]
+            rows = self.plan[number]
             yield {**self.inputs.batch(rows), "labels": self.labels[torch.from_numpy(rows)]}
             number += 1
 
@@ -124,6 +120,13 @@ class RecommenderTrainer(Trainer):
                 seed=seed,
             ),
         )
+        if self.args.world_size > 1:
+            raise ConfigError(
+                f"Training was started as {self.args.world_size} processes, but a run is one "
+                "process; spread a large model with system.backbone.device_map: auto instead."
+            )
+        # Several visible GPUs are no reason to split the batch among them.
+        self.args._n_gpu = min(1, self.args.n_gpu)
         self.remove_callback(PrinterCallback)
         # The loss is a mean over the micro-batch; the Trainer then averages over micro-batches.
         self.model_accepts_loss_kwargs = False
@@ -143,14 +146,8 @@ class RecommenderTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches from the current step on, as many as are asked for."""
-        batches = PlannedBatches(
-            self.inputs,
-            self.labels,
-            self.plan,
-            self._first_step * self.config.accumulate,
-            self.args.process_index,
-            self.args.world_size,
-        )
+        first = self._first_step * self.config.accumulate
+        batches = PlannedBatches(self.inputs, self.labels, self.plan, first)
         # An own generator: the loader must not draw from the random state that a checkpoint holds.
         return DataLoader(batches, batch_size=None, generator=torch.Generator())
 
@@ -175,7 +172,7 @@ class RecommenderTrainer(Trainer):
             raise TrainingError(
                 f"The loss became {loss.item()} at step {self.state.global_step + 1}. The last "
                 f"whole checkpoint is kept in {self.args.output_dir}. Lower train.learning_rate "
-                f"({self.config.learning_rate}) or use backbone.dtype: float32."
+                f"({self.config.learning_rate}) or use system.backbone.dtype: float32."
             )
         return (loss, logits) if return_outputs else loss
 
@@ -203,7 +200,7 @@ class RecommenderTrainer(Trainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         improved = bool(super()._determine_best_metric(metrics, trial))
-        if improved and self.args.should_save:
+        if improved:
             with atomic_directory(self.folder / BEST) as folder:
                 self.model.save(folder)
         if self._out_of_patience(self.state.global_step, self.state.best_global_step):
@@ -221,12 +218,11 @@ class RecommenderTrainer(Trainer):
         self._writing_to = checkpoints / STAGING
         shutil.rmtree(self._writing_to, ignore_errors=True)
         super()._save_checkpoint(model, trial)
-        if self.args.should_save:
-            name = f"checkpoint-{self.state.global_step}"
-            shutil.rmtree(checkpoints / name, ignore_errors=True)
-            (self._writing_to / name).rename(checkpoints / name)
-            for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
-                shutil.rmtree(old)
+        name = f"checkpoint-{self.state.global_step}"
+        shutil.rmtree(checkpoints / name, ignore_errors=True)
+        (self._writing_to / name).rename(checkpoints / name)
+        for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
+            shutil.rmtree(old)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
