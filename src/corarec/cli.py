@@ -1,6 +1,7 @@
 """The command line: one command per verb of the user."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -276,6 +277,8 @@ def quickstart(
 
 def main() -> None:
     """Run the command line; an error that the user can act on is one line and exit status 1."""
+    # PEFT asks Transformers by a name that is going out of use; nothing for a user to act on.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
     try:
         app()
     except CorarecError as error:

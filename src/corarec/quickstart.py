@@ -51,8 +51,8 @@ def run_quickstart(output: Path, movielens: Path | None, console: Console) -> No
         train_run(config, folder, show=show, console=console)
     console.rule("3 of 5  Evaluation on the test part")
     run = load_run(folder)
-    for table in terminal_tables(evaluate_run(run, "test")):
-        console.print(table)
+    results, _ = terminal_tables(evaluate_run(run, "test"))
+    console.print(results)
     console.rule("4 of 5  Five recommendations")
     _show_recommendations(run, console)
     console.rule("5 of 5  Report")

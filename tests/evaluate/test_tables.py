@@ -61,6 +61,13 @@ def test_note_says_on_what_the_numbers_stand(results: ResultTable) -> None:
     assert "95%, 50 bootstrap draws" in note
 
 
+def test_terminal_tables_fit_eighty_columns(results: ResultTable) -> None:
+    stream = StringIO()
+    Console(file=stream, width=80).print(*terminal_tables(results))
+    assert "…" not in stream.getvalue()
+    assert all(system.name.split()[0] in stream.getvalue() for system in results.systems)
+
+
 def test_terminal_tables_print_the_same_numbers(results: ResultTable) -> None:
     stream = StringIO()
     Console(file=stream, width=160).print(*terminal_tables(results))

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from corarec.backbone.answers import Answers, find_answers
 from corarec.backbone.chat import PromptFrame, PromptStyle, prompt_frame
@@ -97,6 +98,8 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     frame = prompt_frame(tokenizer, config.prompt_style)
     # Before the weights, which take much longer.
     answers = find_answers(tokenizer, frame, config.answers)
+    if config.model == "bundled":
+        logging.disable_progress_bar()  # it loads in a blink
     model = _load_model(config, source)
     model.requires_grad_(False)
     model.eval()

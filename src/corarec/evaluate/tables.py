@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from corarec.evaluate.result import (
     Comparison,
@@ -18,6 +19,9 @@ from corarec.evaluate.result import (
 
 MISSING = "\N{EN DASH}"
 """Printed where a metric has no value: a part without rows or with one label only."""
+
+_UNDER = {"interval": "", "p": "p "}
+"""Columns that stand below the one before them in a terminal, and what is written before them."""
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -163,19 +167,37 @@ def _part_names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _terminal(text: TableText, title: str) -> Table:
-    table = Table(title=title, caption=text.note, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(
+        title=title,
+        caption=text.note,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        collapse_padding=True,
+        pad_edge=False,
+    )
     table.caption_justify = "left"
-    table.add_column(text.columns[0], no_wrap=False)
+    table.add_column(text.columns[0], min_width=14)
     for column in text.columns[1:]:
-        quiet = column in ("interval", "p")
-        table.add_column(column, justify="right", no_wrap=True, style="dim" if quiet else "")
+        if column not in _UNDER:
+            table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in text.systems:
-        table.add_row(*row)
+        table.add_row(*_folded(text.columns, row))
     if text.systems and text.references:
         table.add_section()
     for row in text.references:
-        table.add_row(*row, style="dim")
+        table.add_row(*_folded(text.columns, row), style="dim")
     return table
+
+
+def _folded(columns: Sequence[str], row: Sequence[str]) -> list[Text]:
+    """Put intervals and p-values below their metric, so that a table fits a narrow terminal."""
+    cells: list[Text] = []
+    for column, value in zip(columns, row, strict=True):
+        if column in _UNDER:
+            cells[-1].append(f"\n{_UNDER[column]}{value}", style="dim")
+        else:
+            cells.append(Text(value))
+    return cells
 
 
 def _markdown_lines(text: TableText) -> Iterator[str]:
