@@ -10,6 +10,7 @@ import typer
 import yaml
 
 from corarec import cli
+from corarec.data import Synthetic, synthetic_world
 
 ROOT = Path(__file__).parents[1]
 
@@ -113,3 +114,9 @@ def test_every_documented_command_can_be_typed(command: str) -> None:
     subcommand = group.commands[verb]  # type: ignore[attr-defined]
     context = subcommand.make_context(verb, arguments)
     assert context.params
+
+
+def test_titles_in_the_readme_are_in_the_world_of_the_quickstart() -> None:
+    titles = re.findall(r'liked=\["([^"]+)"\]', (ROOT / "README.md").read_text())
+    assert titles
+    assert set(titles) <= set(synthetic_world(Synthetic()).items["title"])
