@@ -59,6 +59,12 @@ ML1M = """\
 ## CoRA on MovieLens-1M
 """
 
+FIRST_MINUTES = """\
+## A new user's first minutes
+
+A clone into a new folder and the README's two commands on two CPU cores.
+"""
+
 SPEED = """\
 ## Speed of the evaluation
 """
@@ -88,6 +94,7 @@ def page() -> str:
         CF_NOTE,
         *studies(WORLDS, ("synthetic-both", "synthetic-text", "synthetic-cf")),
         *studies(ML1M, ("ml-1m",)),
+        *first_minutes(),
         SPEED,
         command("python benchmarks/evaluate_speed.py"),
         evaluation_speed(json.loads((RESULTS / "evaluate_speed.json").read_text())),
@@ -103,6 +110,14 @@ def command(text: str) -> str:
 def printed(text: str, file: str) -> str:
     """Return a command and what it printed."""
     return f"{command(text)}\n```\n{(RESULTS / file).read_text().rstrip()}\n```\n"
+
+
+def first_minutes() -> list[str]:
+    """Return what a new user saw, if that was recorded."""
+    file = "first_minutes.txt"
+    if not (RESULTS / file).exists():
+        return []
+    return [FIRST_MINUTES, printed("benchmarks/first_minutes.sh", file)]
 
 
 def cf_table(models: dict[str, Any]) -> str:
