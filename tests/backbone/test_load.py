@@ -5,6 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from corarec.backbone.load import BackboneConfig, load_backbone
 from corarec.errors import ArtifactError, ConfigError
@@ -95,3 +102,30 @@ def test_chat_without_a_template(tiny_folder: Path) -> None:
 def test_other_answers(tiny_folder: Path) -> None:
     backbone = load_backbone(BackboneConfig(model=str(tiny_folder), answers=("1", "0")))
     assert backbone.answers.texts == ("1", "0")
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_frozen_model_has_no_dropout_even_while_training(
+    kind: str, tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    vocabulary = len(tiny_tokenizer)
+    if kind == "gpt2":
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary, n_embd=16, n_layer=1, n_head=2))
+    else:
+        config = LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            attention_dropout=0.5,
+        )
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    loaded = load_backbone(BackboneConfig(model=str(tmp_path))).model
+    ids = torch.arange(8)[None]
+    evaluated = loaded(ids).logits
+    loaded.train()
+    assert torch.equal(loaded(ids).logits, evaluated)

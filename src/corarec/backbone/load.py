@@ -72,7 +72,7 @@ class Backbone:
     """A frozen language model with all that a prompt needs."""
 
     model: PreTrainedModel
-    """In evaluation mode; no weight asks for a gradient."""
+    """In evaluation mode, without dropout in any; no weight asks for a gradient."""
     tokenizer: PreTrainedTokenizerBase
     """Pads on the left."""
     answers: Answers
@@ -103,6 +103,7 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     model = _load_model(config, source)
     model.requires_grad_(False)
     model.eval()
+    _still(model)
     return Backbone(model, tokenizer, answers, fingerprint(model), frame)
 
 
@@ -143,6 +144,15 @@ def _fresh(config: BackboneConfig, architecture: Any, options: dict[str, Any]) -
         torch.manual_seed(config.seed)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(architecture, **options)
     return model.to(config.device_map) if config.device_map else model
+
+
+def _still(model: PreTrainedModel) -> None:
+    """Take the model's own dropout out, or a trainer would put it on with the adapter's."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
 
 
 def _dtype(config: BackboneConfig) -> torch.dtype | str:
