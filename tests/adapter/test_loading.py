@@ -8,7 +8,10 @@ WANTED = {"a": torch.zeros(2, 3), "b": torch.zeros(4)}
 
 
 def test_equal_names_and_shapes_pass() -> None:
-    check_weights_fit(WANTED, {name: torch.ones_like(value) for name, value in WANTED.items()}, "x")
+    saved = {name: torch.ones_like(value) for name, value in WANTED.items()}
+    check_weights_fit(WANTED, saved, "x")
+    with pytest.raises(ArtifactError):
+        check_weights_fit(WANTED, {**saved, "a": torch.ones(3, 2)}, "x")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from corarec.cf.base import EpochRecord, FitReport
@@ -37,5 +38,6 @@ def test_a_terminal_shows_every_epoch() -> None:
     assert "at epoch 1 of 2" in text.getvalue()
 
 
-def test_no_console_no_output() -> None:
+def test_no_console_no_output(capsys: pytest.CaptureFixture[str]) -> None:
     show(None)
+    assert capsys.readouterr() == ("", "")
