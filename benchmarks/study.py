@@ -6,6 +6,7 @@ goes on where it was. Results are written beside as JSON and Markdown.
 """
 
 import argparse
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Literal
 import yaml
 from rich.console import Console
 
+from corarec.cf import FitConfig, fit_cf
+from corarec.data import Dataset
 from corarec.evaluate import ResultTable, compare, evaluate, markdown, terminal_tables
 from corarec.files import atomic_file, write_json
 from corarec.report.runs import RESULTS, evaluate_run, read_results, read_scores
 from corarec.score import load_run
 from corarec.train import train_run
-from corarec.train.recipe import load_recipe
+from corarec.train.recipe import FittedCF, load_recipe
 from corarec.train.run import check_folder
 from corarec.types import Config, ScoreTable
 
@@ -79,6 +82,9 @@ def make_run(
     """Train and evaluate one run, unless that was done before."""
     config = load_recipe(system.recipe, [*system.set, f"seed={seed}"])
     config = config.model_copy(update={"data": config.data.resolve()})
+    if isinstance(config.cf, FitConfig):
+        fitted = shared_cf(config.data, config.cf, seed, folder.parent / "cf", console)
+        config = config.model_copy(update={"cf": FittedCF(path=fitted.resolve())})
     check_folder(config, folder)
     if (folder / RESULTS / f"{split}.json").exists():
         return
@@ -87,6 +93,15 @@ def make_run(
     train_run(config, folder, show=lambda record: console.print(json.dumps(record)))
     evaluate_run(load_run(folder), split)
     console.print(f"{(time.process_time() - started) / 60:.1f} CPU minutes")
+
+
+def shared_cf(data: Path, choice: FitConfig, seed: int, folder: Path, console: Console) -> Path:
+    """Return where a CF model lies, fitted once for all systems of a study that read it."""
+    digest = hashlib.sha256(choice.model_dump_json().encode()).hexdigest()[:8]
+    fitted = folder / f"{choice.model}-{digest}-{seed}"
+    if not fitted.exists():
+        fit_cf(Dataset.load(data), choice, seed=seed, output=fitted, console=console)
+    return fitted
 
 
 def report(study: Study, folders: Path) -> ResultTable:

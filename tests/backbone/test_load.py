@@ -64,6 +64,13 @@ def test_quantising_without_the_package(
         load_backbone(config)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the compiler of a GPU comes with torch")
+def test_compiling_without_a_compiler(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"no no-such-compiler.*compile: false"):
+        load_backbone(BackboneConfig(model=str(tiny_folder), compile=True))
+
+
 def test_options_that_exclude_each_other() -> None:
     with pytest.raises(ValidationError, match="exclude each other"):
         BackboneConfig(load_in_4bit=True, load_in_8bit=True)

@@ -158,6 +158,36 @@ class TestCora(SystemContract):
         recommender.shuffle = UserShuffle(small_world.pairs("train"), seed=3)
         assert np.abs(recommender.score(pairs) - before).max() > 1e-4
 
+    def test_compiled_blocks_compute_the_same(
+        self,
+        recommender: CoraRecommender,
+        small_world: Dataset,
+        cf_model: CFModel,
+        tiny_backbone: Path,
+        tmp_path: Path,
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        recommender.save(tmp_path)
+        config = CoraSystem(backbone={"model": str(tiny_backbone), "compile": True}, rank=2)
+        compiled = build_recommender(config, small_world, cf_model, seed=1)
+        compiled.load(tmp_path)
+        inputs = recommender.inputs(small_world.pairs("train"))
+        # A second batch of another shape, since the blocks are compiled for any.
+        for rows in (np.arange(6), np.arange(6, 10)):
+            outputs = []
+            batch = inputs.batch(rows)
+            for vectors in ("user_vectors", "item_vectors"):
+                batch[vectors] = batch[vectors].double()
+            # In double precision, since this model's gradients are as small as float32's rounding.
+            for system in (recommender.double().eval(), compiled.double().eval()):
+                system.zero_grad()
+                logits = system(**batch)
+                logits.sum().backward()
+                projections = [p.grad for n, p in system.named_parameters() if "projection" in n]
+                outputs.append([logits.detach(), *projections])
+            for plain, fused in zip(*outputs, strict=True):
+                assert (plain - fused).abs().max() <= 1e-4 * plain.abs().max()
+
 
 class TestLateCora(SystemContract):
     system = CoraSystem
