@@ -14,6 +14,7 @@ from corarec.backbone import BackboneConfig
 from corarec.cf import FitConfig
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.evaluate import terminal_tables
+from corarec.prompts import PromptConfig
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInputConfig
 from corarec.report.run_page import report_run
@@ -67,10 +68,16 @@ def quickstart_config(data: Path) -> RunConfig:
         system=CoraSystem(
             backbone=_fast_backbone(),
             answer="yes-minus-no",
-            vectors=VectorInputConfig(drop_half=0.2, product=True),
+            prompt=PromptConfig(history_length=5),
+            vectors=VectorInputConfig(drop_half=0.5, product=True),
         ),
         train=TrainConfig(
-            steps=200, batch_size=32, warmup_steps=20, validate_every=25, validation_rows=500
+            steps=200,
+            batch_size=32,
+            learning_rate=2e-3,
+            warmup_steps=10,
+            validate_every=50,
+            validation_rows=1_000,
         ),
     )
 

@@ -28,8 +28,8 @@ PART_ENDS = (0.8, 0.9)
 RATING_STEPS = (-2.0, -1.0, 0.0, 1.5)
 """utilities at which the rating rises from 1 to 2, 3, 4, 5; a rating of 4 is enjoyment"""
 LIKED_GENRES = 2
-TASTE_SCALE = 1.5
-QUALITY_SCALE = 0.7
+TASTE_SCALE = 1.0
+QUALITY_SCALE = 1.5
 FACTOR_SCALE = 1.25
 BIAS_SCALE = 0.6
 
@@ -59,7 +59,7 @@ class Synthetic(Source):
     """hidden factors of users and items"""
     cold_users: float = Field(default=0.05, ge=0, lt=1)
     """share of the users that come after train"""
-    cold_items: float = Field(default=0.05, ge=0, lt=1)
+    cold_items: float = Field(default=0.2, ge=0, lt=1)
     """share of the items that come after train"""
     seed: int = 0
     """of everything"""
