@@ -134,6 +134,10 @@ def train(
 def evaluate(
     run: RunFolder,
     split: SplitOption = "valid",
+    min_interactions: Annotated[
+        int | None,
+        typer.Option(help="Instead of warm and cold: user and item have so many rows in train."),
+    ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
     form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format")] = "table",
 ) -> None:
@@ -144,7 +148,13 @@ def evaluate(
 
     opened = load_run(run)
     with _progress(len(opened.dataset.rows(split)), f"scoring {split}") as advance:
-        result = evaluate_run(opened, split, config=_bootstrap(draws), progress=advance)
+        result = evaluate_run(
+            opened,
+            split,
+            min_interactions=min_interactions,
+            config=_bootstrap(draws),
+            progress=advance,
+        )
     if form == "table":
         for table in terminal_tables(result):
             console.print(table)

@@ -34,6 +34,16 @@ def test_a_run_is_evaluated_beside_its_cf_model_and_the_references(run: Run) -> 
     np.testing.assert_array_equal(kept.labels, run.dataset.labels("valid"))
 
 
+def test_rows_can_be_divided_by_the_number_of_interactions(run: Run) -> None:
+    result = evaluate_run(run, "valid", min_interactions=8, config=FEW)
+    frequent, rare = "frequent (>= 8)", "rare (< 8)"
+    for evaluated in [*result.systems, *result.references, *result.comparisons]:
+        assert list(evaluated.parts) == ["all", frequent, rare]
+        rows = {part: evaluated.parts[part].rows for part in evaluated.parts}
+        assert rows["all"] == rows[frequent] + rows[rare]
+        assert rows[frequent] > 0 < rows[rare]
+
+
 def test_every_look_at_the_test_part_is_logged_and_no_other(run: Run) -> None:
     evaluate_run(run, "valid", config=FEW)
     assert count_test_evaluations(run.folder) == 0

@@ -16,6 +16,7 @@ from corarec.evaluate import (
     TrivialReferences,
     compare,
     evaluate,
+    interaction_parts,
     log_test_evaluation,
 )
 from corarec.files import atomic_file, read_json, write_json
@@ -30,10 +31,14 @@ def evaluate_run(
     run: Run,
     split: Split,
     *,
+    min_interactions: int | None = None,
     config: BootstrapConfig | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ResultTable:
     """Score one part with a run, its CF model and the trivial references, and keep all of it.
+
+    Beside all rows stand the warm and the cold ones; with `min_interactions` instead those whose
+    user and item both have so many interactions in train, and the others.
 
     Writes `results/SPLIT.json`, and the scores of every row as `results/SPLIT.parquet`; a look at
     the test part is added to the run's `test_evaluations.jsonl`.
@@ -50,14 +55,19 @@ def evaluate_run(
         name: dataset.score_table(split, values)
         for name, values in (scores | scores_beside).items()
     }
-    evaluations = {name: evaluate(table, name, config=config) for name, table in tables.items()}
+    parts = None
+    if min_interactions is not None:
+        parts = interaction_parts(tables[system], dataset.pairs("train"), min_interactions)
+    evaluations = {
+        name: evaluate(table, name, parts=parts, config=config) for name, table in tables.items()
+    }
     result = ResultTable(
         dataset=dataset.card.name,
         split=split,
         systems=[evaluations[name] for name in scores],
         references=[evaluations[name] for name in scores_beside],
         comparisons=[
-            compare(tables[system], tables[other], (system, other), config=config)
+            compare(tables[system], tables[other], (system, other), parts=parts, config=config)
             for other in tables
             if other != system
         ],
