@@ -1,6 +1,6 @@
 """What compiling the blocks of the language model saves: `python benchmarks/step_speed.py RECIPE`.
 
-Both ways in one run on the same batches, so that the ratio holds where the seconds do not. The CF
+All ways in one run on the same batches, so that the ratio holds where the seconds do not. The CF
 model of the recipe is fitted first.
 """
 
@@ -23,6 +23,11 @@ from corarec.train.recipe import RunConfig, load_recipe
 RESULT = Path(__file__).parent / "results" / "step_speed.json"
 BATCHES = 4
 ROUNDS = 3
+WAYS = {
+    "plain": ["system.backbone.compile=false", "system.dropout=0"],
+    "compiled": ["system.backbone.compile=true", "system.dropout=0"],
+    "compiled, dropout 0.05": ["system.backbone.compile=true", "system.dropout=0.05"],
+}
 
 
 def measure(config: RunConfig) -> dict[str, float]:
@@ -68,16 +73,13 @@ def _seconds(act: Callable[[int], None], number: int) -> float:
 
 
 def main() -> None:
-    """Measure both ways."""
+    """Measure every way."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    configs = {
-        name: load_recipe(options.recipe, [f"system.backbone.compile={compiled}"])
-        for name, compiled in (("plain", "false"), ("compiled", "true"))
-    }
+    configs = {name: load_recipe(options.recipe, changes) for name, changes in WAYS.items()}
     result = {name: measure(config) for name, config in configs.items()}
     Console().print(result)
     batch_size = configs["plain"].train.batch_size

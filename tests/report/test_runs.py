@@ -37,7 +37,8 @@ def test_a_run_is_evaluated_beside_its_cf_model_and_the_references(run: Run) -> 
 def test_rows_can_be_divided_by_the_number_of_interactions(run: Run) -> None:
     result = evaluate_run(run, "valid", min_interactions=8, config=FEW)
     frequent, rare = "frequent (>= 8)", "rare (< 8)"
-    for evaluated in [*result.systems, *result.references, *result.comparisons]:
+    assert [list(c.parts) for c in result.comparisons] == [["all", frequent, rare]] * 4
+    for evaluated in [*result.systems, *result.references]:
         assert list(evaluated.parts) == ["all", frequent, rare]
         rows = {part: evaluated.parts[part].rows for part in evaluated.parts}
         assert rows["all"] == rows[frequent] + rows[rare]

@@ -1,0 +1,119 @@
+"""What CF vectors give a generator without a language model: `generator_only.py RUN ...`.
+
+The generator of every CoRA run is trained anew with a linear read-out of its matrix in place of the
+language model, by the run's own recipe, which takes seconds. It cannot read titles, so what CoRA
+has beyond its AUC is the text's. Everything here is on the validation rows that choose CoRA's
+weights; beside it stand the CF model alone and the trivial references. Results go to
+benchmarks/results/generator_only.json.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from sklearn.metrics import roc_auc_score
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from corarec.adapter import CollaborativeQueryGenerator, GeneratorConfig
+from corarec.cf import CFModel, load_cf
+from corarec.data import Dataset
+from corarec.evaluate import LabelledPairs, TrivialReferences
+from corarec.files import write_json
+from corarec.recommenders import cf_pairs
+from corarec.recommenders.cora import CoraSystem
+from corarec.recommenders.vectors import VectorInput
+from corarec.train.metrics import read_metrics
+from corarec.train.plan import BatchPlan
+from corarec.train.recipe import RunConfig, load_recipe
+from corarec.train.run import Validation
+from corarec.types import FloatArray
+
+RESULT = Path(__file__).parent / "results" / "generator_only.json"
+WIDTH = 64
+"""Rows of the matrix; the hidden size of the language model in CoRA."""
+
+
+class ReadOut(nn.Module):
+    """A generator whose matrix is read by one linear layer."""
+
+    def __init__(self, system: CoraSystem, vector_size: int, seed: int) -> None:
+        super().__init__()
+        self.vector_input = VectorInput(system.vectors.drop_half, system.vectors.product)
+        size = self.vector_input.half_size(vector_size)
+        config = GeneratorConfig.preset(system.generator, vector_size=size)
+        start = torch.Generator().manual_seed(seed)
+        self.generator = CollaborativeQueryGenerator(config, system.rank, {WIDTH}, start)
+        self.out = nn.Linear(WIDTH * system.rank, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return a logit for each pair of vectors: [B]."""
+        matrices = self.generator(self.vector_input(users, items))[WIDTH].flatten(1)
+        # The matrix has norm 1; its numbers come to about 1 so.
+        logits: torch.Tensor = self.out(matrices * matrices.shape[1] ** 0.5).squeeze(1)
+        return logits
+
+
+def train(config: RunConfig, dataset: Dataset, cf_model: CFModel, rows: Validation) -> FloatArray:
+    """Return the scores of the validation rows after the recipe's steps: [N]."""
+    assert isinstance(config.system, CoraSystem)
+    torch.manual_seed(config.seed)
+    pairs = cf_pairs(dataset, "train", cf_model)
+    table, labels = cf_model.vector_table(pairs), torch.from_numpy(dataset.labels("train")).float()
+    model = ReadOut(config.system, cf_model.vector_size, config.seed)
+    model.vector_input.fit_scale(table)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.train.weight_decay)
+    plan = BatchPlan(np.ones(len(pairs), dtype=np.int64), config.train.batch_size, config.seed)
+    for step in range(config.train.steps):
+        chosen = plan[step]
+        optimizer.param_groups[0]["lr"] = config.train.learning_rate_at(step)
+        optimizer.zero_grad()
+        loss = binary_cross_entropy_with_logits(model(*table.lookup(chosen)), labels[chosen])
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    valid = cf_model.vector_table(rows.pairs)
+    with torch.no_grad():
+        return model(*valid.lookup(np.arange(len(valid)))).double().numpy()
+
+
+def main() -> None:
+    """Measure the runs, whatever the order."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders of CoRA on one dataset")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console()
+    models: dict[str, dict[str, list[float]]] = {}
+    for run in options.runs:
+        config = load_recipe(run / "config.yaml")
+        cf_model = load_cf(run / "cf")
+        dataset = Dataset.load(config.data)
+        rows = Validation(dataset, config.train.validation_rows)
+        last = [record for record in read_metrics(run) if "valid_auc" in record]
+        aucs = models.setdefault(cf_model.name, {"alone": [], "generator": [], "cora": []})
+        aucs["alone"].append(auc(rows, cf_model.score(rows.pairs)))
+        aucs["generator"].append(auc(rows, train(config, dataset, cf_model, rows)))
+        aucs["cora"].append(max(record["valid_auc"] for record in last))
+        console.print(run.name, {way: round(values[-1], 4) for way, values in aucs.items()})
+    train_part, valid_part = (
+        LabelledPairs(dataset.pairs(part), dataset.labels(part)) for part in ("train", "valid")
+    )
+    references = {
+        name: auc(rows, scores)
+        for name, scores in TrivialReferences(train_part, valid_part).scores(rows.pairs).items()
+    }
+    console.print(references)
+    write_json(RESULT, {"rows": len(rows.labels), "models": models, "references": references})
+
+
+def auc(rows: Validation, scores: FloatArray) -> float:
+    """Return the AUC on the validation rows."""
+    return float(roc_auc_score(rows.labels, scores))
+
+
+if __name__ == "__main__":
+    main()
