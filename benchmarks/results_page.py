@@ -62,6 +62,14 @@ ML1M = """\
 ## CoRA on MovieLens-1M
 """
 
+GENERATOR = """\
+### What the vectors alone can give
+
+The generators of the runs above, trained anew with a linear read-out in the place of the language
+model: what CoRA has beyond them is the text's. AUC on the {rows:,} validation rows that choose
+CoRA's weights, mean over seeds.
+"""
+
 BACKBONE = """\
 ## The bundled language model
 
@@ -123,6 +131,7 @@ def page() -> str:
         CF_NOTE,
         *studies(WORLDS, ("synthetic-both", "synthetic-text", "synthetic-cf")),
         *studies(ML1M, ("ml-1m",)),
+        *generator_only(),
         BACKBONE,
         *backbone(),
         BACKBONE_SPEED,
@@ -153,6 +162,29 @@ def first_minutes() -> list[str]:
     if not (RESULTS / file).exists():
         return []
     return [FIRST_MINUTES, printed("benchmarks/first_minutes.sh", file)]
+
+
+def generator_only() -> list[str]:
+    """Return what generators make of CF vectors without a language model, if that was measured."""
+    file = RESULTS / "generator_only.json"
+    if not file.exists():
+        return []
+    result = json.loads(file.read_text())
+    lines = ["| CF model | alone | generator without text | CoRA |", "|---|---:|---:|---:|"]
+    for name, ways in result["models"].items():
+        means = (sum(values) / len(values) for values in ways.values())
+        lines.append(f"| {name} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    references = ", ".join(
+        f"{name[0].lower()}{name[1:]} {value:.3f}" for name, value in result["references"].items()
+    )
+    return [
+        GENERATOR.format(**result),
+        command(
+            "python benchmarks/generator_only.py runs/ml-1m/cora-{mf,mf-b,lightgcn,sasrec,als}-?"
+        ),
+        "\n".join(lines) + "\n",
+        f"Beside them: {references}.\n",
+    ]
 
 
 def backbone() -> list[str]:

@@ -22,6 +22,7 @@ from corarec.files import atomic_file, write_json
 from corarec.report.runs import RESULTS, evaluate_run, read_results, read_scores
 from corarec.score import load_run
 from corarec.train import train_run
+from corarec.train.metrics import read_metrics
 from corarec.train.recipe import FittedCF, load_recipe
 from corarec.train.run import check_folder
 from corarec.types import Config, ScoreTable
@@ -73,7 +74,7 @@ def main() -> None:
         stem = arguments.output / f"study-{arguments.study.stem}-{study.split}"
         write_json(stem.with_suffix(".json"), result.model_dump(mode="json"))
         with atomic_file(stem.with_suffix(".md")) as temporary:
-            temporary.write_text(markdown(result), "utf-8")
+            temporary.write_text(f"{markdown(result)}\n{time_taken(study, folders)}\n", "utf-8")
 
 
 def make_run(
@@ -118,6 +119,13 @@ def report(study: Study, folders: Path) -> ResultTable:
         references=single.references,
         comparisons=[compare(tables[a], tables[b], (a, b)) for a, b in study.comparisons],
     )
+
+
+def time_taken(study: Study, folders: Path) -> str:
+    """Return a sentence about how long all training took."""
+    runs = [folders / folder_name(name, seed) for seed in study.seeds for name in study.systems]
+    hours = sum(read_metrics(run)[-1]["seconds"] for run in runs) / 3600
+    return f"{len(runs)} runs, {hours:.1f} hours of training and validation in all."
 
 
 def scores_of(name: str, study: Study, folders: Path) -> list[ScoreTable]:
