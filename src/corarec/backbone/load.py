@@ -62,8 +62,8 @@ class BackboneConfig(Config):
     seed: int = 0
     """Of the fresh weights."""
     compile: bool = False
-    """Fuse the small operations of every block with torch.compile: the first steps take tens of
-    seconds, the others about half the time on a CPU. Needs a C++ compiler there."""
+    """Fuse the small operations of every block with torch.compile. On a CPU it needs a C++ compiler
+    and tens of seconds for the first step; `benchmarks/step_speed.py` measures the others."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "BackboneConfig":
