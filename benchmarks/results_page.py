@@ -128,8 +128,8 @@ STEP_SPEED = """\
 ## Speed of a training step
 
 The same steps of {batch_size} pairs on {threads} thread, with the blocks of the language model
-compiled (`backbone: {{compile: true}}`) and not. In a compiled block dropout is slow on a CPU, as
-its random numbers are drawn one by one.
+compiled (`backbone: {{compile: true}}`) and not. Dropout in a compiled block costs on a CPU what
+compiling saves.
 """
 
 FIRST_MINUTES = """\

@@ -98,7 +98,7 @@ def make_run(
 
 def shared_cf(data: Path, choice: FitConfig, seed: int, folder: Path, console: Console) -> Path:
     """Return where a CF model lies, fitted once for all systems of a study that read it."""
-    digest = hashlib.sha256(choice.model_dump_json().encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{data} {choice.model_dump_json()}".encode()).hexdigest()[:8]
     fitted = folder / f"{choice.model}-{digest}-{seed}"
     if not fitted.exists():
         fit_cf(Dataset.load(data), choice, seed=seed, output=fitted, console=console)

@@ -136,7 +136,9 @@ def evaluate(
     split: SplitOption = "valid",
     min_interactions: Annotated[
         int | None,
-        typer.Option(help="Instead of warm and cold: user and item have so many rows in train."),
+        typer.Option(
+            min=1, help="Instead of warm and cold: user and item have so many rows in train."
+        ),
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
     form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format")] = "table",
