@@ -54,6 +54,9 @@ def test_every_verb_from_interactions_to_a_page(
     assert "cora" in table
     assert "mf-b alone" in table
     assert "Item rate" in table
+    rank = ["--candidates", "5", "--users", "4", "--draws", "50", "--split", "test"]
+    assert corarec("evaluate-ranking", run, *rank) == 0
+    assert "NDCG@10" in capsys.readouterr().out
     pair = ["--first", str(run), "--second", str(run), "--split", "test", "--draws", "50"]
     assert corarec("compare", *pair, "--against", "mf-b alone") == 0
     assert corarec("report", run, "--split", "test") == 0

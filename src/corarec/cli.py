@@ -29,10 +29,8 @@ console = Console()
 # torch and transformers take seconds to import, so each command imports what it needs.
 
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
-SplitOption = Annotated[
-    Literal["train", "valid", "test"],
-    typer.Option(help="Validation chooses, test reports; every scoring of test is logged."),
-]
+SPLIT_HELP = "Validation chooses, test reports; every scoring of test is logged."
+SplitOption = Annotated[Literal["train", "valid", "test"], typer.Option(help=SPLIT_HELP)]
 Options = Annotated[
     list[str] | None,
     typer.Option("--option", "-o", metavar="NAME=VALUE", help="Repeat for several."),
@@ -162,6 +160,47 @@ def evaluate(
             console.print(table)
     else:
         print(markdown(result) if form == "markdown" else result.model_dump_json(indent=2))
+
+
+@app.command()
+def evaluate_ranking(
+    run: RunFolder,
+    split: Annotated[Literal["valid", "test"], typer.Option(help=SPLIT_HELP)] = "valid",
+    candidates: Annotated[
+        int, typer.Option(min=1, help="Picked by CF, put in order by the run.")
+    ] = 100,
+    cutoff: Annotated[
+        list[int] | None, typer.Option(min=1, help="A K of Recall@K and the others; repeat.")
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Rank for so many users, drawn by a fixed seed.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format")] = "table",
+) -> None:
+    """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
+    from corarec.evaluate import RankingConfig, ranking_markdown, ranking_tables
+    from corarec.report.ranking import rank_run, ranked_users
+    from corarec.score import load_run
+
+    config = RankingConfig.parse({"cutoffs": cutoff or (10, 20)}, "--cutoff")
+    opened = load_run(run)
+    total = candidates * len(ranked_users(opened.dataset, split, users))
+    with _progress(total, f"ranking for {split}") as advance:
+        result = rank_run(
+            opened,
+            split,
+            candidates=candidates,
+            max_users=users,
+            config=config,
+            bootstrap=_bootstrap(draws),
+            progress=advance,
+        )
+    if form == "table":
+        for table in ranking_tables(result):
+            console.print(table)
+    else:
+        print(ranking_markdown(result) if form == "markdown" else result.model_dump_json(indent=2))
 
 
 @app.command()

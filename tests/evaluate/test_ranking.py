@@ -3,15 +3,19 @@ import pytest
 from scipy.sparse import csr_array
 
 from corarec.errors import DataError
-from corarec.evaluate import ranking
 from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.ranking import (
     RankingConfig,
     RankingEvaluation,
+    RankingTable,
+    UserRankings,
+    compare_rankings,
     evaluate_ranking,
-    metrics_per_user,
-    relevant_ranks,
+    rank_users,
+    ranking_markdown,
+    ranks,
 )
+from corarec.evaluate.ranking.ranks import metrics_per_user, relevant_ranks
 from corarec.types import FloatArray, IntArray
 
 FAST = BootstrapConfig(draws=50)
@@ -32,14 +36,9 @@ def catalogue(user_ids: IntArray) -> FloatArray:
 
 
 def evaluation(batch_size: int = 256, users: tuple[int, ...] = (1, 2, 3)) -> RankingEvaluation:
-    return evaluate_ranking(
-        catalogue,
-        np.array(users),
-        SEEN,
-        RELEVANT,
-        config=RankingConfig(cutoffs=(1, 2), batch_size=batch_size),
-        bootstrap=FAST,
-    )
+    config = RankingConfig(cutoffs=(1, 2), batch_size=batch_size)
+    ranked = rank_users(catalogue, np.array(users, dtype=np.int64), SEEN, RELEVANT, config)
+    return evaluate_ranking(ranked, config=FAST)
 
 
 def test_metrics_by_hand() -> None:
@@ -66,7 +65,7 @@ def test_metrics_by_hand() -> None:
 def test_batches_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluation()
     assert evaluation(batch_size=1) == whole
-    monkeypatch.setattr(ranking, "_BYTES_PER_CHUNK", 1)
+    monkeypatch.setattr(ranks, "_BYTES_PER_CHUNK", 1)
     assert evaluation(batch_size=2) == whole
 
 
@@ -112,12 +111,51 @@ def test_scores_that_are_not_finite_are_named(bad: float) -> None:
         return scores
 
     with pytest.raises(DataError, match="1 catalogue scores .* user 2 and item 4"):
-        evaluate_ranking(broken, np.array([1, 2]), SEEN, RELEVANT)
+        rank_users(broken, np.array([1, 2]), SEEN, RELEVANT)
 
 
 def test_scores_of_a_wrong_shape_are_an_error() -> None:
     with pytest.raises(DataError, match=r"shape \(2, 5\); wanted \(2, 6\)"):
-        evaluate_ranking(lambda u: catalogue(u)[:, 1:], np.array([1, 2]), SEEN, RELEVANT)
+        rank_users(lambda u: catalogue(u)[:, 1:], np.array([1, 2]), SEEN, RELEVANT)
+
+
+def ranked(shift: float, users: tuple[int, ...] = (1, 2)) -> UserRankings:
+    def score(user_ids: IntArray) -> FloatArray:
+        return SCORES[user_ids] + shift * np.arange(6)
+
+    return rank_users(score, np.array(users), SEEN, RELEVANT, RankingConfig(cutoffs=(1,)))
+
+
+def test_a_comparison_is_the_difference_of_the_same_users() -> None:
+    best_last, as_it_is = ranked(10.0), ranked(0.0)
+    pair = compare_rankings(best_last, as_it_is, ("last", "plain"), config=FAST)
+    # Item 5 first for both: a hit for user 1 either way, and for user 2 item 1 stays last.
+    assert pair.metrics["hr@1"].value == 0
+    assert pair.metrics["hr@1"].p_value == 1
+    means = [of.metrics["mrr"].mean() for of in (best_last, as_it_is)]
+    assert pair.metrics["mrr"].value == pytest.approx(means[0] - means[1])
+    assert (pair.users, pair.first, pair.second) == (2, "last", "plain")
+    with pytest.raises(DataError, match="a ranked for 2 users and b for 1"):
+        compare_rankings(best_last, ranked(0.0, users=(1,)), ("a", "b"))
+
+
+def test_a_table_has_one_row_per_metric() -> None:
+    plain = ranked(0.0)
+    result = RankingTable(
+        dataset="Toy",
+        split="test",
+        items=5,
+        candidates=3,
+        systems=[evaluate_ranking(plain, "CoRA", config=FAST)],
+        references=[evaluate_ranking(ranked(10.0), "Popularity", config=FAST)],
+        comparisons=[compare_rankings(plain, plain, ("CoRA", "Popularity"), config=FAST)],
+    )
+    lines = ranking_markdown(result).splitlines()
+    assert lines[0] == "| Metric | CoRA | interval | Popularity | interval |"
+    metrics = [line.split(" | ")[0] for line in lines[2:7]]
+    assert metrics == ["| Recall@1", "| capped Recall@1", "| NDCG@1", "| HR@1", "| MRR"]
+    assert "Means over 2 users" in lines[8]
+    assert lines[-3].startswith("| MRR | 0.000 | [0.000, 0.000] | 1.000 |")
 
 
 def test_agreement_with_ranx() -> None:
@@ -134,13 +172,12 @@ def test_agreement_with_ranx() -> None:
     ranked = {str(u): {str(i): scores[u, i] for i in items[~seen[u, 1:]]} for u in users}
     wanted = {"recall@10": "recall@10", "ndcg@10": "ndcg@10", "hr@10": "hit_rate@10", "mrr": "mrr"}
     theirs = ranx.evaluate(ranx.Qrels(judged), ranx.Run(ranked), list(wanted.values()))
-    ours = evaluate_ranking(
+    ours = rank_users(
         lambda batch: scores[batch],
         users,
         csr_array(seen),
         csr_array(relevant),
-        config=RankingConfig(cutoffs=(10,), batch_size=7),
-        bootstrap=FAST,
+        RankingConfig(cutoffs=(10,), batch_size=7),
     )
     for our_name, their_name in wanted.items():
-        assert ours.metrics[our_name].value == pytest.approx(theirs[their_name], abs=1e-9)
+        assert ours.metrics[our_name].mean() == pytest.approx(theirs[their_name], abs=1e-9)

@@ -7,16 +7,9 @@ from rich.console import Console
 from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.compare import compare
 from corarec.evaluate.evaluate import evaluate
+from corarec.evaluate.layout import estimate_text, interval_text, p_value_text, signed
 from corarec.evaluate.result import Difference, Estimate, ResultTable
-from corarec.evaluate.tables import (
-    estimate_text,
-    interval_text,
-    markdown,
-    p_value_text,
-    results_note,
-    signed,
-    terminal_tables,
-)
+from corarec.evaluate.tables import markdown, results_note, terminal_tables
 from corarec.types import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]

@@ -1,5 +1,5 @@
 from corarec.evaluate import ResultTable
-from corarec.evaluate.tables import estimate_text, interval_text, signed
+from corarec.evaluate.layout import estimate_text, interval_text, signed
 from corarec.report.figures import Palette
 from corarec.report.forest import difference_forest, metric_forest
 

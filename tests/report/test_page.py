@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from corarec.evaluate import ResultTable
-from corarec.evaluate.tables import estimate_text, interval_text, signed
+from corarec.evaluate.layout import estimate_text, interval_text, signed
 from corarec.report.data import (
     Fact,
     Recommendation,

@@ -59,6 +59,12 @@ class Dataset:
         """Titles by item id; the padding id has the empty string."""
         return ["", *self.items["title"].to_list()]
 
+    @cached_property
+    def popularity(self) -> IntArray:
+        """How many training rows like each item: [I + 1]."""
+        liked = (self.interactions["split"] == "train").to_numpy() & (self._label == 1)
+        return np.bincount(self._column("item_id")[liked], minlength=self.num_items + 1)
+
     def rows(self, split: Split) -> IntArray:
         """Return the numbers of the rows of one part, ascending."""
         return np.flatnonzero((self.interactions["split"] == split).to_numpy())

@@ -8,7 +8,18 @@ from corarec.evaluate.compare import compare
 from corarec.evaluate.evaluate import evaluate
 from corarec.evaluate.metrics import UserAucs, auc, uauc, user_aucs
 from corarec.evaluate.parts import Parts, interaction_parts, warm_cold_parts
-from corarec.evaluate.ranking import RankingConfig, RankingEvaluation, evaluate_ranking
+from corarec.evaluate.ranking import (
+    RankingComparison,
+    RankingConfig,
+    RankingEvaluation,
+    RankingTable,
+    UserRankings,
+    compare_rankings,
+    evaluate_ranking,
+    rank_users,
+    ranking_markdown,
+    ranking_tables,
+)
 from corarec.evaluate.references import LabelledPairs, ReferenceConfig, TrivialReferences
 from corarec.evaluate.result import (
     Comparison,
@@ -39,21 +50,28 @@ __all__ = [
     "PartComparison",
     "PartEvaluation",
     "Parts",
+    "RankingComparison",
     "RankingConfig",
     "RankingEvaluation",
+    "RankingTable",
     "ReferenceConfig",
     "ResultTable",
     "Tables",
     "TrivialReferences",
     "UserAucs",
+    "UserRankings",
     "auc",
     "compare",
+    "compare_rankings",
     "count_test_evaluations",
     "evaluate",
     "evaluate_ranking",
     "interaction_parts",
     "log_test_evaluation",
     "markdown",
+    "rank_users",
+    "ranking_markdown",
+    "ranking_tables",
     "read_test_evaluations",
     "terminal_tables",
     "uauc",

@@ -53,7 +53,7 @@ def _compare_part(first: SystemPart, second: SystemPart, config: BootstrapConfig
     bootstrap = UserBootstrap(config, first.users, first.rows)
     first_draws, second_draws = resample([first, second], bootstrap)
     differences = {
-        metric: _difference(
+        metric: difference(
             float(np.mean(first.values[metric]) - np.mean(second.values[metric])),
             first_draws[metric] - second_draws[metric],
             bootstrap,
@@ -70,7 +70,8 @@ def _compare_part(first: SystemPart, second: SystemPart, config: BootstrapConfig
     )
 
 
-def _difference(value: float, draws: FloatArray, bootstrap: UserBootstrap) -> Difference | None:
+def difference(value: float, draws: FloatArray, bootstrap: UserBootstrap) -> Difference | None:
+    """Make a test of a statistic and its draws ([draws], NaN where undefined); None without any."""
     interval = bootstrap.interval(draws)
     if interval is None:
         return None

@@ -1,71 +1,27 @@
 """Results as a table: in the terminal, in Markdown, as JSON; the references always beside."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from corarec.evaluate.layout import (
+    MINUS,
+    MISSING,
+    TableText,
+    estimate_text,
+    interval_text,
+    markdown_table,
+    p_value_text,
+    signed,
+    terminal_table,
+)
 from corarec.evaluate.result import (
     Comparison,
-    Difference,
-    Estimate,
     Evaluation,
     PartComparison,
     PartEvaluation,
     ResultTable,
 )
-
-MISSING = "\N{EN DASH}"
-"""Printed where a metric has no value: a part without rows or with one label only."""
-
-_UNDER = {"interval": "", "p": "p "}
-"""Columns that stand below the one before them in a terminal, and what is written before them."""
-
-_MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class TableText:
-    """A table as text, before it gets a form."""
-
-    columns: tuple[str, ...]
-    systems: list[tuple[str, ...]]
-    references: list[tuple[str, ...]]
-    note: str
-
-
-def estimate_text(estimate: Estimate | None) -> str:
-    """Return a metric, with its spread over seeds where there are several: `0.712 ± 0.004`."""
-    if estimate is None:
-        return MISSING
-    spread = "" if estimate.spread is None else f" ± {estimate.spread:.3f}"
-    return f"{estimate.value:.3f}{spread}"
-
-
-def interval_text(interval: Estimate | Difference | None) -> str:
-    """Return an interval: `[0.701, 0.723]`."""
-    if interval is None:
-        return MISSING
-    if isinstance(interval, Difference):
-        return f"[{signed(interval.low)}, {signed(interval.high)}]"
-    return f"[{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def signed(value: float) -> str:
-    """Return a difference with its sign: `+0.012`, `−0.003`, and `0.000` for what rounds to it."""
-    rounded = round(value, 3)
-    if rounded == 0:
-        return "0.000"
-    return f"+{rounded:.3f}" if rounded > 0 else f"{_MINUS}{-rounded:.3f}"
-
-
-def p_value_text(difference: Difference | None) -> str:
-    """Return a two-sided p-value: `0.012`, or `< 0.001`."""
-    if difference is None:
-        return MISSING
-    return "< 0.001" if difference.p_value < 0.001 else f"{difference.p_value:.3f}"
 
 
 def result_text(results: ResultTable) -> TableText:
@@ -121,9 +77,9 @@ def comparisons_note(comparisons: Sequence[Comparison]) -> str:
 
 def terminal_tables(results: ResultTable) -> list[Table]:
     """Return the tables for a rich console: the results, then the paired tests if any."""
-    tables = [_terminal(result_text(results), f"{results.dataset}, {results.split}")]
+    tables = [terminal_table(result_text(results), f"{results.dataset}, {results.split}")]
     if results.comparisons:
-        tables.append(_terminal(comparison_text(results.comparisons), "Paired differences"))
+        tables.append(terminal_table(comparison_text(results.comparisons), "Paired differences"))
     return tables
 
 
@@ -132,7 +88,7 @@ def markdown(results: ResultTable) -> str:
     texts = [result_text(results)]
     if results.comparisons:
         texts.append(comparison_text(results.comparisons))
-    return "\n".join(line for text in texts for line in _markdown_lines(text))
+    return "\n".join(map(markdown_table, texts))
 
 
 def _evaluation_row(evaluation: Evaluation, parts: Sequence[str]) -> tuple[str, ...]:
@@ -148,7 +104,7 @@ def _evaluation_row(evaluation: Evaluation, parts: Sequence[str]) -> tuple[str, 
 
 
 def _comparison_row(comparison: Comparison, part: str, result: PartComparison) -> tuple[str, ...]:
-    row = [f"{comparison.first} {_MINUS} {comparison.second}", f"{part} ({result.rows:,})"]
+    row = [f"{comparison.first} {MINUS} {comparison.second}", f"{part} ({result.rows:,})"]
     for difference in (result.auc, result.uauc):
         row += [
             MISSING if difference is None else signed(difference.value),
@@ -164,51 +120,3 @@ def _with_seeds(name: str, seeds: int) -> str:
 
 def _part_names(evaluations: Sequence[Evaluation]) -> list[str]:
     return list(dict.fromkeys(part for evaluation in evaluations for part in evaluation.parts))
-
-
-def _terminal(text: TableText, title: str) -> Table:
-    table = Table(
-        title=title,
-        caption=text.note,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        collapse_padding=True,
-        pad_edge=False,
-    )
-    table.caption_justify = "left"
-    table.add_column(text.columns[0], min_width=14)
-    for column in text.columns[1:]:
-        if column not in _UNDER:
-            table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
-    for row in text.systems:
-        table.add_row(*_folded(text.columns, row))
-    if text.systems and text.references:
-        table.add_section()
-    for row in text.references:
-        table.add_row(*_folded(text.columns, row), style="dim")
-    return table
-
-
-def _folded(columns: Sequence[str], row: Sequence[str]) -> list[Text]:
-    """Put intervals and p-values below their metric, so that a table fits a narrow terminal."""
-    cells: list[Text] = []
-    for column, value in zip(columns, row, strict=True):
-        if column in _UNDER:
-            cells[-1].append(f"\n{_UNDER[column]}{value}", style="dim")
-        else:
-            cells.append(Text(value))
-    return cells
-
-
-def _markdown_lines(text: TableText) -> Iterator[str]:
-    yield _markdown_row(text.columns)
-    yield _markdown_row(["---"] + ["---:"] * (len(text.columns) - 1))
-    yield from (_markdown_row(row) for row in text.systems)
-    yield from (_markdown_row([f"*{row[0]}*", *row[1:]]) for row in text.references)
-    yield ""
-    yield text.note
-    yield ""
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from corarec.errors import ArtifactError
+from corarec.evaluate.ranking import RankingEvaluation
 from corarec.evaluate.result import Evaluation, Result
 
 LOG_NAME = "test_evaluations.jsonl"
@@ -25,12 +27,17 @@ class LoggedEvaluation(Result):
     system: str
     seeds: int
     rows: int
-    auc: float | None
-    uauc: float | None
+    """Rows scored; for a ranking the users ranked for."""
+    auc: float | None = None
+    uauc: float | None = None
+    ranking: dict[str, float] | None = None
+    """Metrics of a ranking of the catalogue, by name."""
 
 
 def log_test_evaluation(
-    run_folder: Path, evaluation: Evaluation, command: Sequence[str] | None = None
+    run_folder: Path,
+    evaluation: Evaluation | RankingEvaluation,
+    command: Sequence[str] | None = None,
 ) -> LoggedEvaluation:
     """Append one evaluation on the test split to the log of a run folder, and force it to disk.
 
@@ -53,15 +60,11 @@ def log_test_evaluation(
             f"{run_folder} is not a folder, so the look at the test split cannot be logged. "
             "Give the folder of a run."
         )
-    whole = evaluation.whole
     entry = LoggedEvaluation(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         command=shlex.join(sys.argv if command is None else command),
         system=evaluation.name,
-        seeds=evaluation.seeds,
-        rows=whole.rows,
-        auc=None if whole.auc is None else whole.auc.value,
-        uauc=None if whole.uauc is None else whole.uauc.value,
+        **_seen(evaluation),
     )
     # One write to a file opened for appending: two processes cannot mix their lines, and what was
     # logged before is never rewritten. A line cut off by a crash stays alone on its line.
@@ -100,6 +103,19 @@ def read_test_evaluations(run_folder: Path) -> list[LoggedEvaluation]:
                 "Mend or delete this line."
             ) from error
     return entries
+
+
+def _seen(evaluation: Evaluation | RankingEvaluation) -> dict[str, Any]:
+    if isinstance(evaluation, RankingEvaluation):
+        metrics = {name: estimate.value for name, estimate in evaluation.metrics.items()}
+        return {"seeds": 1, "rows": evaluation.users, "ranking": metrics}
+    whole = evaluation.whole
+    return {
+        "seeds": evaluation.seeds,
+        "rows": whole.rows,
+        "auc": None if whole.auc is None else whole.auc.value,
+        "uauc": None if whole.uauc is None else whole.uauc.value,
+    }
 
 
 def _lines(run_folder: Path) -> list[tuple[int, str]]:

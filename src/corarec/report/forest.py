@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from corarec.evaluate.result import Comparison, Difference, Estimate, Evaluation
-from corarec.evaluate.tables import (
+from corarec.evaluate.layout import (
     estimate_text,
     interval_text,
     p_value_text,
     signed,
 )
+from corarec.evaluate.result import Comparison, Difference, Estimate, Evaluation
 from corarec.report.figures import Palette
 from corarec.report.svg import Axis, strip, strip_axis
 

@@ -7,15 +7,15 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from corarec import __version__
-from corarec.evaluate.result import Evaluation, ResultTable
-from corarec.evaluate.tables import (
+from corarec.evaluate.layout import (
     MISSING,
     estimate_text,
     interval_text,
     p_value_text,
-    results_note,
     signed,
 )
+from corarec.evaluate.result import Evaluation, ResultTable
+from corarec.evaluate.tables import results_note
 from corarec.files import atomic_file
 from corarec.report.data import ReportData
 from corarec.report.figures import (

@@ -9,7 +9,7 @@ from scipy.special import expit
 from corarec.cf import CFModel
 from corarec.data import Dataset
 from corarec.recommenders import Recommender
-from corarec.types import FloatArray, IntArray, Pairs
+from corarec.types import IntArray, Pairs
 
 
 class MakePairs(Protocol):
@@ -40,7 +40,7 @@ def recommend(
     candidate_rank (the order of the CF model).
     """
     items = np.setdiff1d(np.arange(1, dataset.num_items + 1), exclude)
-    chosen = items[_candidate_order(cf_model, dataset, make_pairs(items))][:candidates]
+    chosen = items[candidate_order(cf_model, dataset, make_pairs(items))][:candidates]
     scores = recommender.score(make_pairs(chosen))
     best = np.argsort(-scores, kind="stable")[:count]
     return pl.DataFrame(
@@ -55,9 +55,11 @@ def recommend(
     )
 
 
-def _candidate_order(cf_model: CFModel | None, dataset: Dataset, pairs: Pairs) -> IntArray:
-    liked = np.bincount(dataset.histories.liked_items, minlength=dataset.num_items + 1)
-    popularity: FloatArray = liked[pairs.item_ids].astype(np.float64)
-    # A CF model knows nothing of a new user, or of two new items; then popularity decides.
-    first = cf_model.score(pairs) if cf_model else popularity
-    return np.lexsort((-popularity, -first))
+def candidate_order(cf_model: CFModel | None, dataset: Dataset, pairs: Pairs) -> IntArray:
+    """Return the positions of one person's pairs, what the CF model likes best first: [N].
+
+    Without a CF model, and where it gives equal scores, as to a new user, the items that more users
+    of the training part liked come first.
+    """
+    first = np.zeros(len(pairs)) if cf_model is None else cf_model.score(pairs)
+    return np.lexsort((-dataset.popularity[pairs.item_ids], -first))

@@ -1,4 +1,4 @@
-"""Metrics of ranking the whole catalogue, without the items a user has seen.
+"""Where the right answers stand in the whole catalogue, without the items a user has seen.
 
 Everything follows from the ranks of the relevant items, so no list is ever sorted: the rank of an
 item is one plus the unseen items with a larger score. On equal scores the smaller item id comes
@@ -6,14 +6,13 @@ first.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 from scipy.sparse import csr_array
 
 from corarec.errors import DataError
-from corarec.evaluate.bootstrap import BootstrapConfig, UserBootstrap
-from corarec.evaluate.result import Estimate, Result
 from corarec.types import PADDING_ID, BoolArray, Config, FloatArray, IntArray
 
 _BYTES_PER_CHUNK = 64 * 2**20
@@ -31,31 +30,28 @@ class RankingConfig(Config):
     """Users whose catalogue scores are in memory at a time."""
 
 
-class RankingEvaluation(Result):
-    """Means over users with at least one relevant item."""
+@dataclass(frozen=True)
+class UserRankings:
+    """The metrics of every user with at least one relevant item."""
 
-    name: str
-    users: int = Field(ge=0)
-    users_left_out: int = Field(ge=0)
+    user_ids: IntArray
+    """[U]"""
+    metrics: dict[str, FloatArray]
+    """[U] each, by name: `recall@K`, `capped_recall@K`, `ndcg@K`, `hr@K`, `mrr`."""
+    users_left_out: int
     """Users without a relevant item that they had not seen."""
-    relevant_seen: int = Field(ge=0)
+    relevant_seen: int
     """Relevant items left out because the user had seen them."""
-    metrics: dict[str, Estimate]
-    """By name: `recall@K`, `capped_recall@K`, `ndcg@K`, `hr@K`, `mrr`; empty without users."""
-    bootstrap: BootstrapConfig
 
 
-def evaluate_ranking(
+def rank_users(
     score: ScoreCatalogue,
     user_ids: IntArray,
     seen: csr_array,
     relevant: csr_array,
-    name: str = "system",
-    *,
     config: RankingConfig | None = None,
-    bootstrap: BootstrapConfig | None = None,
-) -> RankingEvaluation:
-    """Rank the catalogue for every user, in batches, and average the metrics over users.
+) -> UserRankings:
+    """Rank the catalogue for every user, in batches.
 
     Parameters
     ----------
@@ -72,9 +68,11 @@ def evaluate_ranking(
     DataError
         Scores are not finite or do not have one column per item.
     """
-    config, bootstrap = config or RankingConfig(), bootstrap or BootstrapConfig()
-    per_user: dict[str, list[FloatArray]] = {}
-    users = relevant_seen = 0
+    config = config or RankingConfig()
+    nobody = np.empty(0, dtype=np.int64)
+    ranked: list[IntArray] = [nobody]
+    per_user = {name: [of] for name, of in metrics_per_user(nobody, nobody, config.cutoffs).items()}
+    relevant_seen = 0
     for start in range(0, len(user_ids), config.batch_size):
         batch = user_ids[start : start + config.batch_size]
         blocked = seen[batch].toarray() != 0
@@ -84,17 +82,15 @@ def evaluate_ranking(
         wanted &= ~blocked
         scores = _checked(score(batch), batch, blocked.shape)
         rows, ranks = relevant_ranks(scores, wanted, blocked)
-        users += len(np.unique(rows))
+        ranked.append(batch[np.unique(rows)])
         for metric, values in metrics_per_user(rows, ranks, config.cutoffs).items():
-            per_user.setdefault(metric, []).append(values)
-    means = {metric: np.concatenate(values) for metric, values in per_user.items()}
-    return RankingEvaluation(
-        name=name,
-        users=users,
-        users_left_out=len(user_ids) - users,
+            per_user[metric].append(values)
+    users = np.concatenate(ranked)
+    return UserRankings(
+        user_ids=users,
+        metrics={metric: np.concatenate(values) for metric, values in per_user.items()},
+        users_left_out=len(user_ids) - len(users),
         relevant_seen=relevant_seen,
-        metrics=_estimates(means, bootstrap) if users else {},
-        bootstrap=bootstrap,
     )
 
 
@@ -164,19 +160,6 @@ def metrics_per_user(
     np.minimum.at(first, user, ranks)
     metrics["mrr"] = 1 / first
     return metrics
-
-
-def _estimates(per_user: dict[str, FloatArray], config: BootstrapConfig) -> dict[str, Estimate]:
-    values = np.stack(list(per_user.values()))
-    bootstrap = UserBootstrap(config, values.shape[1], values.shape[1])
-    draws = np.concatenate(
-        [values @ counts / values.shape[1] for counts in bootstrap.counts()], axis=1
-    )
-    estimates = {}
-    for metric, value, drawn in zip(per_user, values.mean(axis=1), draws, strict=True):
-        low, high = bootstrap.interval(drawn) or (value, value)
-        estimates[metric] = Estimate(value=float(value), low=low, high=high)
-    return estimates
 
 
 def _checked(scores: FloatArray, batch: IntArray, shape: tuple[int, int]) -> FloatArray:

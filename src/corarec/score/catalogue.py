@@ -1,0 +1,99 @@
+"""The whole catalogue in the order of a run, for users as they stood when a part of the data began.
+
+A user's history and what was seen are those before the user's first row of the part.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_array
+
+from corarec.cf import CFModel
+from corarec.data import Dataset
+from corarec.recommenders import Recommender
+from corarec.score.recommend import candidate_order
+from corarec.types import FloatArray, IntArray, Pairs
+
+RankedSplit = Literal["valid", "test"]
+
+EARLIER = {"valid": ("train",), "test": ("train", "valid")}
+"""The parts before each that can be ranked for."""
+
+
+class Catalogue:
+    """What each user of one part had seen before it, and likes in it.
+
+    Parameters
+    ----------
+    split
+        `valid` or `test`.
+    cf_model
+        Orders all items; without one, popularity does.
+    candidates
+        How many of its first items get a new order.
+    """
+
+    def __init__(
+        self, dataset: Dataset, split: RankedSplit, cf_model: CFModel | None, candidates: int
+    ) -> None:
+        self.dataset = dataset
+        self.cf_model = cf_model
+        self.candidates = candidates
+        part = pl.col("split")
+        self.relevant = self._marked((part == split) & (pl.col("label") == 1))
+        self.seen = self._marked(part.is_in(EARLIER[split]))
+        rows = np.flatnonzero((dataset.interactions["split"] == split).to_numpy())
+        users = dataset.interactions["user_id"].to_numpy()[rows]
+        self._first_rows = np.zeros(dataset.num_users + 1, dtype=np.int64)
+        self._first_rows[users[::-1]] = rows[::-1]
+
+    def popular(self, user_id: int) -> IntArray:
+        """Return the unseen items, those first that more users of the training part liked."""
+        return self._order(user_id, None)
+
+    def collaborative(self, user_id: int) -> IntArray:
+        """Return the unseen items in the order of the CF model."""
+        return self._order(user_id, self.cf_model)
+
+    def reranked(
+        self, recommender: Recommender, user_id: int, progress: Callable[[int], None] | None = None
+    ) -> IntArray:
+        """Return the CF model's order, its candidates in the order of the recommender."""
+        order = self.collaborative(user_id)
+        pairs = self.pairs(user_id, order[: self.candidates])
+        best = np.argsort(-recommender.score(pairs, progress=progress), kind="stable")
+        return np.concatenate([order[best], order[self.candidates :]])
+
+    def perfect(self, user_id: int) -> IntArray:
+        """Return the CF model's order, its candidates in the best order there is."""
+        order = self.collaborative(user_id)
+        liked = np.isin(order[: self.candidates], self.relevant[[user_id]].indices)
+        best = np.argsort(~liked, kind="stable")
+        return np.concatenate([order[best], order[self.candidates :]])
+
+    def pairs(self, user_id: int, item_ids: IntArray) -> Pairs:
+        """Return pairs of a user with any items, as things stood when the part began."""
+        rows = np.full(len(item_ids), self._first_rows[user_id])
+        return Pairs(np.full(len(item_ids), user_id), item_ids, self.dataset.histories.take(rows))
+
+    def scores(self, order: Callable[[int], IntArray], user_ids: IntArray) -> FloatArray:
+        """Return scores that rank the catalogue in an order: [B, I + 1], seen items last."""
+        size = self.dataset.num_items + 1
+        scores = np.full((len(user_ids), size), -float(size))
+        for row, user_id in enumerate(user_ids.tolist()):
+            items = order(user_id)
+            scores[row, items] = -np.arange(len(items))
+        return scores
+
+    def _order(self, user_id: int, cf_model: CFModel | None) -> IntArray:
+        items = np.arange(1, self.dataset.num_items + 1)
+        unseen = np.setdiff1d(items, self.seen[[user_id]].indices)
+        return unseen[candidate_order(cf_model, self.dataset, self.pairs(user_id, unseen))]
+
+    def _marked(self, rows: pl.Expr) -> csr_array:
+        chosen = self.dataset.interactions.filter(rows).select("user_id", "item_id").unique()
+        users, items = chosen["user_id"].to_numpy(), chosen["item_id"].to_numpy()
+        shape = (self.dataset.num_users + 1, self.dataset.num_items + 1)
+        return csr_array((np.ones(len(chosen), dtype=bool), (users, items)), shape=shape)
