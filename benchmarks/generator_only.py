@@ -92,7 +92,7 @@ def main() -> None:
         config = load_recipe(run / "config.yaml")
         cf_model = load_cf(run / "cf")
         dataset = Dataset.load(config.data)
-        rows = Validation(dataset, config.train.validation_rows)
+        rows = Validation(dataset, config.train)
         last = [record for record in read_metrics(run) if "valid_auc" in record]
         aucs = models.setdefault(cf_model.name, {"alone": [], "generator": [], "cora": []})
         aucs["alone"].append(auc(rows, cf_model.score(rows.pairs)))

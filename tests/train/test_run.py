@@ -9,6 +9,7 @@ from corarec.cf import FitConfig, fit_cf, seen_rows
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.score import load_run
+from corarec.train.config import TrainConfig
 from corarec.train.metrics import read_metrics
 from corarec.train.recipe import RunConfig, load_recipe
 from corarec.train.run import Validation, train_run, training_rows
@@ -74,7 +75,16 @@ def test_a_recipe_that_cannot_be_run_claims_no_folder(
 
 def test_a_validation_sample_of_one_class_is_refused(small_world: Dataset) -> None:
     with pytest.raises(ConfigError, match="Raise train.validation_rows"):
-        Validation(small_world, 1)
+        Validation(small_world, TrainConfig(validation_rows=1))
+
+
+def test_validation_can_be_on_the_rows_that_collm_draws(small_world: Dataset) -> None:
+    drawn = small_world.sample("valid", fraction=0.5, seed=2023)
+    validation = Validation(small_world, TrainConfig(validation_fraction=0.5))
+    wanted = small_world.pairs(np.sort(drawn))
+    np.testing.assert_array_equal(validation.pairs.item_ids, wanted.item_ids)
+    np.testing.assert_array_equal(validation.pairs.user_ids, wanted.user_ids)
+    assert len(validation.pairs) == round(len(small_world.rows("valid")) / 2)
 
 
 def test_early_vectors_and_late_training_rows_share_no_second(small_world: Dataset) -> None:

@@ -33,6 +33,9 @@ class TrainConfig(Config):
     """Optimizer steps between validations (the authors' "epoch"), each of which checkpoints."""
     validation_rows: Annotated[int, Field(gt=0)] = 2_000
     """Size of the fixed sample of the validation split that chooses the best weights."""
+    validation_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Instead of `validation_rows`: this share of the validation split, drawn as CoLLM draws its
+    `valid_small` (0.5 for ML-1M, 0.25 for Amazon-Book)."""
     patience: Annotated[int, Field(gt=0)] = 20
     """Validations without a better AUC after which training stops."""
     train_from: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -14,6 +14,7 @@ from corarec.errors import ArtifactError, ConfigError
 from corarec.files import read_json, sha256, write_json
 from corarec.recommenders import Recommender, build_recommender, cf_pairs
 from corarec.recommenders.llm import PromptRecommender
+from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, Record
 from corarec.train.recipe import FittedCF, RunConfig, load_recipe, write_config
 from corarec.train.trainer import BEST, RecommenderTrainer
@@ -51,7 +52,7 @@ def train_run(
     if config.train.threads is not None:
         torch.set_num_threads(config.train.threads)
     dataset = Dataset.load(config.data)
-    validation = Validation(dataset, config.train.validation_rows)
+    validation = Validation(dataset, config.train)
     claim_folder(config, folder)
     cf_model = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
     recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
@@ -76,11 +77,8 @@ def train_run(
 class Validation:
     """The AUC on a fixed sample of the validation part, the same for all systems and seeds."""
 
-    def __init__(self, dataset: Dataset, count: int) -> None:
-        rows = dataset.rows("valid")
-        if len(rows) > count:
-            random = np.random.default_rng(VALIDATION_SEED)
-            rows = np.sort(random.choice(rows, count, replace=False))
+    def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
+        rows = _validation_rows(dataset, config)
         self.pairs = dataset.pairs(rows)
         self.labels = dataset.labels(rows)
         if len(np.unique(self.labels)) < 2:
@@ -92,6 +90,17 @@ class Validation:
     def __call__(self, recommender: Recommender) -> dict[str, float]:
         """Score the sample with the recommender as it stands."""
         return {"auc": float(roc_auc_score(self.labels, recommender.score(self.pairs)))}
+
+
+def _validation_rows(dataset: Dataset, config: TrainConfig) -> IntArray:
+    if config.validation_fraction is not None:
+        rows = dataset.sample("valid", fraction=config.validation_fraction, seed=VALIDATION_SEED)
+        return np.sort(rows)
+    rows = dataset.rows("valid")
+    if len(rows) <= config.validation_rows:
+        return rows
+    random = np.random.default_rng(VALIDATION_SEED)
+    return np.sort(random.choice(rows, config.validation_rows, replace=False))
 
 
 def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRecommender]:
