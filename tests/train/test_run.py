@@ -99,11 +99,11 @@ def test_early_vectors_and_late_training_rows_share_no_second(small_world: Datas
 def test_the_validation_sample_is_fixed_and_of_the_asked_size(small_world: Dataset) -> None:
     first, second = (
         Validation(small_world, TrainConfig(validation_rows=30)),
-        Validation(small_world, 30),
+        Validation(small_world, TrainConfig(validation_rows=30)),
     )
     assert len(first.labels) == 30
     np.testing.assert_array_equal(first.pairs.item_ids, second.pairs.item_ids)
-    everything = Validation(small_world, 10**6)
+    everything = Validation(small_world, TrainConfig(validation_rows=10**6))
     assert len(everything.labels) == len(small_world.rows("valid"))
 
 
