@@ -55,3 +55,11 @@ def test_a_missing_or_broken_recipe_and_a_missing_cf_model_are_named(
         RunConfig.parse({**recipe, "cf": None}, "recipe")
     with pytest.raises(ConfigError, match="no CF model 'mff'"):
         RunConfig.parse({**recipe, "cf": {"model": "mff"}}, "recipe")
+
+
+def test_a_mistake_in_cf_is_about_the_kind_that_was_meant(recipe: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"1 mistake:\n  cf\.fitted\.model: Extra inputs"):
+        RunConfig.parse({**recipe, "cf": {"path": "cf/mf-b", "model": "mf-b"}}, "recipe")
+    with pytest.raises(ConfigError, match="no CF model 'mff'") as caught:
+        RunConfig.parse({**recipe, "cf": {"model": "mff"}}, "recipe")
+    assert "fitted" not in str(caught.value)

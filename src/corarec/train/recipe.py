@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from corarec.cf import FitConfig
 from corarec.errors import ConfigError
@@ -23,12 +23,24 @@ class FittedCF(Config):
     """A folder that `corarec fit-cf` wrote."""
 
 
+def _cf_kind(value: Any) -> str:
+    fitted = "path" in value if isinstance(value, dict) else isinstance(value, FittedCF)
+    return "fitted" if fitted else "to fit"
+
+
+# Told apart before validation, so that an error is about the one that was meant.
+ChosenCF = Annotated[
+    Annotated[FittedCF, Tag("fitted")] | Annotated[FitConfig, Tag("to fit")],
+    Discriminator(_cf_kind),
+]
+
+
 class RunConfig(Config):
     """All that a run depends on; written in full, as `config.yaml`, into its folder."""
 
     data: Path
     """A dataset folder that `corarec prepare` wrote."""
-    cf: FittedCF | FitConfig | None = None
+    cf: ChosenCF | None = None
     """The CF model, for systems that need one: fitted earlier (`path`) or by the run (`model`)."""
     system: SystemConfig = CoraSystem()
     train: TrainConfig = TrainConfig()
