@@ -151,6 +151,8 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(
     checkpoint = last_checkpoint(folder)
     assert checkpoint is not None
     assert checkpoint.name == f"checkpoint-{(step - 1) // 10 * 10}"
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    assert state["best_model_checkpoint"] is None  # it would be missed at every resume
     resumed = train(folder)
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
     best = [load_file(run / BEST / "w") for run in (tmp_path / "straight", folder)]

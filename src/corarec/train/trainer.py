@@ -224,6 +224,11 @@ class RecommenderTrainer(Trainer):
         for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
             shutil.rmtree(old)
 
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        # The state, saved next, would name a folder that is renamed, and a resumed run miss it.
+        self.state.best_model_checkpoint = None
+        super()._save_optimizer_and_scheduler(output_dir)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
