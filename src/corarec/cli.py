@@ -15,7 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from corarec.errors import ConfigError, CorarecError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from corarec.evaluate import BootstrapConfig
+    from corarec.evaluate.result import Result
 
 app = typer.Typer(
     name="corarec",
@@ -29,6 +32,8 @@ console = Console()
 # torch and transformers take seconds to import, so each command imports what it needs.
 
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+Form = Literal["table", "markdown", "json"]
+FormOption = Annotated[Form, typer.Option("--format")]
 SPLIT_HELP = "Validation chooses, test reports; every scoring of test is logged."
 SplitOption = Annotated[Literal["train", "valid", "test"], typer.Option(help=SPLIT_HELP)]
 Options = Annotated[
@@ -139,7 +144,7 @@ def evaluate(
         ),
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
-    form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format")] = "table",
+    form: FormOption = "table",
 ) -> None:
     """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
     from corarec.evaluate import markdown, terminal_tables
@@ -155,11 +160,7 @@ def evaluate(
             config=_bootstrap(draws),
             progress=advance,
         )
-    if form == "table":
-        for table in terminal_tables(result):
-            console.print(table)
-    else:
-        print(markdown(result) if form == "markdown" else result.model_dump_json(indent=2))
+    _print_result(form, result, terminal_tables(result), markdown(result))
 
 
 @app.command()
@@ -176,7 +177,7 @@ def evaluate_ranking(
         int | None, typer.Option(min=1, help="Rank for so many users, drawn by a fixed seed.")
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
-    form: Annotated[Literal["table", "markdown", "json"], typer.Option("--format")] = "table",
+    form: FormOption = "table",
 ) -> None:
     """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
     from corarec.evaluate import RankingConfig, ranking_markdown, ranking_tables
@@ -196,11 +197,7 @@ def evaluate_ranking(
             bootstrap=_bootstrap(draws),
             progress=advance,
         )
-    if form == "table":
-        for table in ranking_tables(result):
-            console.print(table)
-    else:
-        print(ranking_markdown(result) if form == "markdown" else result.model_dump_json(indent=2))
+    _print_result(form, result, ranking_tables(result), ranking_markdown(result))
 
 
 @app.command()
@@ -337,6 +334,14 @@ def main() -> None:
         stderr.print("error:", style="bold red", end=" ")
         stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _print_result(form: Form, result: "Result", tables: list["Table"], text: str) -> None:
+    if form == "table":
+        for table in tables:
+            console.print(table)
+    else:
+        print(text if form == "markdown" else result.model_dump_json(indent=2))
 
 
 def _bootstrap(draws: int) -> "BootstrapConfig":

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corarec.errors import ConfigError
 from corarec.evaluate import BootstrapConfig, RankingConfig, RankingTable, read_test_evaluations
 from corarec.files import read_json
 from corarec.report.ranking import PERFECT, POPULARITY, rank_run, ranked_users
@@ -48,6 +49,11 @@ def test_a_run_is_ranked_beside_its_cf_model_and_popularity(run: Run) -> None:
     (look,) = read_test_evaluations(run.folder)
     assert look.ranking is not None
     assert look.ranking["ndcg@5"] == values["cora"]
+
+
+def test_no_candidates_are_refused(run: Run) -> None:
+    with pytest.raises(ConfigError, match="candidates is 0; wanted is at least 1"):
+        rank_run(run, "valid", candidates=0)
 
 
 def test_an_order_holds_every_unseen_item_once(run: Run, catalogue: Catalogue, user: int) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from corarec.data import Dataset
+from corarec.errors import ConfigError
 from corarec.evaluate import (
     BootstrapConfig,
     RankingConfig,
@@ -51,7 +52,14 @@ def rank_run(
         As in `ranked_users`.
     progress
         Called with the number of pairs just scored.
+
+    Raises
+    ------
+    ConfigError
+        There are no candidates.
     """
+    if candidates < 1:
+        raise ConfigError(f"candidates is {candidates}; wanted is at least 1 item to put in order.")
     catalogue = Catalogue(run.dataset, split, run.cf_model, candidates)
     users = ranked_users(run.dataset, split, max_users, seed)
     system: str = run.config.system.name
