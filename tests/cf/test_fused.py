@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from corarec.cf.base import CFModel
+from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
 from corarec.cf.fused import Fused, FusedConfig
 from corarec.cf.mf import MF, MFConfig
@@ -39,8 +40,19 @@ def test_vectors_stand_side_by_side(
     halves = fused.vector_table(pairs).lookup(rows)
     parts = [model.vector_table(pairs).lookup(rows) for model in components.values()]
     assert fused.vector_size == 7
-    assert torch.equal(halves[0], torch.cat([part[0] for part in parts], dim=1))
-    assert torch.equal(halves[1], torch.cat([part[1] for part in parts], dim=1))
+    for half in (0, 1):
+        mf, sasrec = halves[half].split([3, 4], dim=1)
+        for vectors, component in zip((mf, sasrec), parts, strict=True):
+            scale = vectors.abs().sum() / component[half].abs().sum()
+            torch.testing.assert_close(vectors, component[half] * scale)
+
+
+def test_no_component_drowns_another(fused: Fused, checkerboard: FitData) -> None:
+    table = fused.vector_table(checkerboard.train)
+    for half in (table.users, table.items):
+        for vectors in half.split([3, 4], dim=1):
+            known = vectors[vectors.abs().sum(1) > 0]
+            assert known.square().mean().item() == pytest.approx(1, rel=0.2)
 
 
 def test_the_score_weighs_the_components(
@@ -61,6 +73,27 @@ def test_a_saved_model_holds_its_components(
         (tmp_path / name).rename(tmp_path / f"moved-{name}")
     loaded = Fused.load(tmp_path / "fused")
     assert np.array_equal(loaded.score(checkerboard.valid), fused.score(checkerboard.valid))
+
+
+def test_components_are_fitted_along_the_way(
+    fused: Fused, components: dict[str, CFModel], checkerboard: FitData, tmp_path: Path
+) -> None:
+    choices = tuple(
+        CFChoice(model=name, options=model.config.model_dump())
+        for name, model in components.items()
+    )
+    model = Fused(FusedConfig(components=choices))
+    model.fit(checkerboard, seed=0, checkpoint=tmp_path / "fused.checkpoint.pt")
+    assert np.array_equal(model.score(checkerboard.valid), fused.score(checkerboard.valid))
+    model.save(tmp_path / "fused")
+    loaded = Fused.load(tmp_path / "fused")
+    assert np.array_equal(loaded.score(checkerboard.valid), fused.score(checkerboard.valid))
+    assert not list(tmp_path.glob("*.checkpoint*"))
+
+
+def test_an_unknown_component_is_refused_before_anything_is_fitted() -> None:
+    with pytest.raises(ValueError, match="no CF model 'mg'; choose from mf, mf-b"):
+        FusedConfig.model_validate({"components": [{"model": "mf"}, {"model": "mg"}]})
 
 
 def test_a_missing_component_is_an_error(checkerboard: FitData, tmp_path: Path) -> None:

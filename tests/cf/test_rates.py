@@ -33,21 +33,35 @@ def vectors(model: Rates, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
     return model.vector_table(pairs).lookup(np.arange(len(pairs)))
 
 
+# Rates of the known users over 1/2, by two rows at that rate more: (2 + 1) / (3 + 2), (0 + 1) / 3.
+USER_RATE = np.sqrt(((3 / 5 - 0.5) ** 2 + (1 / 3 - 0.5) ** 2) / 2)
+# Of the items: 1 liked of 2, 1 of 1, 0 of 1.
+ITEM_RATE = np.sqrt(((2 / 3 - 0.5) ** 2 + (1 / 3 - 0.5) ** 2) / 3)
+USER_COUNTS, ITEM_COUNTS = np.log([4, 2]), np.log([3, 2, 2])
+
+
+def user(rate: float, count: int) -> list[float]:
+    return [(rate - 0.5) / USER_RATE, (np.log1p(count) - USER_COUNTS.mean()) / USER_COUNTS.std()]
+
+
+def item(rate: float, count: int) -> list[float]:
+    return [(rate - 0.5) / ITEM_RATE, (np.log1p(count) - ITEM_COUNTS.mean()) / ITEM_COUNTS.std()]
+
+
+def close(vectors: torch.Tensor, expected: list[list[float]]) -> None:
+    np.testing.assert_allclose(vectors, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_vectors_of_new_rows_by_hand(rates: Rates, pairs_of: PairsOf) -> None:
     users, items = vectors(rates, pairs_of([1, 2, 3], [1, 3, 4]))
-    # Two rows at the global rate 1/2 are added to the user's own: (2 + 1) / (3 + 2).
-    expected = [[3 / 5 - 0.5, np.log(4)], [1 / 3 - 0.5, np.log(2)], [0, 0]]
-    np.testing.assert_allclose(users, expected, rtol=1e-6, atol=1e-8)
-    expected = [[0, np.log(3)], [1 / 3 - 0.5, np.log(2)], [0, 0]]
-    np.testing.assert_allclose(items, expected, rtol=1e-6, atol=1e-8)
+    close(users, [user(3 / 5, 3), user(1 / 3, 1), [0, 0]])
+    close(items, [item(1 / 2, 2), item(1 / 3, 1), [0, 0]])
 
 
 def test_vectors_of_train_rows_leave_their_own_label_out(rates: Rates, train: Pairs) -> None:
     users, items = vectors(rates, train)
-    expected = [[0, np.log(3)], [0, np.log(3)], [3 / 4 - 0.5, np.log(3)], [0, 0]]
-    np.testing.assert_allclose(users, expected, rtol=1e-6, atol=1e-8)
-    expected = [[1 / 3 - 0.5, np.log(2)], [0, 0], [0, 0], [2 / 3 - 0.5, np.log(2)]]
-    np.testing.assert_allclose(items, expected, rtol=1e-6, atol=1e-8)
+    close(users, [user(1 / 2, 2), user(1 / 2, 2), user(3 / 4, 2), [0, 0]])
+    close(items, [item(1 / 3, 1), [0, 0], [0, 0], item(2 / 3, 1)])
 
 
 def test_rows_of_one_user_share_their_vector(rates: Rates, train: Pairs) -> None:

@@ -3,42 +3,25 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 from rich.console import Console
 
 from corarec.cf.base import CFModel, FitReport
+from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
 from corarec.cf.progress import fit_progress
-from corarec.cf.registry import CF_MODELS
 from corarec.data.dataset import Dataset, Rows
-from corarec.types import BoolArray, Config, IntArray, Pairs
+from corarec.types import BoolArray, IntArray, Pairs
 
 
-class FitConfig(Config):
+class FitConfig(CFChoice):
     """Which CF model to fit, and on how much of the training part."""
 
-    model: str
-    """Registry name: mf, mf-b, lightgcn, sasrec, rates, als, imported or fused."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """Options of that model; see its config."""
     train_until: float = Field(default=1.0, gt=0, le=1)
     """Fit on this earliest share of the training rows by time only. A second stage trained on the
     later rows then meets vectors that have not seen their labels."""
-
-    @model_validator(mode="after")
-    def _check_model(self) -> Self:
-        if self.model not in CF_MODELS:
-            raise ValueError(f"no CF model '{self.model}'; choose from {', '.join(CF_MODELS)}")
-        CF_MODELS[self.model].config_class.model_validate(self.options)
-        return self
-
-    def build(self) -> CFModel:
-        """Return the model, not yet fitted."""
-        kind = CF_MODELS[self.model]
-        return kind(kind.config_class.model_validate(self.options))
 
 
 def fit_cf(

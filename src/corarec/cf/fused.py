@@ -1,4 +1,4 @@
-"""Several fitted CF models as one: their vectors side by side."""
+"""Several CF models as one: their vectors side by side."""
 
 import time
 from pathlib import Path
@@ -10,25 +10,30 @@ from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
+from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import auc
+from corarec.cf.tables import inverse_rms
 from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
 
 
 class FusedConfig(Config):
-    """Which fitted models to put side by side."""
+    """Which models to put side by side."""
 
-    components: tuple[Path, ...] = Field(min_length=2)
-    """Folders of fitted CF models, in the order in which their vectors are joined."""
+    components: tuple[Path | CFChoice, ...] = Field(min_length=2)
+    """Folders of fitted CF models, or models to fit along the way (`{model: rates}`), in the order
+    in which their vectors are joined."""
 
 
 class Fused(CFModel):
     """The concatenated vectors of several CF models: `d` is the sum of theirs.
 
-    The components carry different signals (say MF-b and SASRec). Their frozen scores are joined by
-    a logistic regression fitted on the validation rows, the only labels that none of them was
-    trained on; the validation AUC in the report is therefore that of a fit of one weight per
-    component and an intercept, and slightly flattering. A saved model contains its components.
+    The components carry different signals (say item rates and LightGCN) on scales that differ by
+    orders of magnitude; so each half of each is divided by the root mean square of its numbers over
+    the training pairs, one number for the half. Their frozen scores are joined by a logistic
+    regression fitted on the validation rows, the only labels that none of them was trained on; the
+    validation AUC in the report is therefore that of a fit of one weight per component and an
+    intercept, and slightly flattering. A saved model contains its components.
     """
 
     name: ClassVar[str] = "fused"
@@ -39,6 +44,7 @@ class Fused(CFModel):
         self._options = config
         self._components: list[CFModel] = []
         self._weights = torch.zeros(0, dtype=torch.float64)
+        self._scales = torch.zeros(0)
 
     @property
     def vector_size(self) -> int:
@@ -52,12 +58,16 @@ class Fused(CFModel):
         checkpoint: Path | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> FitReport:
-        """Load the components and fit how their scores join."""
-        # The registry lists this class, so it can only be asked once it is there.
-        from corarec.cf.registry import load_cf
-
+        """Load or fit the components, and fit how their scores join."""
         started = time.perf_counter()
-        self._components = [load_cf(folder) for folder in self._options.components]
+        self._components = [
+            _component(choice, data, seed, _beside(checkpoint, number), on_epoch)
+            for number, choice in enumerate(self._options.components)
+        ]
+        tables = [component.vector_table(data.train) for component in self._components]
+        self._scales = torch.stack(
+            [torch.stack([inverse_rms(table.users), inverse_rms(table.items)]) for table in tables]
+        )
         regression = LogisticRegression().fit(self._component_scores(data.valid), data.valid_labels)
         self._weights = torch.from_numpy(np.append(regression.coef_[0], regression.intercept_))
         self.report = FitReport(
@@ -74,8 +84,9 @@ class Fused(CFModel):
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the concatenated vectors of every pair, each distinct combination once."""
         tables = [component.vector_table(pairs) for component in self._fitted()]
-        users, user_rows = _join([(table.users, table.user_rows) for table in tables])
-        items, item_rows = _join([(table.items, table.item_rows) for table in tables])
+        user_scales, item_scales = self._scales.T
+        users, user_rows = _join([(table.users, table.user_rows) for table in tables], user_scales)
+        items, item_rows = _join([(table.items, table.item_rows) for table in tables], item_scales)
         return VectorTable(users, items, user_rows, item_rows)
 
     def score(self, pairs: Pairs) -> FloatArray:
@@ -85,15 +96,19 @@ class Fused(CFModel):
         return logits
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Return one weight per component and the intercept."""
+        """Return the scales of users and items, [C, 2], and the weights and intercept, [C + 1]."""
         self._fitted()
-        return {"weights": self._weights}
+        return {"scales": self._scales, "weights": self._weights}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take over the weights; the components are read before."""
-        if tensors["weights"].shape != (len(self._components) + 1,):
-            raise ValueError(f"weights of shape {tuple(tensors['weights'].shape)}")
-        self._weights = tensors["weights"]
+        """Take over scales and weights; the components are read before."""
+        for key, shape in (
+            ("scales", (len(self._components), 2)),
+            ("weights", (len(self._components) + 1,)),
+        ):
+            if tensors[key].shape != shape:
+                raise ValueError(f"'{key}' has shape {tuple(tensors[key].shape)}, not {shape}")
+        self._scales, self._weights = tensors["scales"], tensors["weights"]
 
     def write(self, directory: Path) -> None:
         """Write every component to its own folder, and the weights."""
@@ -120,13 +135,36 @@ class Fused(CFModel):
         return self._components
 
 
-def _join(halves: list[tuple[torch.Tensor, IntArray]]) -> tuple[torch.Tensor, IntArray]:
-    """Concatenate tables row by row as the pairs combine them."""
+def _component(
+    choice: Path | CFChoice,
+    data: FitData,
+    seed: int,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch | None,
+) -> CFModel:
+    # The registry lists the fused model, so it can only be asked once that is there.
+    from corarec.cf.registry import load_cf
+
+    if isinstance(choice, Path):
+        return load_cf(choice)
+    component = choice.build()
+    component.report = component.fit(data, seed, checkpoint, on_epoch)
+    return component
+
+
+def _beside(checkpoint: Path | None, number: int) -> Path | None:
+    return None if checkpoint is None else checkpoint.with_suffix(f".{number}.pt")
+
+
+def _join(
+    halves: list[tuple[torch.Tensor, IntArray]], scales: torch.Tensor
+) -> tuple[torch.Tensor, IntArray]:
+    """Concatenate tables row by row as the pairs combine them, each times its scale."""
     combinations, rows = np.unique(
         np.stack([rows for _, rows in halves], axis=1), axis=0, return_inverse=True
     )
     vectors = [
-        table[torch.from_numpy(places)]
-        for (table, _), places in zip(halves, combinations.T, strict=True)
+        table[torch.from_numpy(places)] * scale
+        for (table, _), places, scale in zip(halves, combinations.T, scales, strict=True)
     ]
     return torch.cat(vectors, dim=1), rows.reshape(-1)

@@ -26,6 +26,9 @@ class RatesConfig(Config):
 class Rates(CFModel):
     """The vector of a half is `[smoothed liked rate - global rate, log(1 + count)]`, so `d = 2`.
 
+    The two are brought to unit size over the known users (items): the rate is divided by its root
+    mean square, the logarithm loses its mean and is divided by its standard deviation.
+
     Counted over the training rows. Where a pair is itself a training row (`Pairs.train_labels`),
     its own label is taken out of both halves first, so that its vectors do not know the answer;
     with nothing left the half is zero, as for the unknown. What remains of the label is the known
@@ -75,7 +78,8 @@ class Rates(CFModel):
         """Return the vectors of every pair, one per user (item) and own label."""
         users, user_rows = self._half(self._users, pairs.user_ids, pairs)
         items, item_rows = self._half(self._items, pairs.item_ids, pairs)
-        return VectorTable(_vectors(users), _vectors(items), user_rows, item_rows)
+        sized = self._unit_size(users, self._users), self._unit_size(items, self._items)
+        return VectorTable(*sized, user_rows, item_rows)
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the sum of both halves' log-odds: [N] logits."""
@@ -104,6 +108,21 @@ class Rates(CFModel):
         rows, liked = self._users.sum(0)
         return float(liked / rows)
 
+    def _unit_size(self, half: FloatArray, counts: IntArray | None) -> torch.Tensor:
+        """Return the vectors of (centred rate, log count) [R, 2]; zero without a count."""
+        assert counts is not None  # `_half` came first
+        known = self._statistics(counts[counts[:, 0] > 0])
+        centre = np.array([0.0, known[:, 1].mean()])
+        size = np.sqrt(((known - centre) ** 2).mean(0))
+        vectors = (half - centre) / np.where(size > 0, size, 1) * (half[:, 1:] > 0)
+        return torch.from_numpy(vectors.astype(np.float32))
+
+    def _statistics(self, counts: IntArray) -> FloatArray:
+        """Map (count, liked) [R, 2] to (centred smoothed rate, log count) [R, 2]."""
+        (count, liked), mean, strength = counts.T, self._mean(), self._options.smoothing
+        rate = (liked + strength * mean) / (count + strength)
+        return np.stack([rate - mean, np.log1p(count)], axis=1)
+
     def _half(
         self, counts: IntArray | None, ids: IntArray, pairs: Pairs
     ) -> tuple[FloatArray, IntArray]:
@@ -120,10 +139,7 @@ class Rates(CFModel):
                 f"Pair {row} (id {ids[row]}) is marked as a training row, but these rates were not "
                 "counted over it. Set its train label to NaN (corarec.cf.seen_pairs does)."
             )
-        count, liked = rest.T
-        mean, strength = self._mean(), self._options.smoothing
-        rate = (liked + strength * mean) / (count + strength)
-        return np.stack([rate - mean, np.log1p(count)], axis=1), rows
+        return self._statistics(rest), rows
 
 
 def _count(ids: IntArray, labels: IntArray, largest: int) -> IntArray:
@@ -131,10 +147,6 @@ def _count(ids: IntArray, labels: IntArray, largest: int) -> IntArray:
     rows = np.bincount(ids, minlength=largest + 1)
     liked = np.bincount(ids[labels == 1], minlength=largest + 1)
     return np.stack([rows, liked], axis=1)
-
-
-def _vectors(half: FloatArray) -> torch.Tensor:
-    return torch.from_numpy(half.astype(np.float32))
 
 
 def _logit(rate: FloatArray) -> FloatArray:

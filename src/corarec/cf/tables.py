@@ -113,3 +113,12 @@ def biased_product(users: torch.Tensor, items: torch.Tensor) -> FloatArray:
     products = (users * items).sum(1)
     lost = (1 - items[:, -2]) * users[:, -2] + (1 - users[:, -1]) * items[:, -1]
     return (products + lost).numpy().astype(np.float64)
+
+
+def inverse_rms(vectors: torch.Tensor) -> torch.Tensor:
+    """Return what brings the numbers of vectors [R, d] to a root mean square of one: a scalar.
+
+    Zero vectors, which belong to the unknown, do not count; without others it is 1.
+    """
+    known = vectors[vectors.abs().sum(dim=1) > 0]
+    return torch.ones(()) if len(known) == 0 else 1 / known.square().mean().sqrt()

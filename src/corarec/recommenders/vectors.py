@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from corarec.cf.tables import inverse_rms
 from corarec.types import Config, Pairs, VectorTable
 
 SCALED_PAIRS = 10_000
@@ -55,14 +56,12 @@ class VectorInput(nn.Module):
 
     def fit_scale(self, table: VectorTable) -> None:
         """Take the scales from the vectors of the training pairs."""
-        self.user_scale.copy_(_inverse_rms(table.users))
-        self.item_scale.copy_(_inverse_rms(table.items))
+        self.user_scale.copy_(inverse_rms(table.users))
+        self.item_scale.copy_(inverse_rms(table.items))
         if self.product:
             step = max(1, len(table) // SCALED_PAIRS)
             users, items = table.lookup(np.arange(0, len(table), step))
-            self.product_scale.copy_(
-                _inverse_rms(users * self.user_scale * items * self.item_scale)
-            )
+            self.product_scale.copy_(inverse_rms(users * self.user_scale * items * self.item_scale))
 
     def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Map user and item vectors, two of [B, d], to `e`: [B, 2d], or [B, 4d] with products."""
@@ -105,8 +104,3 @@ class UserShuffle:
         users = torch.cat([torch.zeros(1, table.vector_size), donated.users])
         user_rows = np.where(stranger, 0, donated.user_rows + 1)
         return VectorTable(users, table.items, user_rows, table.item_rows)
-
-
-def _inverse_rms(vectors: torch.Tensor) -> torch.Tensor:
-    known = vectors[vectors.abs().sum(dim=1) > 0]
-    return torch.ones(()) if len(known) == 0 else 1 / known.square().mean().sqrt()
