@@ -18,7 +18,7 @@ from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
 
 
 class FusedConfig(Config):
-    """Which models to put side by side."""
+    """Several CF models side by side."""
 
     components: tuple[Path | CFChoice, ...] = Field(min_length=2)
     """Folders of fitted CF models, or models to fit along the way (`{model: rates}`), in the order

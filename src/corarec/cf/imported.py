@@ -18,7 +18,7 @@ from corarec.types import Config, IntArray
 
 
 class ImportedConfig(Config):
-    """Where the vectors are."""
+    """Vectors made elsewhere: where they are."""
 
     users: Path
     """Parquet file with one row per user: `user_id` (the dataset's) or `raw_id` (the source's), and

@@ -17,7 +17,7 @@ from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
 
 
 class RatesConfig(Config):
-    """Smoothed rates."""
+    """Leave-one-out rates of user and item, and their counts."""
 
     smoothing: float = Field(default=5.0, gt=0)
     """How many rows at the global rate are added to every user's and item's own."""

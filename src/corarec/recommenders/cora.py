@@ -33,7 +33,9 @@ class CoraSystem(PromptSystem):
 
     name: Literal["cora"] = "cora"
     rank: Annotated[int, Field(gt=0)] = 16
+    """`r`, the rank of the generated increments."""
     alpha: Annotated[float, Field(gt=0)] = 32
+    """The increments are scaled by `alpha / rank`."""
     targets: tuple[Role, ...] = ("q", "k", "v", "o")
     """Which weights of every block get an increment; these four are the best of the paper's
     Table 4."""
@@ -42,6 +44,7 @@ class CoraSystem(PromptSystem):
     generator: Literal["paper", "fit"] = "fit"
     """`paper`: the authors' sizes. `fit`: a few per cent of a small model's cost."""
     vectors: VectorInputConfig = VectorInputConfig()
+    """What is done to the CF vectors first."""
     activation: Literal["prompt", "title"] = "prompt"
     """`title` is late activation, a variant of ours: the increment acts only from the first token
     of the target title on, so that all candidates of a user share the frozen history."""

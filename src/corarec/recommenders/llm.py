@@ -31,6 +31,7 @@ class PromptSystem(Config):
     backbone: BackboneConfig = BackboneConfig()
     """The frozen language model."""
     prompt: PromptConfig = PromptConfig()
+    """How a pair becomes text."""
     answer: AnswerScore = "yes"
     """The score: `yes` is the logit of Yes (the authors' code), `yes-minus-no` its distance to the
     logit of No."""

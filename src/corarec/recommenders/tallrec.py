@@ -14,8 +14,11 @@ class TALLRecSystem(PromptSystem):
 
     name: Literal["tallrec"] = "tallrec"
     rank: Annotated[int, Field(gt=0)] = 8
+    """Rank of the LoRA."""
     alpha: Annotated[int, Field(gt=0)] = 16
+    """The LoRA is scaled by `alpha / rank`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """On the input of the LoRA, in training."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
     """Names of the adapted layers in the language model."""
 

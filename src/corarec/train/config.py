@@ -22,9 +22,13 @@ class TrainConfig(Config):
     accumulate: Annotated[int, Field(gt=0)] = 1
     """Forward passes per optimizer step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """AdamW's, at its highest."""
     warmup_start: Annotated[float, Field(ge=0)] = 1e-5
+    """Learning rate of the first step."""
     warmup_steps: Annotated[int, Field(ge=0)] = 200
+    """Steps until the highest learning rate; 0 begins with it."""
     final_learning_rate: Annotated[float, Field(ge=0)] = 8e-5
+    """Learning rate of the last step."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-3
     """AdamW's; none on biases and norms."""
     max_gradient_norm: Annotated[float, Field(ge=0)] = 1.0

@@ -43,7 +43,9 @@ class RunConfig(Config):
     cf: ChosenCF | None = None
     """The CF model, for systems that need one: fitted earlier (`path`) or by the run (`model`)."""
     system: SystemConfig = CoraSystem()
+    """The recommender around the language model, by its `name`: cora, tallrec or icl."""
     train: TrainConfig = TrainConfig()
+    """How it is trained."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Start values, order of the rows and dropout."""
 
