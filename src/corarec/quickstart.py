@@ -69,14 +69,14 @@ def quickstart_config(data: Path) -> RunConfig:
             backbone=_fast_backbone(),
             answer="yes-minus-no",
             prompt=PromptConfig(history_length=5),
-            vectors=VectorInputConfig(drop_half=0.5, product=True),
+            vectors=VectorInputConfig(drop_half=0.8, product=True),
         ),
         train=TrainConfig(
-            steps=200,
+            steps=300,
             batch_size=32,
             learning_rate=2e-3,
             warmup_steps=10,
-            validate_every=50,
+            validate_every=100,
             validation_rows=1_000,
         ),
     )
