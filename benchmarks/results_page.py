@@ -89,8 +89,8 @@ What the tables say:
   know nothing about the 43 % of the rows whose user or item is new; by a little, but significantly,
   above MF-b, SASRec and ALS.
 - **A part of it is the language model's knowledge**: CoRA-MF-b on the pretrained model is above the
-  same on random weights, warm and cold. It takes hundreds of steps: with 200 there was no
-  difference.
+  same on random weights, warm and cold. It takes hundreds of steps: with `train.steps=200` there
+  was no difference.
 - **Logistic regression on user + item is beaten by none significantly.** CoRA over ALS, alone or
   joined with LightGCN and the rates, has the larger mean; over MF and MF-b CoRA is not
   significantly below, over LightGCN and SASRec it is. What that regression has beyond an item's
@@ -114,9 +114,10 @@ CoRA over LightGCN and rates were above logistic regression.
 What was learned on validation: the scale of the vectors must be one number per half (one per
 dimension blows up what the CF model weighs lightly), but one for each model where several are
 joined; products of the two vectors help honest CF models only (ALS); vectors fitted on the earlier
-rows lose more than their honesty gains; zeroing halves often (0.5) lets text in beside MF, MF-b and
-ALS and costs LightGCN and SASRec, so these have 0.2; 200 steps are too few for text to be learned
-beside vectors, and without text more than 600 let the generator learn the training labels by heart.
+rows lose more than their honesty gains; zeroing halves more often costs LightGCN (0.2 there and for
+SASRec, 0.5 for the others, which was not compared with 0.2 at as many steps); 200 steps are too few
+for text to be learned beside vectors, and without text more than 600 let the generator learn the
+training labels by heart.
 """
 
 GENERATOR = """\

@@ -4,19 +4,16 @@ import ast
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from corarec.cf import CF_MODELS, FitConfig
 from corarec.files import atomic_file
-from corarec.recommenders.cora import CoraSystem
-from corarec.recommenders.icl import ICLSystem
-from corarec.recommenders.tallrec import TALLRecSystem
+from corarec.recommenders import SystemConfig
 from corarec.train.recipe import FittedCF, RunConfig
 from corarec.types import Config
 
@@ -42,8 +39,6 @@ goes.
 (This page is written by `python docs/recipe_page.py` from the configs themselves.)
 """
 
-SYSTEMS: tuple[type[Config], ...] = (CoraSystem, TALLRecSystem, ICLSystem)
-
 
 def main() -> None:
     """Write the page."""
@@ -54,37 +49,30 @@ def main() -> None:
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([INTRODUCTION, *run_sections(), *system_sections(), *cf_sections()])
-
-
-def run_sections() -> Iterator[str]:
-    """Yield the keys at the top and those of training."""
-    yield section("The top", RunConfig, "")
-    yield section("`train`", RunConfig.model_fields["train"].annotation, "train.")
-
-
-def system_sections() -> Iterator[str]:
-    """Yield the keys of every system, what they share once."""
-    yield section("`system`: CoRA", CoraSystem, "system.")
-    for key in ("vectors", "backbone", "prompt"):
-        title = f"`system.{key}`"
-        yield section(title, CoraSystem.model_fields[key].annotation, f"system.{key}.")
-    for system in SYSTEMS[1:]:
+    configs: list[tuple[str, type[Config], str]] = [("The top", RunConfig, "")]
+    for system in get_args(get_args(SystemConfig)[0]):
         name = system.model_fields["name"].default
-        yield section(f"`system: {{name: {name}}}`", system, "system.")
-
-
-def cf_sections() -> Iterator[str]:
-    """Yield the keys of every CF model."""
-    yield section("`cf`: a model that the run fits", FitConfig, "cf.")
-    yield section("`cf`: a model that was fitted before", FittedCF, "cf.")
+        configs.append((f"`system: {{name: {name}}}`", system, "system."))
+    configs.append(("`cf`: a model that the run fits", FitConfig, "cf."))
+    configs.append(("`cf`: a model that was fitted before", FittedCF, "cf."))
     for name, model in CF_MODELS.items():
-        yield section(f"`cf: {{model: {name}}}`", model.config_class, "cf.options.")
+        configs.append((f"`cf: {{model: {name}}}`", model.config_class, "cf.options."))
+    seen: set[type[Config]] = set()
+    return "\n".join([INTRODUCTION, *(text for each in configs for text in sections(*each, seen))])
 
 
-def section(title: str, config: Any, prefix: str) -> str:
+def sections(title: str, config: type[Config], prefix: str, seen: set[type[Config]]) -> list[str]:
+    """Return the section of a config and, where they were not seen, of the configs inside it."""
+    seen.add(config)
+    found = [section(title, config, prefix)]
+    for key, field in config.model_fields.items():
+        if is_config(inner := field.annotation) and inner not in seen:
+            found += sections(f"`{prefix}{key}`", inner, f"{prefix}{key}.", seen)
+    return found
+
+
+def section(title: str, config: type[Config], prefix: str) -> str:
     """Return a heading, what the config is, and its keys as a table."""
-    assert issubclass(config, Config)
     rows = [
         f"| `{prefix}{key}` | {values(field)} | {default(field)} | {meaning} |"
         for (key, field), meaning in zip(
@@ -137,7 +125,7 @@ def kind(annotation: Any) -> str:
     if origin in (tuple, list):
         return f"list: {kind(arguments[0])}"
     if is_config(annotation):
-        return "keys, below"
+        return "keys of its own"
     names = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}
     return names.get(annotation, {Path: "path"}.get(annotation, "keys"))
 
@@ -155,7 +143,7 @@ def default(field: FieldInfo) -> str:
     return f"`{value if plain else json.dumps(value)}`"
 
 
-def is_config(annotation: Any) -> bool:
+def is_config(annotation: Any) -> TypeGuard[type[Config]]:
     """Return whether a field holds a config of its own."""
     return isinstance(annotation, type) and issubclass(annotation, Config)
 

@@ -2,11 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Discriminator, Tag, field_validator
 from sklearn.linear_model import LogisticRegression
 
 from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
@@ -17,12 +17,30 @@ from corarec.cf.tables import inverse_rms
 from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
 
 
+def _component_kind(value: Any) -> str:
+    return "to fit" if isinstance(value, dict | CFChoice) else "fitted"
+
+
+# Told apart before validation, so that an error is about the one that was meant.
+Component = Annotated[
+    Annotated[Path, Tag("fitted")] | Annotated[CFChoice, Tag("to fit")],
+    Discriminator(_component_kind),
+]
+
+
 class FusedConfig(Config):
     """Several CF models side by side."""
 
-    components: tuple[Path | CFChoice, ...] = Field(min_length=2)
+    components: tuple[Component, ...]
     """Folders of fitted CF models, or models to fit along the way (`{model: rates}`), in the order
-    in which their vectors are joined."""
+    in which their vectors are joined; two at least."""
+
+    @field_validator("components")
+    @classmethod
+    def _several(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
+        if len(components) < 2:
+            raise ValueError(f"{len(components)} came, wanted are at least two models to join")
+        return components
 
 
 class Fused(CFModel):
