@@ -1,0 +1,50 @@
+"""The table of commands, and what happens to an error."""
+
+import sys
+import warnings
+
+import typer
+from rich.console import Console
+
+from corarec.cli.data import fit_cf, prepare
+from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
+from corarec.cli.training import doctor, pretrain_backbone, train
+from corarec.cli.using import quickstart, recommend, score
+from corarec.errors import CorarecError
+
+app = typer.Typer(
+    name="corarec",
+    help="Collaborative filtering as generated weights for a frozen large language model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for _command in (
+    prepare,
+    fit_cf,
+    train,
+    evaluate,
+    evaluate_ranking,
+    compare,
+    score,
+    recommend,
+    doctor,
+    pretrain_backbone,
+    report,
+    quickstart,
+):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can act on is one line and exit status 1."""
+    # PEFT asks Transformers by a name that is going out of use; nothing for a user to act on.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+    try:
+        app()
+    except CorarecError as error:
+        stderr = Console(stderr=True)
+        stderr.print("error:", style="bold red", end=" ")
+        stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,80 @@
+"""Commands that make datasets and CF models."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corarec.cli.options import Options, named_values
+from corarec.cli.output import console
+
+
+def prepare(
+    source: Annotated[str, typer.Argument(help="movielens, amazon, yelp, recbole, table, ...")],
+    output: Annotated[Path, typer.Option(help="Dataset folder to write.")],
+    split: Annotated[str, typer.Option(help="collm-ml1m, temporal, leave-last-out, ...")],
+    input: Annotated[Path | None, typer.Option(help="Folder, archive or file to read.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Ratings of at least this are positives.")
+    ] = None,
+    negatives: Annotated[
+        int, typer.Option(help="Sampled per positive, where data has positives only.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Of the sampled negatives.")] = 0,
+    untitled: Annotated[
+        str | None, typer.Option(help="What becomes of items without a title: error or drop.")
+    ] = None,
+    source_option: Options = None,
+    split_option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeat for several.")
+    ] = None,
+) -> None:
+    """Turn the files of a source into a dataset folder."""
+    from corarec.data import LabelConfig, PrepareConfig
+    from corarec.data import prepare as run_prepare
+
+    dataset = run_prepare(
+        PrepareConfig(
+            source=source,
+            input=input,
+            output=output,
+            split=split,
+            labels=LabelConfig.parse(
+                {"threshold": threshold, "negatives": negatives, "seed": seed}, "The command"
+            ),
+            source_options=named_values(source_option),
+            split_options=named_values(split_option)
+            | ({} if untitled is None else {"untitled": untitled}),
+        )
+    )
+    for part, counts in dataset.card.counts.items():
+        console.print(
+            f"{part}: {counts.rows:,} rows, {counts.users:,} users, {counts.items:,} items, "
+            f"{counts.positives / counts.rows:.1%} positive, {counts.warm:,} warm"
+        )
+    for note in dataset.card.notes:
+        console.print(note)
+    console.print(f"Licence: {dataset.card.licence}\nWritten to {output}")
+
+
+def fit_cf(
+    data: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    model: Annotated[
+        str, typer.Option(help="mf, mf-b, lightgcn, sasrec, rates, als, imported, fused")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
+    seed: Annotated[int, typer.Option()] = 0,
+    train_until: Annotated[
+        float, typer.Option(help="Fit on this earliest share of the training rows only.")
+    ] = 1.0,
+    option: Options = None,
+) -> None:
+    """Fit a collaborative-filtering model: the vectors that CoRA turns into weights."""
+    from corarec.cf import FitConfig
+    from corarec.cf import fit_cf as run_fit
+    from corarec.data import Dataset
+
+    values = {"model": model, "options": named_values(option), "train_until": train_until}
+    config = FitConfig.parse(values, "The command")
+    run_fit(Dataset.load(data), config, seed=seed, output=output, console=console)
+    console.print(f"Written to {output}")

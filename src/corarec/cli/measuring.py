@@ -1,0 +1,112 @@
+"""Commands that measure trained runs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from corarec.cli.options import SPLIT_HELP, FormOption, RunFolder, SplitOption, bootstrap
+from corarec.cli.output import console, print_result, progress_bar
+
+
+def evaluate(
+    run: RunFolder,
+    split: SplitOption = "valid",
+    min_interactions: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Instead of warm and cold: user and item have so many rows in train."
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    form: FormOption = "table",
+) -> None:
+    """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
+    from corarec.evaluate import markdown, terminal_tables
+    from corarec.report.runs import evaluate_run
+    from corarec.score import load_run
+
+    opened = load_run(run)
+    with progress_bar(len(opened.dataset.rows(split)), f"scoring {split}") as advance:
+        result = evaluate_run(
+            opened,
+            split,
+            min_interactions=min_interactions,
+            config=bootstrap(draws),
+            progress=advance,
+        )
+    print_result(form, result, terminal_tables(result), markdown(result))
+
+
+def evaluate_ranking(
+    run: RunFolder,
+    split: Annotated[Literal["valid", "test"], typer.Option(help=SPLIT_HELP)] = "valid",
+    candidates: Annotated[
+        int, typer.Option(min=1, help="Picked by CF, put in order by the run.")
+    ] = 100,
+    cutoff: Annotated[
+        list[int] | None, typer.Option(min=1, help="A K of Recall@K and the others; repeat.")
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Rank for so many users, drawn by a fixed seed.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    form: FormOption = "table",
+) -> None:
+    """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
+    from corarec.evaluate import RankingConfig, ranking_markdown, ranking_tables
+    from corarec.report.ranking import rank_run, ranked_users
+    from corarec.score import load_run
+
+    config = RankingConfig.parse({"cutoffs": cutoff or (10, 20)}, "--cutoff")
+    opened = load_run(run)
+    total = candidates * len(ranked_users(opened.dataset, split, users))
+    with progress_bar(total, f"ranking for {split}") as advance:
+        result = rank_run(
+            opened,
+            split,
+            candidates=candidates,
+            max_users=users,
+            config=config,
+            bootstrap=bootstrap(draws),
+            progress=advance,
+        )
+    print_result(form, result, ranking_tables(result), ranking_markdown(result))
+
+
+def compare(
+    first: Annotated[list[Path], typer.Option(help="Runs of one system; repeat for its seeds.")],
+    second: Annotated[list[Path], typer.Option(help="Runs of the other; repeat for its seeds.")],
+    split: SplitOption = "valid",
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare with this row of the second runs' results, e.g. 'mf alone'."),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+) -> None:
+    """Test two evaluated systems against each other, paired over users."""
+    from corarec.evaluate import ResultTable, terminal_tables
+    from corarec.report.runs import compare_runs
+
+    names = (first[0].name, against or second[0].name)
+    evaluations, comparison = compare_runs(
+        first,
+        second,
+        split,
+        names=names,
+        second_column=against,
+        config=bootstrap(draws),
+    )
+    result = ResultTable(
+        dataset="", split=split, systems=evaluations, references=[], comparisons=[comparison]
+    )
+    for table in terminal_tables(result):
+        console.print(table)
+
+
+def report(run: RunFolder, split: SplitOption = "valid") -> None:
+    """Write one HTML page about an evaluated run."""
+    from corarec.report.run_page import report_run
+    from corarec.score import load_run
+
+    console.print(f"Written to {report_run(load_run(run), split)}")

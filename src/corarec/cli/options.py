@@ -1,0 +1,43 @@
+"""Arguments and options that several commands take."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+import yaml
+
+from corarec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from corarec.evaluate import BootstrapConfig
+
+RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+Form = Literal["table", "markdown", "json"]
+FormOption = Annotated[Form, typer.Option("--format")]
+SPLIT_HELP = "Validation chooses, test reports; every scoring of test is logged."
+SplitOption = Annotated[Literal["train", "valid", "test"], typer.Option(help=SPLIT_HELP)]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", metavar="NAME=VALUE", help="Repeat for several."),
+]
+
+
+def named_values(options: list[str] | None) -> dict[str, Any]:
+    """Return the NAME=VALUE options as a dictionary; values are read as YAML."""
+    values = {}
+    for option in options or []:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise ConfigError(f"The option {option!r} has no value; write it as {name}=VALUE.")
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            values[name] = value
+    return values
+
+
+def bootstrap(draws: int) -> "BootstrapConfig":
+    """Return how intervals are drawn."""
+    from corarec.evaluate import BootstrapConfig
+
+    return BootstrapConfig.parse({"draws": draws}, "--draws")
