@@ -46,12 +46,14 @@ WORLD = ["num_users=60", "num_items=50", "interactions_per_user=20"]
 
 
 def command(*words: str | Path) -> None:
+    code: Any = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["corarec", *map(str, words)])
         try:
             cli.main()
         except SystemExit as end:
-            assert not end.code, f"{words} ended with {end.code}"
+            code = end.code
+    assert not code, f"{words} ended with {code}"
 
 
 def measure(name: str, backbone: Path, folder: Path) -> dict[str, Any]:
