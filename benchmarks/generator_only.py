@@ -90,8 +90,8 @@ def main() -> None:
     models: dict[str, dict[str, list[float]]] = {}
     for run in options.runs:
         config = load_recipe(run / "config.yaml")
-        cf_model = load_cf(run / "cf")
         dataset = Dataset.load(config.data)
+        cf_model = load_cf(run / "cf", dataset.fingerprint)
         rows = Validation(dataset, config.train)
         last = [record for record in read_metrics(run) if "valid_auc" in record]
         aucs = models.setdefault(cf_model.name, {"alone": [], "generator": [], "cora": []})

@@ -37,7 +37,7 @@ def measure(config: RunConfig) -> dict[str, float]:
     if isinstance(config.cf, FitConfig):
         cf_model, _ = fit_cf(dataset, config.cf, seed=config.seed)
     elif config.cf:
-        cf_model = load_cf(config.cf.path)
+        cf_model = load_cf(config.cf.path, dataset.fingerprint)
     recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
     rows = np.random.default_rng(0).choice(
         dataset.rows("train"), (BATCHES, config.train.batch_size), replace=False

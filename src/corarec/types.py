@@ -54,6 +54,31 @@ class Config(BaseModel):
             ) from None
 
 
+class Fingerprint(Config):
+    """What tells one dataset from another: a SHA-256 digest of each thing it holds."""
+
+    users: str
+    """The source's ids of users 1..U."""
+    items: str
+    """The source's ids of items 1..I."""
+    titles: str
+    """The titles of items 1..I, and what an item is called in prompts."""
+    train: str
+    """The rows of the training part."""
+    valid: str
+    """The rows of the validation part."""
+    interactions: str
+    """All rows of all parts, in their order."""
+
+    def differences(self, other: "Fingerprint", names: Sequence[str] = ()) -> list[str]:
+        """Return the names, of all or of those in `names`, in which two datasets differ."""
+        return [
+            name
+            for name in names or type(self).model_fields
+            if getattr(self, name) != getattr(other, name)
+        ]
+
+
 @dataclass(frozen=True)
 class Histories:
     """The liked items before each pair, oldest first, without a copy per pair.

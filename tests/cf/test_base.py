@@ -42,7 +42,18 @@ def test_tensors_of_another_model_are_refused(saved: Path, checkerboard: FitData
     rates = Rates(RatesConfig())
     rates.fit(checkerboard, seed=0)
     save_file({"counts": rates.tensors()["users"]}, saved / TENSOR_FILE)
+    with pytest.raises(ArtifactError, match=r"model\.safetensors .* belongs to another model"):
+        MF.load(saved)
+    identity = json.loads((saved / IDENTITY_FILE).read_text())
+    (saved / IDENTITY_FILE).write_text(json.dumps({**identity, "files": {}}))
     with pytest.raises(ArtifactError, match="no 'mf' checkpoint of the config beside it"):
+        MF.load(saved)
+
+
+def test_a_report_of_another_fit_is_refused(saved: Path) -> None:
+    report = json.loads((saved / REPORT_FILE).read_text())
+    (saved / REPORT_FILE).write_text(json.dumps({**report, "trained_until": 7}))
+    with pytest.raises(ArtifactError, match=r"report\.json .* belongs to another model"):
         MF.load(saved)
 
 
@@ -64,7 +75,7 @@ def test_a_config_of_another_version_is_refused(saved: Path) -> None:
 
 def test_a_strange_identity_is_refused(saved: Path) -> None:
     (saved / IDENTITY_FILE).write_text("[]")
-    with pytest.raises(ArtifactError, match="should hold 'model' and 'config'"):
+    with pytest.raises(ArtifactError, match="should hold 'model', 'config', 'dataset' and 'files'"):
         MF.load(saved)
 
 

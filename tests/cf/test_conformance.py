@@ -178,6 +178,7 @@ class Conformance:
         tensors.unlink()
         with pytest.raises(ArtifactError, match="is not complete"):
             load_cf(tmp_path / "cut")
+        fitted.save(tmp_path / "cut")
         (tmp_path / "cut" / REPORT_FILE).unlink()
         with pytest.raises(ArtifactError, match=r"report\.json does not exist"):
             load_cf(tmp_path / "cut")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from corarec.cf import FitConfig, fit_cf, load_cf, seen_pairs, seen_rows
 from corarec.data import Dataset, DatasetCard
-from corarec.errors import DataError
+from corarec.errors import ArtifactError, DataError
 from corarec.types import IntArray
 
 MF = {"embedding_size": 4, "max_epochs": 2}
@@ -113,6 +113,51 @@ def test_raw_ids_reach_imported_vectors(dataset: Dataset, tmp_path: Path) -> Non
     both_known = (pairs.user_ids == 2) & (pairs.item_ids == 2)
     assert both_known.any()
     assert np.array_equal(model.score(pairs), np.where(both_known, 5.0, 0.0))
+
+
+def renamed(dataset: Dataset) -> Dataset:
+    """The same rows, of other people."""
+    users = dataset.users.with_columns(raw_id=pl.col("raw_id").reverse())
+    return Dataset(dataset.card, dataset.interactions, dataset.items, users)
+
+
+def test_a_model_of_another_dataset_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    fit_cf(dataset, FitConfig(model="mf", options=MF), output=tmp_path / "mf")
+    assert load_cf(tmp_path / "mf", dataset.fingerprint).dataset == dataset.fingerprint
+    with pytest.raises(ArtifactError, match="another dataset: its users are not those of this"):
+        load_cf(tmp_path / "mf", renamed(dataset).fingerprint)
+    other_labels = dataset.interactions.with_columns(label=1 - pl.col("label"))
+    relabelled = Dataset(dataset.card, other_labels, dataset.items, dataset.users)
+    with pytest.raises(ArtifactError, match="its training rows and validation rows are not"):
+        load_cf(tmp_path / "mf", relabelled.fingerprint)
+
+
+def test_titles_do_not_bind_a_model_that_never_reads_them(dataset: Dataset, tmp_path: Path) -> None:
+    fit_cf(dataset, FitConfig(model="mf", options=MF), output=tmp_path / "mf")
+    items = dataset.items.with_columns(title=pl.lit("mended"))
+    mended = Dataset(dataset.card, dataset.interactions, items, dataset.users)
+    assert mended.fingerprint != dataset.fingerprint
+    load_cf(tmp_path / "mf", mended.fingerprint)
+
+
+def test_a_model_that_names_no_dataset_is_refused_for_one(dataset: Dataset, tmp_path: Path) -> None:
+    model, _ = fit_cf(dataset, FitConfig(model="mf", options=MF))
+    model.dataset = None
+    model.save(tmp_path / "mf")
+    load_cf(tmp_path / "mf")
+    with pytest.raises(ArtifactError, match="does not say which dataset it was fitted on"):
+        load_cf(tmp_path / "mf", dataset.fingerprint)
+
+
+def test_a_component_of_another_dataset_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    for name, data in (("mine", dataset), ("foreign", renamed(dataset))):
+        fit_cf(data, FitConfig(model="mf", options=MF), output=tmp_path / name)
+    options = {"components": [str(tmp_path / "mine"), str(tmp_path / "foreign")]}
+    with pytest.raises(ArtifactError, match=r"foreign was fitted on another dataset"):
+        fit_cf(dataset, FitConfig(model="fused", options=options))
+    options = {"components": [str(tmp_path / "mine"), {"model": "rates"}]}
+    fit_cf(dataset, FitConfig(model="fused", options=options), output=tmp_path / "fused")
+    assert load_cf(tmp_path / "fused" / "component-1").dataset == dataset.fingerprint
 
 
 def test_progress_is_printed(dataset: Dataset) -> None:

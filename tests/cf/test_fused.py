@@ -97,6 +97,17 @@ def test_an_unknown_component_is_refused_before_anything_is_fitted() -> None:
     assert "1 validation error" in str(error.value)
 
 
+def test_a_component_of_another_fit_is_refused(
+    fused: Fused, checkerboard: FitData, tmp_path: Path
+) -> None:
+    fused.save(tmp_path / "fused")
+    other = MF(MFConfig(embedding_size=3, max_epochs=1))
+    other.fit(checkerboard, seed=1)
+    other.save(tmp_path / "fused" / "component-0")
+    with pytest.raises(ArtifactError, match=r"component-0/.* belongs to another model"):
+        Fused.load(tmp_path / "fused")
+
+
 def test_a_missing_component_is_an_error(checkerboard: FitData, tmp_path: Path) -> None:
     model = Fused(FusedConfig(components=(tmp_path / "a", tmp_path / "b")))
     with pytest.raises(ArtifactError, match="does not exist"):

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from corarec.cf.data import FitData
 from corarec.errors import ArtifactError, TrainingError
-from corarec.files import atomic_directory, read_json, write_json
-from corarec.types import Config, FloatArray, Pairs, VectorTable
+from corarec.files import atomic_directory, read_json, sha256, write_json
+from corarec.types import Config, Fingerprint, FloatArray, Pairs, VectorTable
 
 IDENTITY_FILE = "model.json"
 REPORT_FILE = "report.json"
@@ -60,6 +60,28 @@ class FitReport(Config):
     part of the training rows only; `None` where it saw all of them."""
 
 
+class Identity(Config):
+    """What `model.json` of a saved model says."""
+
+    model: str
+    """The registry name."""
+    config: dict[str, Any]
+    """Its options."""
+    dataset: Fingerprint | None = None
+    """The dataset that it was fitted on; None where it was fitted on bare rows."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of every other file in the folder."""
+
+
+BOUND_TO = {
+    "users": "users",
+    "items": "items",
+    "train": "training rows",
+    "valid": "validation rows",
+}
+"""What of a dataset a CF model depends on. Titles it never reads, and test rows it must not."""
+
+
 class CFModel(ABC):
     """A collaborative-filtering model: a frozen source of one vector per user half and item half.
 
@@ -74,6 +96,8 @@ class CFModel(ABC):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.report: FitReport | None = None
+        self.dataset: Fingerprint | None = None
+        """Which dataset it was fitted on, as `fit_cf` says it."""
 
     @property
     @abstractmethod
@@ -138,6 +162,13 @@ class CFModel(ABC):
         """Write config, report and tensors to a folder that appears whole or not at all."""
         with atomic_directory(directory) as temporary:
             self.write(temporary)
+            identity = Identity(
+                model=self.name,
+                config=self.config.model_dump(mode="json"),
+                dataset=self.dataset,
+                files=_digests(temporary),
+            )
+            write_json(temporary / IDENTITY_FILE, identity.model_dump(mode="json"))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -149,27 +180,27 @@ class CFModel(ABC):
             The folder is missing, incomplete, damaged, or holds another model.
         """
         identity = read_identity(directory)
-        if identity["model"] != cls.name:
+        if identity.model != cls.name:
             raise ArtifactError(
-                f"{directory} holds a '{identity['model']}' CF model, but a '{cls.name}' was asked "
+                f"{directory} holds a '{identity.model}' CF model, but a '{cls.name}' was asked "
                 "for. Load it with corarec.cf.load_cf, which reads the kind from the folder."
             )
+        _check_files(directory, identity)
         try:
-            model = cls(cls.config_class.model_validate(identity["config"]))
+            model = cls(cls.config_class.model_validate(identity.config))
             model.report = FitReport.model_validate(read_json(directory / REPORT_FILE))
         except ValidationError as error:
             raise ArtifactError(
                 f"{directory} does not fit this version of corarec: {error}. Fit the model again."
             ) from error
+        model.dataset = identity.dataset
         model.read(directory)
         return model
 
     def write(self, directory: Path) -> None:
-        """Write the files of a saved model into an existing folder."""
+        """Write report and tensors into an existing folder."""
         if self.report is None:
             raise not_fitted(self)
-        identity = {"model": self.name, "config": self.config.model_dump(mode="json")}
-        write_json(directory / IDENTITY_FILE, identity)
         write_json(directory / REPORT_FILE, self.report.model_dump(mode="json"))
         tensors = {key: value.contiguous() for key, value in self.tensors().items()}
         save_file(tensors, directory / TENSOR_FILE)
@@ -189,28 +220,80 @@ class CFModel(ABC):
             ) from error
         try:
             self.restore(tensors)
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
             raise ArtifactError(
                 f"{path} is no '{self.name}' checkpoint of the config beside it ({error}). "
                 "Fit the model again."
             ) from error
 
 
-def read_identity(directory: Path) -> dict[str, Any]:
-    """Return the registry name (`model`) and the `config` of a saved CF model.
+def read_identity(directory: Path) -> Identity:
+    """Return what a saved CF model is, without its tensors.
 
     Raises
     ------
     ArtifactError
         The folder was not written by `CFModel.save`.
     """
-    identity = read_json(directory / IDENTITY_FILE)
-    if not isinstance(identity, dict) or set(identity) != {"model", "config"}:
+    path = directory / IDENTITY_FILE
+    try:
+        return Identity.model_validate(read_json(path))
+    except ValidationError as error:
         raise ArtifactError(
-            f"{directory / IDENTITY_FILE} should hold 'model' and 'config' and nothing else. "
-            "Fit the model again."
+            f"{path} should hold 'model', 'config', 'dataset' and 'files' of a CF model, but is "
+            f"damaged or of another version ({_first_mistake(error)}). Fit the model again."
+        ) from error
+
+
+def check_dataset(model: CFModel, directory: Path, dataset: Fingerprint) -> None:
+    """See that a loaded model was fitted on this dataset, or its vectors go to the wrong people.
+
+    Raises
+    ------
+    ArtifactError
+        It was fitted on another one, or does not say on which.
+    """
+    advice = f"Fit it on this dataset: `corarec fit-cf DATA --model {model.name} --output FOLDER`."
+    if model.dataset is None:
+        raise ArtifactError(
+            f"The CF model in {directory} does not say which dataset it was fitted on (an earlier "
+            f"version wrote it, or it was fitted on bare rows), so its vectors could go to the "
+            f"wrong users and items. {advice}"
         )
-    return identity
+    if differing := model.dataset.differences(dataset, list(BOUND_TO)):
+        raise ArtifactError(
+            f"The CF model in {directory} was fitted on another dataset: its "
+            f"{' and '.join(BOUND_TO[name] for name in differing)} are not those of this one, so "
+            f"its vectors would go to the wrong users and items. {advice}"
+        )
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): sha256(path) for path in files}
+
+
+def _check_files(directory: Path, identity: Identity) -> None:
+    for name, digest in identity.files.items():
+        path = directory / name
+        try:
+            found = sha256(path)
+        except FileNotFoundError:
+            raise ArtifactError(
+                f"{path} does not exist, so {directory} is not complete. Fit the model again."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{path} cannot be read ({error}). Fit the model again.") from error
+        if found != digest:
+            raise ArtifactError(
+                f"{path} is cut off or damaged, or belongs to another model than the "
+                f"{IDENTITY_FILE} beside it. Fit the model again."
+            )
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake = error.errors()[0]
+    return f"{'.'.join(map(str, mistake['loc'])) or 'the whole'}: {mistake['msg']}"
 
 
 def not_fitted(model: CFModel) -> TrainingError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corarec.errors import DataError
-from corarec.types import IntArray, Pairs
+from corarec.types import Fingerprint, IntArray, Pairs
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class FitData:
     id."""
     raw_item_ids: Sequence[str] | None = None
     """The same for items 1..I."""
+    fingerprint: Fingerprint | None = None
+    """Which dataset the rows are of; a model remembers it."""
 
     def __post_init__(self) -> None:
         self._check("training", self.train, self.train_labels)

@@ -72,6 +72,7 @@ def fit_cf(
         num_items=dataset.num_items,
         raw_user_ids=dataset.users["raw_id"].to_list(),
         raw_item_ids=dataset.items["raw_id"].to_list(),
+        fingerprint=dataset.fingerprint,
     )
     model = config.build()
     checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint.pt")
@@ -79,6 +80,7 @@ def fit_cf(
         report = model.fit(data, seed, checkpoint, progress.epoch)
         progress.done(report)
     model.report = report = report.model_copy(update={"trained_until": cutoff})
+    model.dataset = dataset.fingerprint
     if output is not None:
         model.save(output)
     return model, report

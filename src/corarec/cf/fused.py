@@ -164,9 +164,10 @@ def _component(
     from corarec.cf.registry import load_cf
 
     if isinstance(choice, Path):
-        return load_cf(choice)
+        return load_cf(choice, data.fingerprint)
     component = choice.build()
     component.report = component.fit(data, seed, checkpoint, on_epoch)
+    component.dataset = data.fingerprint
     return component
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from corarec.cf.als import ALS
-from corarec.cf.base import CFModel, read_identity
+from corarec.cf.base import CFModel, check_dataset, read_identity
 from corarec.cf.fused import Fused
 from corarec.cf.imported import Imported
 from corarec.cf.lightgcn import LightGCN
@@ -11,6 +11,7 @@ from corarec.cf.mf import MF, BiasedMF
 from corarec.cf.rates import Rates
 from corarec.cf.sasrec import SASRec
 from corarec.errors import ArtifactError
+from corarec.types import Fingerprint
 
 CF_MODELS: dict[str, type[CFModel]] = {
     "mf": MF,
@@ -24,18 +25,25 @@ CF_MODELS: dict[str, type[CFModel]] = {
 }
 
 
-def load_cf(directory: Path) -> CFModel:
+def load_cf(directory: Path, dataset: Fingerprint | None = None) -> CFModel:
     """Read a fitted CF model of any kind.
+
+    Give the fingerprint of the dataset that it is to be used with: vectors are found by the
+    dataset's own numbers, so a model of another dataset gives other people's.
 
     Raises
     ------
     ArtifactError
-        The folder is missing, incomplete, damaged, or holds a model this version does not know.
+        The folder is missing, incomplete, damaged, holds a model this version does not know, or
+        was fitted on another dataset.
     """
-    name = read_identity(directory)["model"]
+    name = read_identity(directory).model
     if name not in CF_MODELS:
         raise ArtifactError(
             f"{directory} holds a CF model '{name}', but this version of corarec knows "
             f"{', '.join(CF_MODELS)}."
         )
-    return CF_MODELS[name].load(directory)
+    model = CF_MODELS[name].load(directory)
+    if dataset is not None:
+        check_dataset(model, directory, dataset)
+    return model

@@ -101,7 +101,7 @@ def _quick_cf(config: RunConfig, dataset: Dataset) -> CFModel | None:
     if config.cf is None:
         return None
     if isinstance(config.cf, FittedCF):
-        return load_cf(config.cf.path)
+        return load_cf(config.cf.path, dataset.fingerprint)
     options = dict(config.cf.options)
     if "max_epochs" in CF_MODELS[config.cf.model].config_class.model_fields:
         options["max_epochs"] = 1

@@ -123,7 +123,7 @@ def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRe
             "that one again, or train on this one into another folder."
         )
     dataset = Dataset.load(config.data)
-    cf_model = load_cf(folder / CF) if config.cf else None
+    cf_model = load_cf(folder / CF, dataset.fingerprint) if config.cf else None
     recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
     if recommender.trainable_parameters() > 0:
         if not (folder / BEST).exists():
@@ -175,10 +175,10 @@ def obtain_cf(
     """Return the run's CF model: the one in its folder, else a copy of a fitted one, else fit."""
     if not (folder / CF).exists():
         if isinstance(choice, FittedCF):
-            load_cf(choice.path).save(folder / CF)
+            load_cf(choice.path, dataset.fingerprint).save(folder / CF)
         else:
             fit_cf(dataset, choice, seed=seed, output=folder / CF, console=console)
-    return load_cf(folder / CF)
+    return load_cf(folder / CF, dataset.fingerprint)
 
 
 def training_rows(dataset: Dataset, train_from: float) -> IntArray:

@@ -1,0 +1,66 @@
+"""What tells one dataset from another: digests of its contents, whatever files hold them."""
+
+import hashlib
+
+import numpy as np
+import polars as pl
+
+from corarec.data.card import DatasetCard
+from corarec.data.storage import INTERACTIONS_SCHEMA, SPLITS
+from corarec.types import Fingerprint
+
+_FITTED_ON = ["user_id", "item_id", "timestamp", "label"]
+
+
+def dataset_fingerprint(
+    card: DatasetCard, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame
+) -> Fingerprint:
+    """Return the digests of a dataset.
+
+    They follow from the values, not from bytes of Parquet, so that another version or compression
+    of Parquet changes nothing. Reviews (`texts`) are left out: no system reads them.
+    """
+    by_split = {
+        split: interactions.filter(pl.col("split").cast(pl.String) == split).select(_FITTED_ON)
+        for split in SPLITS
+    }
+    nouns = pl.DataFrame({"nouns": [card.item_noun_singular, card.item_noun_plural]})
+    return Fingerprint(
+        users=_digest(users.select("raw_id")),
+        items=_digest(items.select("raw_id")),
+        titles=_digest(items.select("title"), nouns),
+        train=_digest(by_split["train"]),
+        valid=_digest(by_split["valid"]),
+        interactions=_digest(
+            interactions.select(INTERACTIONS_SCHEMA.names()).with_columns(
+                pl.col("split").cast(pl.String).replace_strict(list(SPLITS), [0, 1, 2])
+            )
+        ),
+    )
+
+
+def _digest(*frames: pl.DataFrame) -> str:
+    digest = hashlib.sha256()
+    for frame in frames:
+        for series in frame:
+            digest.update(f"{series.name} {len(series)} ".encode())
+            for values in _plain(series):
+                digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _plain(series: pl.Series) -> list[np.ndarray]:
+    """Return the values of a column as little-endian arrays, and which of them are missing."""
+    missing = [np.packbits(series.is_null().to_numpy())] if series.null_count() else []
+    if series.dtype == pl.String:
+        text = series.fill_null("")
+        joined = "".join(text.to_list()).encode("utf-8")
+        return [_little(text.str.len_bytes()), np.frombuffer(joined, dtype=np.uint8), *missing]
+    if series.dtype == pl.Boolean:
+        series = series.cast(pl.UInt8)
+    return [_little(series.fill_null(0)), *missing]
+
+
+def _little(series: pl.Series) -> np.ndarray:
+    values = series.to_numpy()
+    return values.astype(values.dtype.newbyteorder("<"), copy=False)
