@@ -155,8 +155,8 @@ def test_a_component_of_another_dataset_is_refused(dataset: Dataset, tmp_path: P
     options = {"components": [str(tmp_path / "mine"), str(tmp_path / "foreign")]}
     with pytest.raises(ArtifactError, match=r"foreign was fitted on another dataset"):
         fit_cf(dataset, FitConfig(model="fused", options=options))
-    options = {"components": [str(tmp_path / "mine"), {"model": "rates"}]}
-    fit_cf(dataset, FitConfig(model="fused", options=options), output=tmp_path / "fused")
+    mixed = {"components": [str(tmp_path / "mine"), {"model": "rates"}]}
+    fit_cf(dataset, FitConfig(model="fused", options=mixed), output=tmp_path / "fused")
     assert load_cf(tmp_path / "fused" / "component-1").dataset == dataset.fingerprint
 
 
