@@ -18,11 +18,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from corarec.adapter import CollaborativeQueryGenerator, GeneratorConfig
-from corarec.cf import CFModel, load_cf
+from corarec.cf import VectorSource, load_cf
 from corarec.data import Dataset
 from corarec.evaluate import LabelledPairs, TrivialReferences
 from corarec.files import write_json
-from corarec.recommenders import cf_pairs
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInput
 from corarec.train.metrics import read_metrics
@@ -57,13 +56,13 @@ class ReadOut(nn.Module):
         return logits
 
 
-def train(config: RunConfig, dataset: Dataset, cf_model: CFModel, rows: Validation) -> FloatArray:
+def train(config: RunConfig, dataset: Dataset, cf: VectorSource, rows: Validation) -> FloatArray:
     """Return the scores of the validation rows after the recipe's steps: [N]."""
     assert isinstance(config.system, CoraSystem)
     torch.manual_seed(config.seed)
-    pairs = cf_pairs(dataset, "train", cf_model)
-    table, labels = cf_model.vector_table(pairs), torch.from_numpy(dataset.labels("train")).float()
-    model = ReadOut(config.system, cf_model.vector_size, config.seed)
+    pairs = dataset.pairs("train")
+    table, labels = cf.vector_table(pairs), torch.from_numpy(dataset.labels("train")).float()
+    model = ReadOut(config.system, cf.vector_size, config.seed)
     model.vector_input.fit_scale(table)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.train.weight_decay)
     plan = BatchPlan(np.ones(len(pairs), dtype=np.int64), config.train.batch_size, config.seed)
@@ -75,7 +74,7 @@ def train(config: RunConfig, dataset: Dataset, cf_model: CFModel, rows: Validati
         loss.backward()
         optimizer.step()
     model.eval()
-    valid = cf_model.vector_table(rows.pairs)
+    valid = cf.vector_table(rows.pairs)
     with torch.no_grad():
         return model(*valid.lookup(np.arange(len(valid)))).double().numpy()
 
@@ -91,12 +90,12 @@ def main() -> None:
     for run in options.runs:
         config = load_recipe(run / "config.yaml")
         dataset = Dataset.load(config.data)
-        cf_model = load_cf(run / "cf", dataset.fingerprint)
+        cf = VectorSource(load_cf(run / "cf", dataset.fingerprint), dataset)
         rows = Validation(dataset, config.train)
         last = [record for record in read_metrics(run) if "valid_auc" in record]
-        aucs = models.setdefault(cf_model.name, {"alone": [], "generator": [], "cora": []})
-        aucs["alone"].append(auc(rows, cf_model.score(rows.pairs)))
-        aucs["generator"].append(auc(rows, train(config, dataset, cf_model, rows)))
+        aucs = models.setdefault(cf.name, {"alone": [], "generator": [], "cora": []})
+        aucs["alone"].append(auc(rows, cf.score(rows.pairs)))
+        aucs["generator"].append(auc(rows, train(config, dataset, cf, rows)))
         aucs["cora"].append(max(record["valid_auc"] for record in last))
         console.print(run.name, {way: round(values[-1], 4) for way, values in aucs.items()})
     train_part, valid_part = (

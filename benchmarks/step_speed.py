@@ -14,10 +14,10 @@ import torch
 from rich.console import Console
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from corarec.cf import FitConfig, fit_cf, load_cf
+from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.files import write_json
-from corarec.recommenders import build_recommender, cf_pairs
+from corarec.recommenders import build_recommender
 from corarec.train.recipe import RunConfig, load_recipe
 
 RESULT = Path(__file__).parent / "results" / "step_speed.json"
@@ -38,11 +38,12 @@ def measure(config: RunConfig) -> dict[str, float]:
         cf_model, _ = fit_cf(dataset, config.cf, seed=config.seed)
     elif config.cf:
         cf_model = load_cf(config.cf.path, dataset.fingerprint)
-    recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
+    cf = VectorSource(cf_model, dataset) if cf_model else None
+    recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
     rows = np.random.default_rng(0).choice(
         dataset.rows("train"), (BATCHES, config.train.batch_size), replace=False
     )
-    inputs = [recommender.inputs(cf_pairs(dataset, some, cf_model)) for some in rows]
+    inputs = [recommender.inputs(dataset.pairs(some)) for some in rows]
     batches = [some.batch(np.arange(config.train.batch_size)) for some in inputs]
 
     def step(number: int) -> None:

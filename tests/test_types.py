@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.types import Config, Histories, Pairs, VectorTable
+from corarec.cf.vectors import VectorTable
+from corarec.types import Config, Histories, Pairs
 
 
 def test_histories_share_one_array_and_cut_it_by_offsets() -> None:
@@ -29,12 +30,12 @@ def test_taking_pairs_takes_every_column() -> None:
         np.array([1, 2]),
         np.array([3, 4]),
         Histories.from_lists([[], [7]]),
-        train_labels=np.array([np.nan, 1.0]),
+        rows=np.array([8, 9]),
     )
     second = pairs.take(np.array([1]))
     assert (len(second), second.item_ids[0], second.histories[0].tolist()) == (1, 4, [7])
-    assert second.train_labels is not None
-    assert second.train_labels.tolist() == [1.0]
+    assert second.rows is not None
+    assert second.rows.tolist() == [9]
 
 
 def test_a_vector_table_looks_up_rows_not_ids() -> None:

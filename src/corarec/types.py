@@ -15,7 +15,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corarec.errors import ConfigError
@@ -133,55 +132,20 @@ class Pairs:
     item_ids: IntArray
     """[N]"""
     histories: Histories
-    train_labels: FloatArray | None = None
-    """[N] the label by which a pair itself took part in the training data, NaN where it did not;
-    only models that leave a pair's own label out of its vectors may read it."""
+    rows: IntArray | None = None
+    """[N] which row of the dataset each pair is; None for pairs that somebody asks about."""
 
     def __len__(self) -> int:
         return len(self.user_ids)
 
-    def take(self, rows: IntArray | slice) -> "Pairs":
+    def take(self, rows: IntArray | slice) -> Self:
         """Keep the pairs at `rows`."""
         return replace(
             self,
             user_ids=self.user_ids[rows],
             item_ids=self.item_ids[rows],
             histories=self.histories.take(rows),
-            train_labels=None if self.train_labels is None else self.train_labels[rows],
-        )
-
-
-@dataclass(frozen=True)
-class VectorTable:
-    """The CF vectors of a table of pairs, each distinct vector kept once.
-
-    Pair `n` has the user vector `users[user_rows[n]]` and the item vector `items[item_rows[n]]`.
-    A vector-per-user model has one row per user; a sequence model has one row per distinct
-    (user, history), so that a user vector belongs to the pair. Unknown users and items have zeros.
-    """
-
-    users: torch.Tensor
-    """[R, d] float32"""
-    items: torch.Tensor
-    """[S, d] float32"""
-    user_rows: IntArray
-    """[N]"""
-    item_rows: IntArray
-    """[N]"""
-
-    def __len__(self) -> int:
-        return len(self.user_rows)
-
-    @property
-    def vector_size(self) -> int:
-        """`d`, the size of one user's or one item's vector."""
-        return int(self.users.shape[1])
-
-    def lookup(self, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the user and the item vectors of the pairs at `rows`: two of [B, d]."""
-        return (
-            self.users[torch.from_numpy(self.user_rows[rows])],
-            self.items[torch.from_numpy(self.item_rows[rows])],
+            rows=None if self.rows is None else self.rows[rows],
         )
 
 

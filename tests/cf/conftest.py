@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.cf.data import FitData
+from corarec.cf.data import FitData, TrainingPairs
 from corarec.types import Histories, IntArray, Pairs
 
 NUM_USERS, NUM_ITEMS, ROWS_PER_USER = 30, 24, 18
@@ -27,20 +27,20 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def pairs_of() -> PairsOf:
-    """Build pairs from lists: user ids, item ids, histories, training labels."""
+    """Build pairs from lists: user ids, item ids, histories, own labels."""
 
     def build(
         users: list[int],
         items: list[int],
         histories: list[list[int]] | None = None,
-        train_labels: list[float] | None = None,
+        own_labels: list[float] | None = None,
     ) -> Pairs:
-        return Pairs(
+        pairs = Pairs(
             np.array(users, dtype=np.int64),
             np.array(items, dtype=np.int64),
             Histories.from_lists(histories or [[] for _ in users]),
-            None if train_labels is None else np.array(train_labels),
         )
+        return pairs if own_labels is None else TrainingPairs.of(pairs, np.array(own_labels))
 
     return build
 
@@ -53,7 +53,8 @@ def all_pairs() -> Callable[[Rows], Pairs]:
         users, items, labels = rows["user"], rows["item"], rows["label"]
         before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(labels)[:-1]])
         histories = Histories(items[labels == 1], before[np.searchsorted(users, users)], before)
-        return Pairs(users, items, histories, np.where(rows["part"] == TRAIN, labels, np.nan))
+        own_labels = np.where(rows["part"] == TRAIN, labels, np.nan)
+        return TrainingPairs.of(Pairs(users, items, histories), own_labels)
 
     return build
 

@@ -6,14 +6,12 @@ import pytest
 import torch
 
 from corarec.cf.als import ALS, ALSConfig
-from corarec.cf.data import FitData
+from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.pointwise import auc
 from corarec.errors import DataError
 from corarec.types import Pairs
 
 PairsOf = Callable[..., Pairs]
-
-NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +19,10 @@ def fitted(checkerboard: FitData) -> ALS:
     model = ALS(ALSConfig(embedding_size=4, penalty=1.0, bias_penalty=1.0))
     model.fit(checkerboard, seed=0)
     return model
+
+
+def plain(pairs: Pairs) -> Pairs:
+    return Pairs(pairs.user_ids, pairs.item_ids, pairs.histories)
 
 
 def vectors(model: ALS, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,8 +40,8 @@ def test_a_user_half_without_its_row_equals_a_model_without_that_row(
     smaller.restore(tensors | {"rows": tensors["rows"][kept]})
     pair = checkerboard.train.take(np.array([row]))
     left_out, _ = vectors(fitted, pair)
-    refitted, _ = vectors(smaller, replace(pair, train_labels=None))
-    full, _ = vectors(fitted, replace(pair, train_labels=None))
+    refitted, _ = vectors(smaller, plain(pair))
+    full, _ = vectors(fitted, plain(pair))
     # The global rate moves by 1 / 348 with the row, and with it every target a little.
     assert (left_out - refitted).abs().max() < 0.2 * (left_out - full).abs().max()
 
@@ -47,10 +49,10 @@ def test_a_user_half_without_its_row_equals_a_model_without_that_row(
 def test_training_rows_do_not_know_their_own_label(checkerboard: FitData) -> None:
     """Where labels are noise, vectors with the own label give it away, those without do not."""
     noise = np.random.default_rng(0).integers(0, 2, len(checkerboard.train))
-    train = replace(checkerboard.train, train_labels=noise.astype(np.float64))
+    train = TrainingPairs.of(checkerboard.train, noise.astype(np.float64))
     model = ALS(ALSConfig(embedding_size=4, penalty=1.0, max_epochs=1))
     model.fit(replace(checkerboard, train=train, train_labels=noise), seed=0)
-    assert auc(noise, model.score(replace(train, train_labels=None))) > 0.7
+    assert auc(noise, model.score(plain(train))) > 0.7
     assert auc(noise, model.score(train)) < 0.55
 
 
@@ -66,7 +68,7 @@ def test_exported_vectors_give_the_score_without_the_mean(
 
 
 def test_a_half_with_no_other_row_is_zero(pairs_of: PairsOf) -> None:
-    train = pairs_of([1, 1, 2], [1, 2, 1], train_labels=[1.0, 0.0, 0.0])
+    train = pairs_of([1, 1, 2], [1, 2, 1], own_labels=[1.0, 0.0, 0.0])
     valid = pairs_of([1, 2], [1, 2])
     model = ALS(ALSConfig(embedding_size=2))
     model.fit(FitData(train, np.array([1, 0, 0]), valid, np.array([1, 0]), 2, 2), seed=0)
@@ -77,7 +79,7 @@ def test_a_half_with_no_other_row_is_zero(pairs_of: PairsOf) -> None:
 
 def test_a_row_that_was_not_fitted_cannot_be_left_out(fitted: ALS, checkerboard: FitData) -> None:
     flipped = (1 - checkerboard.train_labels).astype(np.float64)
-    wrong = replace(checkerboard.train, train_labels=flipped)
+    wrong = TrainingPairs.of(checkerboard.train, flipped)
     with pytest.raises(DataError, match="Pair 0 .* marked as a training row with label"):
         fitted.vector_table(wrong)
 

@@ -1,11 +1,10 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from corarec.cf.data import FitData
+from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.rates import Rates, RatesConfig
 from corarec.errors import DataError
 from corarec.types import Pairs
@@ -18,7 +17,7 @@ NAN = float("nan")
 @pytest.fixture
 def train(pairs_of: PairsOf) -> Pairs:
     """User 1 liked items 1 and 2 but not 3; user 2 did not like item 1: two of four liked."""
-    return pairs_of([1, 1, 1, 2], [1, 2, 3, 1], train_labels=[1.0, 1.0, 0.0, 0.0])
+    return pairs_of([1, 1, 1, 2], [1, 2, 3, 1], own_labels=[1.0, 1.0, 0.0, 0.0])
 
 
 @pytest.fixture
@@ -76,16 +75,17 @@ def test_score_adds_log_odds(rates: Rates, pairs_of: PairsOf) -> None:
     np.testing.assert_allclose(scores, log_odds, rtol=1e-6, atol=1e-12)
 
 
-def test_pairs_without_train_labels_are_new_rows(rates: Rates, train: Pairs) -> None:
-    new = replace(train, train_labels=np.full(4, NAN))
-    np.testing.assert_array_equal(rates.score(new), rates.score(replace(train, train_labels=None)))
+def test_pairs_without_own_labels_are_new_rows(rates: Rates, train: Pairs) -> None:
+    new = TrainingPairs.of(train, np.full(4, NAN))
+    plain = Pairs(train.user_ids, train.item_ids, train.histories)
+    np.testing.assert_array_equal(rates.score(new), rates.score(plain))
     assert (rates.score(new) != rates.score(train)).any()
 
 
 def test_a_train_row_that_was_not_counted_is_an_error(rates: Rates, pairs_of: PairsOf) -> None:
-    pairs = pairs_of([1, 2], [1, 4], train_labels=[NAN, 1.0])
+    pairs = pairs_of([1, 2], [1, 4], own_labels=[NAN, 1.0])
     with pytest.raises(DataError, match=r"Pair 1 \(id 2\) is marked as a training row"):
         rates.vector_table(pairs)
-    pairs = pairs_of([1], [4], train_labels=[0.0])
+    pairs = pairs_of([1], [4], own_labels=[0.0])
     with pytest.raises(DataError, match=r"Pair 0 \(id 4\)"):
         rates.vector_table(pairs)

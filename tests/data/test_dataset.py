@@ -26,13 +26,13 @@ def test_titles_are_indexed_by_item_id(dataset: Dataset) -> None:
     assert dataset.titles == ["", "Café: The Return (1990)", "Leaf (1992)", "Stone (1991)"]
 
 
-def test_pairs_know_the_label_of_train_rows_only(dataset: Dataset) -> None:
+def test_pairs_know_their_rows_and_no_label(dataset: Dataset) -> None:
     pairs = dataset.pairs(np.array([2, 4]))
     assert pairs.user_ids.tolist() == [2, 2]
     assert pairs.item_ids.tolist() == [2, 3]
-    assert pairs.train_labels is not None
-    assert pairs.train_labels[0] == 1
-    assert np.isnan(pairs.train_labels[1])
+    assert pairs.rows is not None
+    assert pairs.rows.tolist() == [2, 4]
+    assert not any("label" in field for field in vars(pairs))
 
 
 def test_pairs_of_a_part_and_of_its_rows_are_the_same(dataset: Dataset) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.cf import CFModel, FitConfig, fit_cf
+from corarec.cf import FitConfig, VectorSource, fit_cf
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
-from corarec.recommenders import build_recommender, cf_pairs
+from corarec.recommenders import build_recommender
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptRecommender
@@ -20,9 +20,10 @@ from corarec.types import IntArray
 
 
 @pytest.fixture(scope="module")
-def cf_model(small_world: Dataset) -> CFModel:
+def cf(small_world: Dataset) -> VectorSource:
     options = {"embedding_size": 4, "max_epochs": 5}
-    return fit_cf(small_world, FitConfig(model="mf-b", options=options))[0]
+    model, _ = fit_cf(small_world, FitConfig(model="mf-b", options=options))
+    return VectorSource(model, small_world)
 
 
 def some_rows(dataset: Dataset) -> IntArray:
@@ -37,13 +38,13 @@ class SystemContract:
 
     @pytest.fixture
     def recommender(
-        self, small_world: Dataset, cf_model: CFModel, tiny_backbone: Path
+        self, small_world: Dataset, cf: VectorSource, tiny_backbone: Path
     ) -> PromptRecommender:
-        return self.build(small_world, cf_model, tiny_backbone)
+        return self.build(small_world, cf, tiny_backbone)
 
-    def build(self, dataset: Dataset, cf_model: CFModel, backbone: Path) -> PromptRecommender:
+    def build(self, dataset: Dataset, cf: VectorSource, backbone: Path) -> PromptRecommender:
         config = self.system(backbone={"model": str(backbone)}, **self.options)
-        return build_recommender(config, dataset, cf_model, seed=1)
+        return build_recommender(config, dataset, cf, seed=1)
 
     def train_a_little(self, recommender: PromptRecommender, dataset: Dataset) -> None:
         recommender.fit_scales(dataset.pairs("train"))
@@ -78,7 +79,7 @@ class SystemContract:
         self,
         recommender: PromptRecommender,
         small_world: Dataset,
-        cf_model: CFModel,
+        cf: VectorSource,
         tiny_backbone: Path,
         tmp_path: Path,
     ) -> None:
@@ -88,7 +89,7 @@ class SystemContract:
         after = recommender.score(pairs)
         assert not np.allclose(before, after)
         recommender.save(tmp_path)
-        fresh = self.build(small_world, cf_model, tiny_backbone)
+        fresh = self.build(small_world, cf, tiny_backbone)
         fresh.load(tmp_path)
         np.testing.assert_array_equal(fresh.score(pairs), after)
         size = sum(file.stat().st_size for file in tmp_path.iterdir())
@@ -98,7 +99,7 @@ class SystemContract:
         self,
         recommender: PromptRecommender,
         small_world: Dataset,
-        cf_model: CFModel,
+        cf: VectorSource,
         tiny_backbone: Path,
         tmp_path: Path,
     ) -> None:
@@ -107,7 +108,7 @@ class SystemContract:
             backbone={"model": str(tiny_backbone), "random_weights": True, "seed": 5},
             **self.options,
         )
-        other = build_recommender(config, small_world, cf_model)
+        other = build_recommender(config, small_world, cf)
         with pytest.raises(ArtifactError, match="trained on the frozen model LlamaForCausalLM-"):
             other.load(tmp_path)
 
@@ -150,10 +151,10 @@ class TestCora(SystemContract):
             build_recommender(config, small_world)
 
     def test_the_pair_of_vectors_moves_the_score(
-        self, recommender: CoraRecommender, small_world: Dataset, cf_model: CFModel
+        self, recommender: CoraRecommender, small_world: Dataset, cf: VectorSource
     ) -> None:
         self.train_a_little(recommender, small_world)
-        pairs = cf_pairs(small_world, some_rows(small_world), cf_model)
+        pairs = small_world.pairs(some_rows(small_world))
         before = recommender.score(pairs)
         recommender.shuffle = UserShuffle(small_world.pairs("train"), seed=3)
         assert np.abs(recommender.score(pairs) - before).max() > 1e-5
@@ -162,11 +163,11 @@ class TestCora(SystemContract):
         self,
         recommender: CoraRecommender,
         small_world: Dataset,
-        cf_model: CFModel,
+        cf: VectorSource,
         tiny_backbone: Path,
     ) -> None:
         config = CoraSystem(backbone={"model": str(tiny_backbone), "compile": True}, rank=2)
-        compiled = build_recommender(config, small_world, cf_model, seed=1)
+        compiled = build_recommender(config, small_world, cf, seed=1)
         inputs = recommender.inputs(small_world.pairs("train"))
         # A second batch of another shape, since the blocks are compiled for any.
         for rows in (np.arange(6), np.arange(6, 10)):

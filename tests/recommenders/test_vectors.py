@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from corarec.cf.vectors import VectorTable
 from corarec.recommenders.vectors import UserShuffle, VectorInput
-from corarec.types import Histories, Pairs, VectorTable
+from corarec.types import Histories, Pairs
 
 TABLE = VectorTable(
     users=torch.tensor([[0.0, 0.0], [3.0, 1.0], [-3.0, 1.0]]),

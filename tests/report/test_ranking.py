@@ -24,7 +24,7 @@ def run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def catalogue(run: Run) -> Catalogue:
-    return Catalogue(run.dataset, "test", run.cf_model, candidates=8)
+    return Catalogue(run.dataset, "test", run.cf, candidates=8)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,11 @@
 """
 
 from corarec.cf.base import CFModel, EpochRecord, FitReport
-from corarec.cf.data import FitData
-from corarec.cf.fit import FitConfig, cutoff_time, fit_cf, seen_pairs, seen_rows
+from corarec.cf.data import FitData, TrainingPairs
+from corarec.cf.fit import FitConfig, cutoff_time, fit_cf, seen_rows
 from corarec.cf.registry import CF_MODELS, load_cf
+from corarec.cf.source import VectorSource
+from corarec.cf.vectors import VectorTable
 
 __all__ = [
     "CF_MODELS",
@@ -16,9 +18,11 @@ __all__ = [
     "FitConfig",
     "FitData",
     "FitReport",
+    "TrainingPairs",
+    "VectorSource",
+    "VectorTable",
     "cutoff_time",
     "fit_cf",
     "load_cf",
-    "seen_pairs",
     "seen_rows",
 ]

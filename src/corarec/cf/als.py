@@ -14,8 +14,9 @@ from corarec.cf.base import CFModel, EpochRecord, FitReport, OnEpoch, not_fitted
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import auc
 from corarec.cf.tables import biased_product, known_ids, own_labels
+from corarec.cf.vectors import VectorTable
 from corarec.errors import TrainingError
-from corarec.types import Config, FloatArray, Pairs, VectorTable
+from corarec.types import Config, FloatArray, Pairs
 
 
 class ALSConfig(Config):
@@ -45,7 +46,7 @@ class ALS(CFModel):
     way round. The vectors are `p' = [p, b_u, 1]` and `q' = [q, 1, b_i]` as in MF-b, so that
     `d = embedding_size + 2`.
 
-    Where a pair is itself a training row (`Pairs.train_labels`), its user half is the regression
+    Where a pair is itself a training row (`TrainingPairs`), its user half is the regression
     without that row, and so is its item half; a half with no other row is zero. Each is exact with
     the other side held, which has itself seen the label among many.
     """

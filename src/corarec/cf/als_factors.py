@@ -80,8 +80,8 @@ class Factors:
             row = int(np.argmax(foreign))
             raise DataError(
                 f"Pair {row} (user {users[row]}, item {items[row]}) is marked as a training row "
-                f"with label {own[row]}, but these factors were not fitted on it. Set its train "
-                "label to NaN (corarec.cf.seen_pairs does)."
+                f"with label {own[row]}, but these factors were not fitted on it. Set its own "
+                "label to NaN (corarec.cf.VectorSource does)."
             )
 
     def _keys(self, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor) -> IntArray:

@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from corarec.cf.data import FitData
+from corarec.cf.vectors import VectorTable
 from corarec.errors import ArtifactError, TrainingError
 from corarec.files import atomic_directory, read_json, sha256, write_json
-from corarec.types import Config, Fingerprint, FloatArray, Pairs, VectorTable
+from corarec.types import Config, Fingerprint, FloatArray, Pairs
 
 IDENTITY_FILE = "model.json"
 REPORT_FILE = "report.json"

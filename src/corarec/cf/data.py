@@ -1,12 +1,40 @@
 """The rows a CF model is fitted on, checked once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from corarec.errors import DataError
-from corarec.types import Fingerprint, IntArray, Pairs
+from corarec.types import Fingerprint, FloatArray, IntArray, Pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPairs(Pairs):
+    """Pairs with the labels by which they took part in the fit.
+
+    Only models that leave a pair's own label out of its vectors look at them; nothing outside the
+    CF models is ever handed such pairs.
+    """
+
+    own_labels: FloatArray
+    """[N] 0 or 1, NaN where the pair took no part."""
+
+    def take(self, rows: IntArray | slice) -> Self:
+        """Keep the pairs at `rows`."""
+        return replace(super().take(rows), own_labels=self.own_labels[rows])
+
+    @classmethod
+    def of(cls, pairs: Pairs, own_labels: FloatArray) -> Self:
+        """Put the own labels ([N], NaN for none) beside the pairs."""
+        return cls(
+            user_ids=pairs.user_ids,
+            item_ids=pairs.item_ids,
+            histories=pairs.histories,
+            rows=pairs.rows,
+            own_labels=own_labels,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Fit a CF model on a dataset: the one place where the two meet."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ from rich.console import Console
 
 from corarec.cf.base import CFModel, FitReport
 from corarec.cf.choice import CFChoice
-from corarec.cf.data import FitData
+from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.progress import fit_progress
-from corarec.data.dataset import Dataset, Rows
-from corarec.types import BoolArray, IntArray, Pairs
+from corarec.data.dataset import Dataset
+from corarec.types import BoolArray, IntArray
 
 
 class FitConfig(CFChoice):
@@ -64,7 +63,7 @@ def fit_cf(
         cutoff = cutoff_time(times, config.train_until)
         rows = rows[times <= cutoff]
     data = FitData(
-        train=dataset.pairs(rows),
+        train=TrainingPairs.of(dataset.pairs(rows), dataset.labels(rows).astype(np.float64)),
         train_labels=dataset.labels(rows),
         valid=dataset.pairs("valid"),
         valid_labels=dataset.labels("valid"),
@@ -101,17 +100,3 @@ def seen_rows(dataset: Dataset, report: FitReport) -> BoolArray:
     if report.trained_until is not None:
         seen &= dataset.interactions["timestamp"].to_numpy() <= report.trained_until
     return seen
-
-
-def seen_pairs(dataset: Dataset, rows: Rows, report: FitReport) -> Pairs:
-    """Return the pairs of `rows` as the CF model must see them.
-
-    `train_labels` are kept only where the CF model was fitted on the row, so that a model that
-    takes a pair's own label out does so for exactly these.
-    """
-    pairs = dataset.pairs(rows)
-    if pairs.train_labels is None or report.trained_until is None:
-        return pairs
-    numbers = dataset.rows(rows) if isinstance(rows, str) else rows
-    seen = seen_rows(dataset, report)[numbers]
-    return replace(pairs, train_labels=np.where(seen, pairs.train_labels, np.nan))

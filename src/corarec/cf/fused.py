@@ -14,7 +14,8 @@ from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import auc
 from corarec.cf.tables import inverse_rms
-from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
+from corarec.cf.vectors import VectorTable
+from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
 def _component_kind(value: Any) -> str:

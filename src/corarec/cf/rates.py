@@ -12,8 +12,9 @@ from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import auc
 from corarec.cf.tables import known_ids, own_labels
+from corarec.cf.vectors import VectorTable
 from corarec.errors import DataError
-from corarec.types import Config, FloatArray, IntArray, Pairs, VectorTable
+from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
 class RatesConfig(Config):
@@ -29,7 +30,7 @@ class Rates(CFModel):
     The two are brought to unit size over the known users (items): the rate is divided by its root
     mean square, the logarithm loses its mean and is divided by its standard deviation.
 
-    Counted over the training rows. Where a pair is itself a training row (`Pairs.train_labels`),
+    Counted over the training rows. Where a pair is itself a training row (`TrainingPairs`),
     its own label is taken out of both halves first, so that its vectors do not know the answer;
     with nothing left the half is zero, as for the unknown. What remains of the label is the known
     trace of leave-one-out: among the rows of one user those that the user liked have a rate lower
@@ -137,7 +138,7 @@ class Rates(CFModel):
             row = int(np.argmax(rows == np.argmax((rest < 0).any(1))))
             raise DataError(
                 f"Pair {row} (id {ids[row]}) is marked as a training row, but these rates were not "
-                "counted over it. Set its train label to NaN (corarec.cf.seen_pairs does)."
+                "counted over it. Set its own label to NaN (corarec.cf.VectorSource does)."
             )
         return self._statistics(rest), rows
 

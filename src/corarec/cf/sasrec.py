@@ -13,7 +13,8 @@ from corarec.cf.data import FitData
 from corarec.cf.pointwise import PointwiseConfig, fit_pointwise
 from corarec.cf.sasrec_network import SASRecNetwork
 from corarec.cf.tables import known_ids
-from corarec.types import Config, FloatArray, Pairs, VectorTable
+from corarec.cf.vectors import VectorTable
+from corarec.types import Config, FloatArray, Pairs
 
 
 class SASRecConfig(PointwiseConfig):

@@ -4,8 +4,10 @@ import numpy as np
 import torch
 
 from corarec.cf.base import CFModel, not_fitted
+from corarec.cf.data import TrainingPairs
+from corarec.cf.vectors import VectorTable
 from corarec.errors import DataError
-from corarec.types import PADDING_ID, FloatArray, IntArray, Pairs, VectorTable
+from corarec.types import PADDING_ID, FloatArray, IntArray, Pairs
 
 
 class TableModel(CFModel):
@@ -100,9 +102,9 @@ def known_ids(ids: IntArray, size: int) -> IntArray:
 
 def own_labels(pairs: Pairs) -> IntArray:
     """Return the label with which each pair took part in training, -1 where it did not: [N]."""
-    if pairs.train_labels is None:
+    if not isinstance(pairs, TrainingPairs):
         return np.full(len(pairs), -1, dtype=np.int64)
-    return np.where(np.isnan(pairs.train_labels), -1, pairs.train_labels).astype(np.int64)
+    return np.where(np.isnan(pairs.own_labels), -1, pairs.own_labels).astype(np.int64)
 
 
 def biased_product(users: torch.Tensor, items: torch.Tensor) -> FloatArray:

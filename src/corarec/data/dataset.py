@@ -84,12 +84,11 @@ class Dataset:
     def pairs(self, rows: Rows) -> Pairs:
         """Return what a recommender may see of `rows`, a part's name or row numbers."""
         rows = self._row_numbers(rows)
-        in_train = (self.interactions["split"] == "train").to_numpy()
         return Pairs(
             user_ids=self._column("user_id")[rows],
             item_ids=self._column("item_id")[rows],
             histories=self.histories.take(rows),
-            train_labels=np.where(in_train, self._label, np.nan)[rows],
+            rows=rows,
         )
 
     def labels(self, rows: Rows) -> IntArray:

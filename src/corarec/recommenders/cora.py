@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from corarec.adapter import CoraConfig, GeneratorConfig, Role
 from corarec.backbone import Backbone
-from corarec.cf import CFModel
+from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ArtifactError, ConfigError
 from corarec.prompts import PromptEncoder
 from corarec.recommenders.base import Batch
@@ -23,7 +23,7 @@ from corarec.recommenders.llm import (
     PromptSystem,
 )
 from corarec.recommenders.vectors import UserShuffle, VectorInput, VectorInputConfig
-from corarec.types import IntArray, Pairs, VectorTable
+from corarec.types import IntArray, Pairs
 
 SCALES = "vector_input.safetensors"
 
@@ -68,7 +68,7 @@ class CoraRecommender(PromptRecommender):
 
     Parameters
     ----------
-    cf_model
+    cf
         A fitted CF model.
     vector_input
         What is done to its vectors first.
@@ -88,7 +88,7 @@ class CoraRecommender(PromptRecommender):
         backbone: Backbone,
         encoder: PromptEncoder,
         answer: AnswerScore,
-        cf_model: CFModel,
+        cf: VectorSource,
         vector_input: VectorInput,
         *,
         late: bool = False,
@@ -96,7 +96,7 @@ class CoraRecommender(PromptRecommender):
         shuffle: UserShuffle | None = None,
     ) -> None:
         super().__init__(model, backbone, encoder, answer)
-        self.cf_model = cf_model
+        self.cf = cf
         self.vector_input = vector_input
         self.late = late
         self.normalise = normalise
@@ -105,11 +105,11 @@ class CoraRecommender(PromptRecommender):
     @classmethod
     def build(cls, config: CoraSystem, ingredients: Ingredients) -> Self:
         """Put a generator and its projections on the model."""
-        backbone, cf_model = ingredients.backbone, ingredients.cf_model
-        if cf_model is None:
+        backbone, cf = ingredients.backbone, ingredients.cf
+        if cf is None:
             raise ConfigError("CoRA reads CF vectors, but no CF model came. Name one under `cf`.")
         vector_input = VectorInput(config.vectors.drop_half, config.vectors.product)
-        half_size = vector_input.half_size(cf_model.vector_size)
+        half_size = vector_input.half_size(cf.vector_size)
         adapter = CoraConfig(
             r=config.rank,
             alpha=config.alpha,
@@ -125,7 +125,7 @@ class CoraRecommender(PromptRecommender):
             backbone,
             ingredients.encoder,
             config.answer,
-            cf_model,
+            cf,
             vector_input,
             late=config.activation == "title",
             normalise=config.vectors.normalise == "rms",
@@ -142,10 +142,10 @@ class CoraRecommender(PromptRecommender):
             self.vector_input.fit_scale(self._vectors(train_pairs))
 
     def _vectors(self, pairs: Pairs) -> VectorTable:
-        table = self.cf_model.vector_table(pairs)
+        table = self.cf.vector_table(pairs)
         if self.shuffle is None:
             return table
-        return self.shuffle.applied(table, self.cf_model.vector_table(self.shuffle.donors(pairs)))
+        return self.shuffle.applied(table, self.cf.vector_table(self.shuffle.donors(pairs)))
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer under the pairs' own weights: [B]."""

@@ -14,7 +14,7 @@ from peft import load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
 
 from corarec.backbone import Backbone, BackboneConfig
-from corarec.cf import CFModel
+from corarec.cf import VectorSource
 from corarec.errors import ArtifactError
 from corarec.files import read_json, write_json
 from corarec.prompts import PromptConfig, PromptEncoder
@@ -47,7 +47,7 @@ class Ingredients:
     """The pairs of the training part, for controls that confuse their users."""
     seed: int
     """Of the start values."""
-    cf_model: CFModel | None = None
+    cf: VectorSource | None = None
     """A fitted CF model, for systems that read its vectors."""
 
 

@@ -6,15 +6,13 @@ import torch
 from pydantic import Field
 
 from corarec.backbone import load_backbone
-from corarec.cf import CFModel, seen_pairs
+from corarec.cf import VectorSource
 from corarec.data import Dataset
-from corarec.data.dataset import Rows
 from corarec.prompts import PromptEncoder
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.icl import ICLRecommender, ICLSystem
 from corarec.recommenders.llm import Ingredients, PromptRecommender
 from corarec.recommenders.tallrec import TALLRecRecommender, TALLRecSystem
-from corarec.types import Pairs
 
 SystemConfig = Annotated[CoraSystem | ICLSystem | TALLRecSystem, Field(discriminator="name")]
 
@@ -25,15 +23,8 @@ RECOMMENDERS: dict[str, type[PromptRecommender]] = {
 }
 
 
-def cf_pairs(dataset: Dataset, rows: Rows, cf_model: CFModel | None) -> Pairs:
-    """Return the pairs of `rows`, marked by which of them the CF model was fitted on."""
-    if cf_model is None or cf_model.report is None:
-        return dataset.pairs(rows)
-    return seen_pairs(dataset, rows, cf_model.report)
-
-
 def build_recommender(
-    config: SystemConfig, dataset: Dataset, cf_model: CFModel | None = None, *, seed: int = 0
+    config: SystemConfig, dataset: Dataset, cf: VectorSource | None = None, *, seed: int = 0
 ) -> PromptRecommender:
     """Load the language model and put the system that `config` describes around it, untrained.
 
@@ -49,8 +40,7 @@ def build_recommender(
         frame=(backbone.frame.before, backbone.frame.after),
         max_length=getattr(backbone.model.config, "max_position_embeddings", None),
     )
-    train_pairs = cf_pairs(dataset, "train", cf_model)
-    ingredients = Ingredients(backbone, encoder, train_pairs, seed, cf_model)
+    ingredients = Ingredients(backbone, encoder, dataset.pairs("train"), seed, cf)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         recommender = RECOMMENDERS[config.name].build(config, ingredients)

@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import nn
 
 from corarec.cf.tables import inverse_rms
-from corarec.types import Config, Pairs, VectorTable
+from corarec.cf.vectors import VectorTable
+from corarec.types import Config, Pairs
 
 SCALED_PAIRS = 10_000
 """Pairs that set the scale of the products."""
@@ -95,7 +96,7 @@ class UserShuffle:
     def donors(self, pairs: Pairs) -> Pairs:
         """Return the donors of the pairs' users in place of them: [N]."""
         donors = self._donors[pairs.user_ids % len(self._donors)]
-        return replace(self._train_pairs.take(self._last_rows[donors]), train_labels=None)
+        return replace(self._train_pairs.take(self._last_rows[donors]), rows=None)
 
     @staticmethod
     def applied(table: VectorTable, donated: VectorTable) -> VectorTable:

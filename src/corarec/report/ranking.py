@@ -60,14 +60,14 @@ def rank_run(
     """
     if candidates < 1:
         raise ConfigError(f"candidates is {candidates}; wanted is at least 1 item to put in order.")
-    catalogue = Catalogue(run.dataset, split, run.cf_model, candidates)
+    catalogue = Catalogue(run.dataset, split, run.cf, candidates)
     users = ranked_users(run.dataset, split, max_users, seed)
     system: str = run.config.system.name
     orders: dict[str, Callable[[int], IntArray]] = {
         system: partial(catalogue.reranked, run.recommender, progress=progress)
     }
-    if run.cf_model is not None:
-        orders[f"{run.cf_model.name} alone"] = catalogue.collaborative
+    if run.cf is not None:
+        orders[f"{run.cf.name} alone"] = catalogue.collaborative
     beside = {POPULARITY: catalogue.popular, PERFECT: catalogue.perfect}
     rankings = {
         name: rank_users(

@@ -58,8 +58,8 @@ def _facts(run: Run) -> list[Fact]:
         "Language model": f"{model}, {parameters - trained:,} parameters, frozen",
         "Trained": f"{trained:,} parameters",
     }
-    if run.cf_model is not None:
-        facts["CF vectors"] = f"{run.cf_model.name}, {run.cf_model.vector_size} numbers each"
+    if run.cf is not None:
+        facts["CF vectors"] = f"{run.cf.name}, {run.cf.vector_size} numbers each"
     facts["Looks at the test part"] = f"{count_test_evaluations(run.folder)}"
     return [Fact(label=label, value=value) for label, value in facts.items()]
 

@@ -20,7 +20,6 @@ from corarec.evaluate import (
     log_test_evaluation,
 )
 from corarec.files import atomic_file, read_json, write_json
-from corarec.recommenders import cf_pairs
 from corarec.score import Run
 from corarec.types import ScoreTable
 
@@ -44,11 +43,11 @@ def evaluate_run(
     the test part is added to the run's `test_evaluations.jsonl`.
     """
     dataset = run.dataset
-    pairs = cf_pairs(dataset, split, run.cf_model)
+    pairs = dataset.pairs(split)
     system: str = run.config.system.name
     scores = {system: run.recommender.score(pairs, progress=progress)}
-    if run.cf_model is not None:
-        scores[f"{run.cf_model.name} alone"] = run.cf_model.score(pairs)
+    if run.cf is not None:
+        scores[f"{run.cf.name} alone"] = run.cf.score(pairs)
     references = TrivialReferences(_labelled(dataset, "train"), _labelled(dataset, "valid"))
     scores_beside = references.scores(pairs)
     tables = {

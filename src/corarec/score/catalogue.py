@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from corarec.cf import CFModel
+from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.recommenders import Recommender
 from corarec.score.recommend import candidate_order
@@ -29,17 +29,17 @@ class Catalogue:
     ----------
     split
         `valid` or `test`.
-    cf_model
+    cf
         Orders all items; without one, popularity does.
     candidates
         How many of its first items get a new order.
     """
 
     def __init__(
-        self, dataset: Dataset, split: RankedSplit, cf_model: CFModel | None, candidates: int
+        self, dataset: Dataset, split: RankedSplit, cf: VectorSource | None, candidates: int
     ) -> None:
         self.dataset = dataset
-        self.cf_model = cf_model
+        self.cf = cf
         self.candidates = candidates
         part = pl.col("split")
         self.relevant = self._marked((part == split) & (pl.col("label") == 1))
@@ -55,7 +55,7 @@ class Catalogue:
 
     def collaborative(self, user_id: int) -> IntArray:
         """Return the unseen items in the order of the CF model."""
-        return self._order(user_id, self.cf_model)
+        return self._order(user_id, self.cf)
 
     def reranked(
         self, recommender: Recommender, user_id: int, progress: Callable[[int], None] | None = None
@@ -87,10 +87,10 @@ class Catalogue:
             scores[row, items] = -np.arange(len(items))
         return scores
 
-    def _order(self, user_id: int, cf_model: CFModel | None) -> IntArray:
+    def _order(self, user_id: int, cf: VectorSource | None) -> IntArray:
         items = np.arange(1, self.dataset.num_items + 1)
         unseen = np.setdiff1d(items, self.seen[[user_id]].indices)
-        return unseen[candidate_order(cf_model, self.dataset, self.pairs(user_id, unseen))]
+        return unseen[candidate_order(cf, self.dataset, self.pairs(user_id, unseen))]
 
     def _marked(self, rows: pl.Expr) -> csr_array:
         chosen = self.dataset.interactions.filter(rows).select("user_id", "item_id").unique()

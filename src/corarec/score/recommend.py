@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from corarec.cf import CFModel
+from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.recommenders import Recommender
 from corarec.types import IntArray, Pairs
@@ -21,7 +21,7 @@ class MakePairs(Protocol):
 
 def recommend(
     recommender: Recommender,
-    cf_model: CFModel | None,
+    cf: VectorSource | None,
     dataset: Dataset,
     make_pairs: MakePairs,
     exclude: IntArray,
@@ -40,7 +40,7 @@ def recommend(
     candidate_rank (the order of the CF model).
     """
     items = np.setdiff1d(np.arange(1, dataset.num_items + 1), exclude)
-    chosen = items[candidate_order(cf_model, dataset, make_pairs(items))][:candidates]
+    chosen = items[candidate_order(cf, dataset, make_pairs(items))][:candidates]
     scores = recommender.score(make_pairs(chosen))
     best = np.argsort(-scores, kind="stable")[:count]
     return pl.DataFrame(
@@ -55,11 +55,11 @@ def recommend(
     )
 
 
-def candidate_order(cf_model: CFModel | None, dataset: Dataset, pairs: Pairs) -> IntArray:
+def candidate_order(cf: VectorSource | None, dataset: Dataset, pairs: Pairs) -> IntArray:
     """Return the positions of one person's pairs, what the CF model likes best first: [N].
 
     Without a CF model, and where it gives equal scores, as to a new user, the items that more users
     of the training part liked come first.
     """
-    first = np.zeros(len(pairs)) if cf_model is None else cf_model.score(pairs)
+    first = np.zeros(len(pairs)) if cf is None else cf.score(pairs)
     return np.lexsort((-dataset.popularity[pairs.item_ids], -first))

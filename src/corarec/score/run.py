@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from corarec.cf import CFModel
+from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.errors import DataError
 from corarec.files import sha256
@@ -30,7 +30,7 @@ class Run:
     folder: Path
     config: RunConfig
     dataset: Dataset
-    cf_model: CFModel | None
+    cf: VectorSource | None
     recommender: PromptRecommender
 
     def score(
@@ -92,7 +92,7 @@ class Run:
             make_pairs = partial(self.directory.pairs_of_new_user, exclude)
         return recommend(
             self.recommender,
-            self.cf_model,
+            self.cf,
             self.dataset,
             make_pairs,
             exclude,

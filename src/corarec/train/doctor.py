@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from corarec.cf import CF_MODELS, CFModel, fit_cf, load_cf
+from corarec.cf import CF_MODELS, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
-from corarec.recommenders import build_recommender, cf_pairs
+from corarec.recommenders import build_recommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.plan import BatchPlan
 from corarec.train.recipe import FittedCF, RunConfig
@@ -69,8 +69,8 @@ def diagnose(config: RunConfig) -> Diagnosis:
     if config.train.threads is not None:
         torch.set_num_threads(config.train.threads)
     dataset = Dataset.load(config.data)
-    cf_model = _quick_cf(config, dataset)
-    recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
+    cf = _quick_cf(config, dataset)
+    recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
     rows = training_rows(dataset, config.train.train_from)
     random = np.random.default_rng(config.seed)
     sample = dataset.pairs(random.choice(rows, min(SAMPLED_PROMPTS, len(rows)), replace=False))
@@ -89,30 +89,29 @@ def diagnose(config: RunConfig) -> Diagnosis:
         example=encoder.render(sample.take(slice(0, 1)))[0],
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
         frozen=sum(p.numel() for p in parameters if not p.requires_grad),
-        cf=f"{cf_model.name}, {cf_model.vector_size} numbers each" if cf_model else "none",
-        step_seconds=_time_step(config, dataset, recommender, cf_model),
+        cf=f"{cf.name}, {cf.vector_size} numbers each" if cf else "none",
+        step_seconds=_time_step(config, dataset, recommender),
         steps=config.train.steps,
         memory_gb=_peak_memory(recommender.device),
     )
 
 
-def _quick_cf(config: RunConfig, dataset: Dataset) -> CFModel | None:
+def _quick_cf(config: RunConfig, dataset: Dataset) -> VectorSource | None:
     """Return a CF model of the right kind and size; one that is yet to be fitted gets one epoch."""
     if config.cf is None:
         return None
     if isinstance(config.cf, FittedCF):
-        return load_cf(config.cf.path, dataset.fingerprint)
+        return VectorSource(load_cf(config.cf.path, dataset.fingerprint), dataset)
     options = dict(config.cf.options)
     if "max_epochs" in CF_MODELS[config.cf.model].config_class.model_fields:
         options["max_epochs"] = 1
-    return fit_cf(dataset, config.cf.model_copy(update={"options": options}))[0]
+    model, _ = fit_cf(dataset, config.cf.model_copy(update={"options": options}))
+    return VectorSource(model, dataset)
 
 
-def _time_step(
-    config: RunConfig, dataset: Dataset, recommender: PromptRecommender, cf_model: CFModel | None
-) -> float:
+def _time_step(config: RunConfig, dataset: Dataset, recommender: PromptRecommender) -> float:
     rows = training_rows(dataset, config.train.train_from)
-    inputs = recommender.inputs(cf_pairs(dataset, rows, cf_model))
+    inputs = recommender.inputs(dataset.pairs(rows))
     labels = dataset.labels(rows)
     plan = BatchPlan(inputs.lengths, config.train.batch_size, config.seed)
     trained = [p for p in recommender.parameters() if p.requires_grad]

@@ -8,11 +8,11 @@ import torch
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
-from corarec.cf import CFModel, FitConfig, cutoff_time, fit_cf, load_cf
+from corarec.cf import FitConfig, VectorSource, cutoff_time, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.files import read_json, sha256, write_json
-from corarec.recommenders import Recommender, build_recommender, cf_pairs
+from corarec.recommenders import Recommender, build_recommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, Record
@@ -54,17 +54,17 @@ def train_run(
     dataset = Dataset.load(config.data)
     validation = Validation(dataset, config.train)
     claim_folder(config, folder)
-    cf_model = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
-    recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
+    cf = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
+    recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
     if recommender.trainable_parameters() == 0:
         return
-    recommender.fit_scales(cf_pairs(dataset, "train", cf_model))
+    recommender.fit_scales(dataset.pairs("train"))
     if config.train.gradient_checkpointing:
         recommender.enable_gradient_checkpointing()
     rows = training_rows(dataset, config.train.train_from)
     RecommenderTrainer(
         recommender,
-        recommender.inputs(cf_pairs(dataset, rows, cf_model)),
+        recommender.inputs(dataset.pairs(rows)),
         dataset.labels(rows),
         validation,
         config.train,
@@ -103,7 +103,7 @@ def _validation_rows(dataset: Dataset, config: TrainConfig) -> IntArray:
     return np.sort(random.choice(rows, config.validation_rows, replace=False))
 
 
-def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRecommender]:
+def open_run(folder: Path) -> tuple[RunConfig, Dataset, VectorSource | None, PromptRecommender]:
     """Put the system of a trained run together again, with its best weights.
 
     Raises
@@ -123,8 +123,8 @@ def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRe
             "that one again, or train on this one into another folder."
         )
     dataset = Dataset.load(config.data)
-    cf_model = load_cf(folder / CF, dataset.fingerprint) if config.cf else None
-    recommender = build_recommender(config.system, dataset, cf_model, seed=config.seed)
+    cf = VectorSource(load_cf(folder / CF, dataset.fingerprint), dataset) if config.cf else None
+    recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
     if recommender.trainable_parameters() > 0:
         if not (folder / BEST).exists():
             raise ArtifactError(
@@ -132,7 +132,7 @@ def open_run(folder: Path) -> tuple[RunConfig, Dataset, CFModel | None, PromptRe
                 f"Go on with `corarec train {path} --output {folder}`."
             )
         recommender.load(folder / BEST)
-    return config, dataset, cf_model, recommender
+    return config, dataset, cf, recommender
 
 
 def claim_folder(config: RunConfig, folder: Path) -> None:
@@ -171,14 +171,14 @@ def obtain_cf(
     folder: Path,
     seed: int,
     console: Console | None = None,
-) -> CFModel:
+) -> VectorSource:
     """Return the run's CF model: the one in its folder, else a copy of a fitted one, else fit."""
     if not (folder / CF).exists():
         if isinstance(choice, FittedCF):
             load_cf(choice.path, dataset.fingerprint).save(folder / CF)
         else:
             fit_cf(dataset, choice, seed=seed, output=folder / CF, console=console)
-    return load_cf(folder / CF, dataset.fingerprint)
+    return VectorSource(load_cf(folder / CF, dataset.fingerprint), dataset)
 
 
 def training_rows(dataset: Dataset, train_from: float) -> IntArray:

@@ -1,0 +1,54 @@
+"""`VectorSource`: a fitted CF model as everything behind it may see it."""
+
+import numpy as np
+
+from corarec.cf.base import CFModel, not_fitted
+from corarec.cf.data import TrainingPairs
+from corarec.cf.fit import seen_rows
+from corarec.cf.vectors import VectorTable
+from corarec.data.dataset import Dataset
+from corarec.types import FloatArray, Pairs
+
+
+class VectorSource:
+    """A fitted CF model with the dataset that it belongs to.
+
+    Whoever reads vectors passes plain pairs. Which of them took part in the fit, and with which
+    label, is known here alone, so that a model that leaves a pair's own label out does so for
+    exactly these, and no reader can see a label by mistake.
+
+    Raises
+    ------
+    TrainingError
+        The model has not been fitted.
+    """
+
+    def __init__(self, model: CFModel, dataset: Dataset) -> None:
+        if model.report is None:
+            raise not_fitted(model)
+        self.model = model
+        labels = dataset.labels(np.arange(len(dataset))).astype(np.float64)
+        self._own_labels = np.where(seen_rows(dataset, model.report), labels, np.nan)
+
+    @property
+    def name(self) -> str:
+        """The registry name of the model."""
+        return self.model.name
+
+    @property
+    def vector_size(self) -> int:
+        """`d`, the size of one user's and of one item's vector."""
+        return self.model.vector_size
+
+    def vector_table(self, pairs: Pairs) -> VectorTable:
+        """Return the vectors of every pair, each distinct vector once."""
+        return self.model.vector_table(self._known(pairs))
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return the model's own logits that the user enjoys the item: [N]."""
+        return self.model.score(self._known(pairs))
+
+    def _known(self, pairs: Pairs) -> Pairs:
+        if pairs.rows is None:
+            return pairs
+        return TrainingPairs.of(pairs, self._own_labels[pairs.rows])

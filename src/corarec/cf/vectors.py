@@ -1,0 +1,41 @@
+"""`VectorTable`, what every CF model makes of a table of pairs."""
+
+from dataclasses import dataclass
+
+import torch
+
+from corarec.types import IntArray
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """The CF vectors of a table of pairs, each distinct vector kept once.
+
+    Pair `n` has the user vector `users[user_rows[n]]` and the item vector `items[item_rows[n]]`.
+    A vector-per-user model has one row per user; a sequence model has one row per distinct
+    (user, history), so that a user vector belongs to the pair. Unknown users and items have zeros.
+    """
+
+    users: torch.Tensor
+    """[R, d] float32"""
+    items: torch.Tensor
+    """[S, d] float32"""
+    user_rows: IntArray
+    """[N]"""
+    item_rows: IntArray
+    """[N]"""
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    @property
+    def vector_size(self) -> int:
+        """`d`, the size of one user's or one item's vector."""
+        return int(self.users.shape[1])
+
+    def lookup(self, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the user and the item vectors of the pairs at `rows`: two of [B, d]."""
+        return (
+            self.users[torch.from_numpy(self.user_rows[rows])],
+            self.items[torch.from_numpy(self.item_rows[rows])],
+        )
