@@ -57,3 +57,38 @@ def test_a_missing_column(tmp_path: Path) -> None:
     write(tmp_path, train="label")
     with pytest.raises(DataError, match=r"train_ood2\.pkl lacks the column label"):
         Collm().read(InputFiles(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("uid", [1.0, float("nan")], "row 1 .from 0.: uid is nan, expected a whole number"),
+        ("iid", [1, "x"], "iid is x, expected a whole number"),
+        ("timestamp", [1.5, 2.0], "timestamp is 1.5"),
+        ("timestamp", [1, 2**63], "timestamp has numbers that are too large"),
+        ("label", [0, 7], "label is 7, expected 0 or 1"),
+        ("title", ["A", ["B"]], "row 3: title is a list, expected a text"),
+    ],
+)
+def test_values_that_do_not_fit(
+    tmp_path: Path, column: str, values: list[Any], message: str
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    write(tmp_path)
+    rows: dict[str, Any] = {"uid": [1, 2], "iid": [1, 1], "label": [0, 1], "timestamp": [1, 2]}
+    rows |= {"title": ["A", "A"], column: values}
+    frame = pandas.DataFrame(rows, index=[0, 3])
+    (tmp_path / "train_ood2.pkl").write_bytes(pickle.dumps(frame))
+    with pytest.raises(DataError, match=message):
+        Collm().read(InputFiles(tmp_path))
+
+
+def test_whole_numbers_as_floats_and_missing_titles(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    write(tmp_path)
+    rows = {"uid": [1.0, 2.0], "iid": [1, 1], "label": [False, True], "timestamp": [1, 2]}
+    frame = pandas.DataFrame(rows | {"title": ["A", None]}, index=[0, 3])
+    (tmp_path / "train_ood2.pkl").write_bytes(pickle.dumps(frame))
+    table = Collm().read(InputFiles(tmp_path)).interactions.collect()
+    assert table["user"].to_list()[::3] == ["1", "2"]
+    assert table["label"].to_list()[::3] == [0, 1]

@@ -1,0 +1,33 @@
+import pytest
+from rich.text import Text
+
+from corarec.text import for_console, is_steering, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("Café 日本 🎬", "Café 日本 🎬"),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("a\nb\tc\r\x00", r"a\nb\tc\r\x00"),
+        ("\u202egpj.exe\u2066\ufeff\u200b", r"\u202egpj.exe\u2066\ufeff\u200b"),
+        ("a\u2028b\x85", r"a\u2028b\x85"),
+        ("\U000e0041", r"\U000e0041"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
+    ],
+)
+def test_what_steers_is_shown_as_an_escape(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert not any(map(is_steering, printable(text)))
+
+
+def test_long_texts_are_cut() -> None:
+    assert printable("x" * 50, 10) == "x" * 10 + "…"
+    assert printable("x" * 10, 10) == "x" * 10
+    assert printable(ValueError("a\x07")) == r"a\x07"
+
+
+@pytest.mark.parametrize("text", ["[bold]x[/bold]", "[/]", "[link=file:///etc]x[/link]", "a\\[b]"])
+def test_markup_is_shown_as_it_stands(text: str) -> None:
+    assert Text.from_markup(for_console(text), emoji=False).plain == text
