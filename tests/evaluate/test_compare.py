@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from corarec.errors import DataError
-from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.compare import compare
+from corarec.evaluate.bootstrap import BootstrapConfig, UserBootstrap
+from corarec.evaluate.compare import compare, difference
 from corarec.evaluate.evaluate import evaluate
 from corarec.evaluate.result import Comparison
 from corarec.types import ScoreTable
@@ -23,20 +23,20 @@ def worse(table: ScoreTable, seed: int = 9) -> ScoreTable:
 def test_identical_systems_differ_by_exactly_zero(random_table: MakeTable) -> None:
     table = random_table()
     for part in compare(table, table, config=FAST).parts.values():
-        for difference in (part.auc, part.uauc):
-            assert difference is not None
-            assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
-            assert difference.p_value == 1.0
+        for tested in (part.auc, part.uauc):
+            assert tested is not None
+            assert (tested.value, tested.low, tested.high) == (0.0, 0.0, 0.0)
+            assert tested.p_value == 1.0
 
 
 def test_a_better_system_is_found_better(random_table: MakeTable) -> None:
     table = random_table(rows=2000)
     result = compare(table, worse(table), ("clean", "noisy"), config=FAST)
     assert (result.first, result.second) == ("clean", "noisy")
-    difference = result.parts["all"].auc
-    assert difference is not None
-    assert 0 < difference.low < difference.value < difference.high
-    assert difference.p_value == pytest.approx(2 / 201)
+    tested = result.parts["all"].auc
+    assert tested is not None
+    assert 0 < tested.low < tested.value < tested.high
+    assert tested.p_value == pytest.approx(2 / 201)
 
 
 def test_the_value_is_the_difference_of_the_evaluations(random_table: MakeTable) -> None:
@@ -48,8 +48,8 @@ def test_the_value_is_the_difference_of_the_evaluations(random_table: MakeTable)
     for part in ("all", "warm", "cold"):
         for metric in ("auc", "uauc"):
             left, right = getattr(one.parts[part], metric), getattr(other.parts[part], metric)
-            difference = getattr(result.parts[part], metric)
-            assert difference.value == pytest.approx(left.value - right.value)
+            tested = getattr(result.parts[part], metric)
+            assert tested.value == pytest.approx(left.value - right.value)
 
 
 def test_swapping_the_systems_mirrors_the_interval(random_table: MakeTable) -> None:
@@ -96,3 +96,19 @@ def test_other_rows_are_an_error(make_table: MakeTable) -> None:
         compare(table, other_item, ("MF", "CoRA"))
     with pytest.raises(DataError, match="MF, table 0 and MF, table 1 differ in labels at row 0"):
         compare([table, replace(table, labels=np.array([0, 1]))], table, ("MF", "CoRA"))
+
+
+def test_noise_of_summation_is_no_difference() -> None:
+    bootstrap = UserBootstrap(FAST, 3, 9)
+    draws = np.full(200, 3e-17)
+    tested = difference(1e-17, draws, bootstrap)
+    assert tested is not None
+    assert (tested.value, tested.low, tested.high, tested.p_value) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_draws_without_a_value_are_not_counted() -> None:
+    draws = np.concatenate([np.full(99, 0.1), np.full(101, np.nan)])
+    tested = difference(0.1, draws, UserBootstrap(FAST, 3, 9))
+    assert tested is not None
+    assert tested.draws == 99
+    assert tested.p_value == pytest.approx(2 / 100)

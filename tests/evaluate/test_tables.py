@@ -1,15 +1,28 @@
 from collections.abc import Callable
 from io import StringIO
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.compare import compare
 from corarec.evaluate.evaluate import evaluate
-from corarec.evaluate.layout import estimate_text, interval_text, p_value_text, signed
+from corarec.evaluate.layout import (
+    TableText,
+    estimate_text,
+    interval_text,
+    p_value_text,
+    signed,
+)
 from corarec.evaluate.result import Difference, Estimate, ResultTable
-from corarec.evaluate.tables import markdown, results_note, terminal_tables
+from corarec.evaluate.tables import (
+    comparison_text,
+    comparisons_note,
+    markdown,
+    results_note,
+    terminal_tables,
+)
 from corarec.types import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
@@ -79,12 +92,45 @@ def test_numbers_as_text() -> None:
     minus = "\N{MINUS SIGN}"
     assert estimate_text(Estimate(value=0.71249, low=0, high=1)) == "0.712"
     assert estimate_text(Estimate(value=0.5, low=0, high=1, spread=0.0123)) == "0.500 ± 0.012"
-    assert [signed(value) for value in (0.0123, -0.0123, -0.0001)] == [
+    assert [signed(value) for value in (0.0123, -0.0123, -0.0001, 0.00004, 0.0)] == [
         "+0.012",
         f"{minus}0.012",
+        f"{minus}0.0001",
+        "+0.00004",
         "0.000",
     ]
     difference = Difference(value=0.1, low=-0.05, high=0.25, p_value=0.0004)
     assert interval_text(difference) == f"[{minus}0.050, +0.250]"
-    assert p_value_text(difference) == "< 0.001"
+    close = difference.model_copy(update={"low": 0.0002})
+    assert interval_text(close) == "[+0.0002, +0.250]"
     assert interval_text(None) == estimate_text(None) == p_value_text(None) == "\N{EN DASH}"
+
+
+def test_a_spread_is_explained_only_where_there_is_one(results: ResultTable) -> None:
+    assert "± is the standard deviation over seeds" in markdown(results)
+    single = results.systems[0].model_copy(update={"seeds": 1})
+    assert "±" not in results_note(results.model_copy(update={"systems": [single]}))
+
+
+def test_p_is_said_to_be_a_bound_where_the_draws_say_no_more(make_table: MakeTable) -> None:
+    users = np.repeat(np.arange(1, 31), 4)
+    labels = np.tile([1, 0, 1, 0], 30)
+    good = make_table(users, labels, labels + 0.1)
+    flat = make_table(users, labels, np.full(120, 0.5))
+    comparison = compare(good, flat, ("a", "b"), config=BootstrapConfig(draws=1000))
+    row = markdown_row(comparison_text([comparison]), 0)
+    assert row["p"] == "\N{LESS-THAN OR EQUAL TO} 0.002"
+    assert "Holm" not in row
+    note = comparisons_note([comparison])
+    assert "cannot be lower than 0.002 with so many draws" in note
+    three = comparison_text([comparison] * 3)
+    assert markdown_row(three, 0)["Holm"] == "\N{LESS-THAN OR EQUAL TO} 0.006"
+    assert "corrected for the 3 tests of one metric on one part" in three.note
+    assert "too few" not in three.note
+    assert "these draws are too few" in comparison_text([comparison] * 26).note
+
+
+def markdown_row(text: TableText, number: int) -> dict[str, str]:
+    """Return the cells of a row by column; the first of several columns of one name."""
+    pairs = list(zip(text.columns, text.systems[number], strict=True))
+    return dict(reversed(pairs))

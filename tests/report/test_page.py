@@ -3,9 +3,17 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from corarec.evaluate import ResultTable
+from corarec.evaluate import (
+    BootstrapConfig,
+    RankingTable,
+    ResultTable,
+    UserRankings,
+    compare_rankings,
+    evaluate_ranking,
+)
 from corarec.evaluate.layout import estimate_text, interval_text, signed
 from corarec.report.data import (
     Fact,
@@ -109,7 +117,7 @@ def test_the_page_has_every_section_and_number(full: ReportData) -> None:
     assert signed(difference.value) in page.text
     assert interval_text(difference) in page.text
     assert "300 rows" in page.text
-    assert "91%" in page.text
+    assert "91.4%" in page.text
     assert "learning_rate: 0.001" in page.text
     assert "CoRA-MF 0.710 at step 2" in page.text
 
@@ -161,3 +169,54 @@ def test_the_file_is_written_whole(tmp_path: Path, data: ReportData) -> None:
     write_report(path, data)
     assert path.read_text("utf-8") == render_report(data)
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_p_is_a_bound_on_the_page_too(full: ReportData) -> None:
+    text = parsed(render_report(full)).text
+    assert "p \N{LESS-THAN OR EQUAL TO} 0.049" in text
+    assert "cannot be lower than 0.049 with so many draws" in text
+
+
+def test_a_spread_is_explained_only_where_there_is_one(full: ReportData) -> None:
+    assert "±" in parsed(render_report(full)).text
+    single = full.results.systems[1]
+    alone = full.results.model_copy(update={"systems": [single], "comparisons": []})
+    assert "±" not in render_report(ReportData(title="One", results=alone))
+
+
+def test_a_ranking_is_shown_with_its_tests(data: ReportData) -> None:
+    config = BootstrapConfig(draws=50)
+    one, other = (
+        UserRankings(np.arange(3), {"ndcg@5": np.array(values)}, users_left_out=7, relevant_seen=0)
+        for values in ([0.5, 0.25, 0.75], [0.1, 0.2, 0.15])
+    )
+    ranking = RankingTable(
+        dataset="Toy",
+        split="test",
+        items=9,
+        candidates=4,
+        systems=[evaluate_ranking(one, "CoRA", config=config)],
+        references=[evaluate_ranking(other, "Popularity <b>", config=config)],
+        comparisons=[compare_rankings(one, other, ("CoRA", "Popularity <b>"), config=config)],
+    )
+    page = parsed(render_report(data.model_copy(update={"ranking": ranking})))
+    assert page.sections == ["results", "differences", "ranking", "reading"]
+    for text in (
+        "NDCG@5",
+        "0.500",
+        "Popularity <b>",
+        "0.150",
+        "+0.350",
+        "7 users like nothing new",
+    ):
+        assert text in page.text
+    assert "ranking" not in parsed(render_report(data)).sections
+
+
+def test_every_cell_says_what_it_is_where_the_head_of_a_table_is_hidden(full: ReportData) -> None:
+    html = render_report(full)
+    labels = re.findall(r'<td data-label="([^"]*)"', html)
+    assert html.count("<td") == len(labels)
+    parts = [f"{part} {metric}" for part in ("all", "warm", "cold") for metric in ("AUC", "UAUC")]
+    assert labels == parts * 3
+    assert "content: attr(data-label)" in html

@@ -81,3 +81,10 @@ def test_the_page_shows_the_numbers_of_the_results(run: Run) -> None:
     best = run.recommend(run.directory.most_active(1)[0], k=1)
     assert best["title"][0] in page
     assert json.loads((run.folder / "results" / "test.json").read_text())["split"] == "test"
+
+
+def test_results_of_another_version_are_named(run: Run) -> None:
+    (run.folder / "results").mkdir()
+    (run.folder / "results" / "valid.json").write_text('{"dataset": "Toy", "shape": 3}')
+    with pytest.raises(ArtifactError, match=r"valid\.json does not hold results .* split: Field"):
+        read_results(run.folder, "valid")

@@ -60,11 +60,32 @@ def test_a_plot_is_well_formed_and_escapes_text() -> None:
 
 def test_a_strip_places_an_interval_in_percent() -> None:
     axis = Axis(0.0, 2.0, "AUC", (0.0, 1.0), digits=1)
-    svg = ElementTree.fromstring(str(strip(axis, 1.0, 0.5, 1.5, "s0", guide=0.5)))
+    svg = ElementTree.fromstring(str(strip(axis, 1.0, 0.5, 1.5, "s0", guide=0.5, label="1 < 2")))
     (dot,) = svg.iter("circle")
     assert dot.attrib["cx"] == "50.00%"
     interval = svg.findall("line")[-1]
     assert (interval.attrib["x1"], interval.attrib["x2"]) == ("25.00%", "75.00%")
-    assert svg.attrib["aria-label"] == "1.000, interval 0.500 to 1.500"
+    assert svg.attrib["aria-label"] == "1 < 2"
     labels = [text.text for text in ElementTree.fromstring(str(strip_axis(axis))).iter("text")]
     assert labels == ["0.0", "1.0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "arrow", "place", "end"),
+    [(5.0, "\N{RIGHTWARDS ARROW}", "100%", "end"), (-5.0, "\N{LEFTWARDS ARROW}", "0%", "start")],
+)
+def test_what_lies_beyond_the_axis_is_an_arrow_at_its_end(
+    value: float, arrow: str, place: str, end: str
+) -> None:
+    axis = Axis(0.0, 2.0, "AUC", (), digits=1)
+    drawing = strip(axis, value, min(value, 1.0), max(value, 1.0), "s0", label="far")
+    svg = ElementTree.fromstring(str(drawing))
+    assert list(svg.iter("circle")) == []
+    (text,) = svg.iter("text")
+    assert (text.text, text.attrib["x"]) == (arrow, place)
+    assert end in text.attrib["class"].split()
+    (interval,) = svg.findall("line")
+    ends = {interval.attrib["x1"], interval.attrib["x2"]}
+    assert ends == {"50.00%", "100.00%" if value > 0 else "0.00%"}
+    outside = strip(axis, value, value, value, "s0", label="far")
+    assert ElementTree.fromstring(str(outside)).findall("line") == []

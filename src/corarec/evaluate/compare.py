@@ -9,6 +9,9 @@ from corarec.evaluate.rows import Tables, all_parts, check_same_rows, checked_se
 from corarec.evaluate.system import METRICS, SystemPart, resample
 from corarec.types import FloatArray
 
+_ROUNDING = 1e-12
+"""Differences smaller than this come from the order of summation: they are zero."""
+
 
 def compare(
     first: Tables,
@@ -72,11 +75,14 @@ def _compare_part(first: SystemPart, second: SystemPart, config: BootstrapConfig
 
 def difference(value: float, draws: FloatArray, bootstrap: UserBootstrap) -> Difference | None:
     """Make a test of a statistic and its draws ([draws], NaN where undefined); None without any."""
+    draws = np.where(np.abs(draws) < _ROUNDING, 0.0, draws)
     interval = bootstrap.interval(draws)
     if interval is None:
         return None
     low, high = interval
     # Draws without the statistic are NaN, which is on neither side of zero.
     one_side = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
-    p_value = min(1.0, 2 * (1 + one_side) / (1 + np.count_nonzero(~np.isnan(draws))))
-    return Difference(value=value, low=low, high=high, p_value=p_value)
+    defined = int(np.count_nonzero(~np.isnan(draws)))
+    p_value = min(1.0, 2 * (1 + one_side) / (1 + defined))
+    value = 0.0 if abs(value) < _ROUNDING else value
+    return Difference(value=value, low=low, high=high, p_value=p_value, draws=defined)

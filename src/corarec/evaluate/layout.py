@@ -1,5 +1,6 @@
 """How a table becomes text: numbers with their intervals, a terminal, Markdown."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from corarec.evaluate.result import Difference, Estimate
+from corarec.evaluate.significance import PValue
 
 MISSING = "\N{EN DASH}"
 """Printed where a metric has no value: a part without rows or with one label only."""
 
 MINUS = "\N{MINUS SIGN}"
 
-_UNDER = {"interval": "", "p": "p "}
+_UNDER = {"interval": "", "p": "p ", "Holm": "Holm "}
 """Columns that stand below the one before them in a terminal, and what is written before them."""
 
 
@@ -46,18 +48,31 @@ def interval_text(interval: Estimate | Difference | None) -> str:
 
 
 def signed(value: float) -> str:
-    """Return a difference with its sign: `+0.012`, `−0.003`, and `0.000` for what rounds to it."""
-    rounded = round(value, 3)
-    if rounded == 0:
+    """Return a difference with its sign: `+0.012`, `−0.003`; `0.000` is zero and nothing else.
+
+    A value that three digits would make zero gets as many as its first takes: `+0.0002`.
+    """
+    if value == 0:
         return "0.000"
-    return f"+{rounded:.3f}" if rounded > 0 else f"{MINUS}{-rounded:.3f}"
+    digits = _digits(abs(value))
+    return f"{'+' if value > 0 else MINUS}{abs(value):.{digits}f}"
 
 
-def p_value_text(difference: Difference | None) -> str:
-    """Return a two-sided p-value: `0.012`, or `< 0.001`."""
-    if difference is None:
+def p_value_text(p_value: PValue | None) -> str:
+    """Return a p-value: `0.012`, or `≤ 0.002` where the draws say no more."""
+    if p_value is None:
         return MISSING
-    return "< 0.001" if difference.p_value < 0.001 else f"{difference.p_value:.3f}"
+    digits = _digits(p_value.value)
+    if not p_value.at_most:
+        return f"{p_value.value:.{digits}f}"
+    # A bound is rounded upwards, to stay one; the small number is what floats do to 0.002.
+    bound = math.ceil(p_value.value * 10**digits - 1e-9) / 10**digits
+    return f"≤ {bound:.{digits}f}"
+
+
+def _digits(value: float) -> int:
+    """Return 3, or as many digits as it takes for a positive value not to be rounded to zero."""
+    return 3 if value >= 0.0005 else max(3, -math.floor(math.log10(value)))
 
 
 def terminal_table(text: TableText, title: str) -> Table:
@@ -76,11 +91,11 @@ def terminal_table(text: TableText, title: str) -> Table:
         if column not in _UNDER:
             table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in text.systems:
-        table.add_row(*_folded(text.columns, row))
+        table.add_row(*_cells(text.columns, row))
     if text.systems and text.references:
         table.add_section()
     for row in text.references:
-        table.add_row(*_folded(text.columns, row), style="dim")
+        table.add_row(*_cells(text.columns, row), style="dim")
     return table
 
 
@@ -95,14 +110,32 @@ def markdown_table(text: TableText) -> str:
     return "\n".join([*lines, "", text.note, ""])
 
 
-def _folded(columns: Sequence[str], row: Sequence[str]) -> list[Text]:
-    """Put intervals and p-values below their metric, so that a table fits a narrow terminal."""
-    cells: list[Text] = []
+@dataclass(frozen=True)
+class FoldedCell:
+    """A value and what stands below it: its interval, its p-values."""
+
+    column: str
+    value: str
+    below: list[str]
+
+
+def folded(columns: Sequence[str], row: Sequence[str]) -> list[FoldedCell]:
+    """Put intervals and p-values below their metric, so that a table fits a narrow place."""
+    cells: list[FoldedCell] = []
     for column, value in zip(columns, row, strict=True):
         if column in _UNDER:
-            cells[-1].append(f"\n{_UNDER[column]}{value}", style="dim")
+            cells[-1].below.append(f"{_UNDER[column]}{value}")
         else:
-            cells.append(Text(value))
+            cells.append(FoldedCell(column, value, []))
+    return cells
+
+
+def _cells(columns: Sequence[str], row: Sequence[str]) -> list[Text]:
+    cells = []
+    for cell in folded(columns, row):
+        cells.append(Text(cell.value))
+        for line in cell.below:
+            cells[-1].append(f"\n{line}", style="dim")
     return cells
 
 

@@ -22,13 +22,6 @@ class UserAucs:
     """[M] users with both labels, ascending."""
     values: FloatArray
     """[M] their AUCs."""
-    num_users: int
-    """All users of the rows, those with one label included."""
-
-    @property
-    def users_left_out(self) -> int:
-        """How many users have one label only, and so no AUC."""
-        return self.num_users - len(self.user_ids)
 
     @property
     def mean(self) -> float | None:
@@ -70,7 +63,7 @@ def user_aucs(user_ids: IntArray, labels: IntArray, scores: FloatArray) -> UserA
         Three of [N], in any order of rows; labels are 0 or 1.
     """
     if not len(user_ids):
-        return UserAucs(np.zeros(0, np.int64), np.zeros(0), 0)
+        return UserAucs(np.zeros(0, np.int64), np.zeros(0))
     order = np.lexsort((scores, user_ids))
     users, labels, scores = user_ids[order], labels[order], scores[order]
     new_user = np.concatenate(([True], users[1:] != users[:-1]))
@@ -87,7 +80,7 @@ def user_aucs(user_ids: IntArray, labels: IntArray, scores: FloatArray) -> UserA
     both = (positives > 0) & (negatives > 0)
     p, n = positives[both], negatives[both]
     values = (rank_sum[both] - p * (p + 1) / 2) / (p * n)
-    return UserAucs(users[user_start][both], values, len(user_start))
+    return UserAucs(users[user_start][both], values)
 
 
 def auc(labels: IntArray, scores: FloatArray) -> float | None:

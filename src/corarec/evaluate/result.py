@@ -61,7 +61,9 @@ class Difference(Result):
     low: float
     high: float
     p_value: float = Field(ge=0, le=1)
-    """Two-sided: twice the smaller share of draws on one side of zero, at least 1 / (draws + 1)."""
+    """Two-sided: twice the smaller share of draws on one side of zero, at least 2 / (draws + 1)."""
+    draws: int | None = None
+    """Draws in which both had a value; None in files that do not say: all of them."""
 
 
 class PartComparison(Result):

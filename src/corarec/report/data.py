@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from corarec.evaluate.ranking import RankingTable
 from corarec.evaluate.result import Result, ResultTable
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -94,6 +95,8 @@ class ReportData(Result):
     config: dict[str, Any] = Field(default_factory=dict)
     """The resolved config, shown folded."""
     results: ResultTable
+    ranking: RankingTable | None = None
+    """How the whole catalogue was ranked, where that was measured."""
     training: list[TrainingCurve] = Field(default_factory=list)
     scores: list[ScoreView] = Field(default_factory=list)
     recommendations: list[RecommendationList] = Field(default_factory=list)

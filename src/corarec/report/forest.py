@@ -3,20 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
 from corarec.evaluate.layout import (
     estimate_text,
     interval_text,
     p_value_text,
-    signed,
 )
 from corarec.evaluate.result import Comparison, Difference, Estimate, Evaluation
+from corarec.evaluate.significance import PValue, verdict
+from corarec.evaluate.tables import corrected_p_values, difference_cells
 from corarec.report.figures import Palette
 from corarec.report.svg import Axis, strip, strip_axis
 
 REFERENCE = "ref"
 """CSS class of the trivial references, grey in every figure."""
+
+_FAR = 3.0
+"""A difference that reaches so many times further than the median one is cut off at the axis."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class ForestRow:
     value: str
     interval: str
     p_value: str = ""
+    """`p 0.012`, and `Holm 0.024` beside it where there are several tests."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,15 @@ def metric_forest(
             label=evaluation.name,
             detail="reference" if series == REFERENCE else _seeds(evaluation.seeds),
             series=series,
-            drawing=strip(axis, estimate.value, estimate.low, estimate.high, series, guide=0.5),
+            drawing=strip(
+                axis,
+                estimate.value,
+                estimate.low,
+                estimate.high,
+                series,
+                guide=0.5,
+                label=_spoken(estimate_text(estimate), interval_text(estimate)),
+            ),
             value=estimate_text(estimate),
             interval=interval_text(estimate),
         )
@@ -87,39 +101,87 @@ def metric_forest(
 
 def difference_forest(metric: str, comparisons: Sequence[Comparison]) -> Forest | None:
     """Lay out the paired differences in `auc` or `uauc`, by part; None where there are none."""
+    corrected = corrected_p_values(comparisons)
     drawn = [
-        (comparison, part, result.rows, difference)
-        for comparison in comparisons
-        for part, result in comparison.parts.items()
+        _Tested(comparison, part, difference, corrected[part, metric][number])
+        for number, comparison in enumerate(comparisons)
+        for part in comparison.parts
         if (difference := _difference(comparison, part, metric)) is not None
     ]
     if not drawn:
         return None
-    ends = [end for *_, one in drawn for end in (one.low, one.high)]
-    axis = Axis.fit([*ends, 0.0], f"difference in {metric.upper()}")
-    rows = [
-        ForestRow(
-            group=f"{comparison.first} \N{MINUS SIGN} {comparison.second}",
-            label=part,
-            detail=f"{num_rows:,} rows",
-            series=_verdict(one),
-            drawing=strip(axis, one.value, one.low, one.high, _verdict(one), guide=0.0),
-            value=signed(one.value),
-            interval=interval_text(one),
-            p_value=p_value_text(one),
-        )
-        for comparison, part, num_rows, one in drawn
-    ]
-    above = sum(one.low > 0 for *_, one in drawn)
-    below = sum(one.high < 0 for *_, one in drawn)
+    axis = Axis.fit(
+        [*_near([one.difference for one in drawn]), 0.0], f"difference in {metric.upper()}"
+    )
+    rows = [_difference_row(one, axis, several=len(comparisons) > 1) for one in drawn]
+    above = sum(one.verdict > 0 for one in drawn)
+    below = sum(one.verdict < 0 for one in drawn)
+    alpha = 1 - drawn[0].comparison.bootstrap.level
+    rule = f"its interval does not touch zero and p is at most {alpha:.0%}"
+    if len(comparisons) > 1:
+        rule += f" after Holm's correction for the {len(comparisons)} tests of a part"
+    outside = any(not axis.low <= one.difference.value <= axis.high for one in drawn)
     return Forest(
         f"Difference in {metric.upper()}",
         rows,
         strip_axis(axis),
-        f"First minus second on the same users. Right of the dashed zero the first is better; a "
-        f"grey row does not tell the two apart. Clear of zero: {above} above, {below} below, of "
-        f"{len(drawn)}.",
+        f"First minus second on the same users. Right of the dashed zero the first is better. A "
+        f"row has a colour where {rule}; a grey row does not tell the two apart. Clear of zero: "
+        f"{above} above, {below} below, of {len(drawn)}."
+        f"{' An arrow: further out than the axis goes.' if outside else ''}",
     )
+
+
+@dataclass(frozen=True)
+class _Tested:
+    comparison: Comparison
+    part: str
+    difference: Difference
+    corrected: PValue | None
+
+    @property
+    def verdict(self) -> int:
+        return verdict(self.difference, self.corrected, self.comparison.bootstrap)
+
+
+def _difference_row(one: _Tested, axis: Axis, *, several: bool) -> ForestRow:
+    comparison, difference = one.comparison, one.difference
+    value, interval, p_value = difference_cells(difference, comparison.bootstrap)
+    series = {1: "better", -1: "worse", 0: REFERENCE}[one.verdict]
+    holm = f", Holm {p_value_text(one.corrected)}" if several else ""
+    return ForestRow(
+        group=f"{comparison.first} \N{MINUS SIGN} {comparison.second}",
+        label=one.part,
+        detail=f"{comparison.parts[one.part].rows:,} rows",
+        series=series,
+        drawing=strip(
+            axis,
+            difference.value,
+            difference.low,
+            difference.high,
+            series,
+            guide=0.0,
+            label=_spoken(value, interval),
+        ),
+        value=value,
+        interval=interval,
+        p_value=f"p {p_value}{holm}",
+    )
+
+
+def _near(differences: Sequence[Difference]) -> list[float]:
+    """Return the ends of the intervals that the axis spans: all but those far from the others.
+
+    One weak rival among several would otherwise press all the rest onto the zero.
+    """
+    ends = np.array([(one.low, one.high) for one in differences])
+    reach = np.abs(ends).max(axis=1)
+    near: list[float] = ends[reach <= _FAR * np.median(reach)].ravel().tolist()
+    return near
+
+
+def _spoken(value: str, interval: str) -> str:
+    return f"{value}, interval {interval}"
 
 
 def _estimate(evaluation: Evaluation, metric: str) -> Estimate | None:
@@ -129,12 +191,6 @@ def _estimate(evaluation: Evaluation, metric: str) -> Estimate | None:
 def _difference(comparison: Comparison, part: str, metric: str) -> Difference | None:
     result = comparison.parts[part]
     return result.auc if metric == "auc" else result.uauc
-
-
-def _verdict(difference: Difference) -> str:
-    if difference.low > 0:
-        return "better"
-    return "worse" if difference.high < 0 else REFERENCE
 
 
 def _seeds(seeds: int) -> str:

@@ -9,13 +9,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from corarec import __version__
 from corarec.evaluate.layout import (
     MISSING,
+    FoldedCell,
+    TableText,
     estimate_text,
+    folded,
     interval_text,
-    p_value_text,
-    signed,
 )
+from corarec.evaluate.ranking import RankingTable, ranking_texts
 from corarec.evaluate.result import Evaluation, ResultTable
-from corarec.evaluate.tables import results_note
+from corarec.evaluate.tables import comparisons_note, difference_cells, has_spread, results_note
 from corarec.files import atomic_file
 from corarec.report.data import ReportData
 from corarec.report.figures import (
@@ -34,6 +36,8 @@ METRICS = ("auc", "uauc")
 class Cell:
     """A metric in the table."""
 
+    label: str
+    """What it is, where the table stands without its head: `warm AUC`."""
     value: str
     interval: str
     largest: bool
@@ -47,6 +51,16 @@ class Row:
     series: str
     seeds: int
     cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text: a head, rows of cells with what stands below each, a note."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[FoldedCell]]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,9 @@ def render_report(data: ReportData) -> str:
         systems=_rows(results.systems, parts, palette),
         references=_rows(results.references, parts, None),
         note=results_note(results),
+        spread=has_spread(results),
+        difference_note=comparisons_note(results.comparisons),
+        rankings=_rankings(data.ranking),
         training=training_figures(data.training, palette),
         score_figures=[figure for figure in score_figures if figure],
         config=yaml.safe_dump(data.config, sort_keys=False, allow_unicode=True),
@@ -130,19 +147,31 @@ def _headlines(results: ResultTable) -> list[Headline]:
         comparison = results.comparisons[0]
         difference = comparison.parts["all"].auc
         if difference is not None:
-            headlines.append(
-                Headline(
-                    f"AUC against {comparison.second}",
-                    signed(difference.value),
-                    f"paired interval {interval_text(difference)}, p {p_value_text(difference)}",
-                )
-            )
+            value, interval, p_value = difference_cells(difference, comparison.bootstrap)
+            detail = f"paired interval {interval}, p {p_value}"
+            headlines.append(Headline(f"AUC against {comparison.second}", value, detail))
     if results.systems:
         whole = results.systems[0].whole
         headlines.append(
             Headline("Rows", f"{whole.rows:,}", f"of {whole.users:,} users, {results.split} split")
         )
     return headlines
+
+
+def _rankings(ranking: RankingTable | None) -> list[TextTable]:
+    if ranking is None:
+        return []
+    titles = ("Metrics", "Paired differences")
+    return [
+        _text_table(title, text)
+        for title, text in zip(titles, ranking_texts(ranking), strict=False)
+    ]
+
+
+def _text_table(title: str, text: TableText) -> TextTable:
+    rows = [folded(text.columns, row) for row in [*text.systems, *text.references]]
+    columns = [cell.column for cell in folded(text.columns, text.columns)]
+    return TextTable(title, columns, rows, text.note)
 
 
 def _part_names(results: ResultTable) -> list[str]:
@@ -185,6 +214,7 @@ def _cell(evaluation: Evaluation, column: tuple[str, str], compared: float, larg
     result = evaluation.parts.get(part)
     estimate = getattr(result, metric) if result else None
     return Cell(
+        label=f"{part} {metric.upper()}",
         value=estimate_text(estimate),
         interval=interval_text(estimate),
         largest=estimate is not None and bool(compared) and compared == largest,

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from corarec.data import Dataset
+from corarec.data import Dataset, Split
 from corarec.errors import ConfigError
 from corarec.evaluate import (
     BootstrapConfig,
@@ -17,7 +18,7 @@ from corarec.evaluate import (
     rank_users,
 )
 from corarec.files import write_json
-from corarec.report.runs import RESULTS
+from corarec.report.runs import RESULTS, read_record
 from corarec.score import Run
 from corarec.score.catalogue import Catalogue, RankedSplit
 from corarec.types import IntArray
@@ -95,6 +96,12 @@ def rank_run(
         log_test_evaluation(run.folder, evaluations[system])
     write_json(run.folder / RESULTS / f"{split}-ranking.json", result.model_dump(mode="json"))
     return result
+
+
+def read_ranking(folder: Path, split: Split) -> RankingTable | None:
+    """Return what `rank_run` found on a part; None where it was not asked."""
+    path = folder / RESULTS / f"{split}-ranking.json"
+    return read_record(path, RankingTable) if path.exists() else None
 
 
 def ranked_users(

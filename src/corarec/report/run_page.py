@@ -6,6 +6,7 @@ from corarec.data import Split
 from corarec.evaluate import count_test_evaluations
 from corarec.report.data import Fact, Recommendation, RecommendationList, ReportData, TrainingCurve
 from corarec.report.page import write_report
+from corarec.report.ranking import read_ranking
 from corarec.report.runs import read_results, read_scores
 from corarec.report.views import view_scores
 from corarec.score import Run
@@ -37,6 +38,7 @@ def report_run(run: Run, split: Split) -> Path:
             facts=_facts(run),
             config=run.config.model_dump(mode="json"),
             results=results,
+            ranking=read_ranking(run.folder, split),
             training=[TrainingCurve.from_records(names[0], read_metrics(run.folder))],
             scores=[view_scores(read_scores(run.folder, split, name), name) for name in names],
             recommendations=[_recommendations(run, user) for user in users],

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
+from pydantic import ValidationError
 
 from corarec.data import Dataset, Split
 from corarec.errors import ArtifactError
@@ -19,11 +21,13 @@ from corarec.evaluate import (
     interaction_parts,
     log_test_evaluation,
 )
+from corarec.evaluate.result import Result
 from corarec.files import atomic_file, read_json, write_json
 from corarec.score import Run
 from corarec.types import ScoreTable
 
 RESULTS = "results"
+Kept = TypeVar("Kept", bound=Result)
 
 
 def evaluate_run(
@@ -89,7 +93,26 @@ def read_results(folder: Path, split: Split) -> ResultTable:
     path = folder / RESULTS / f"{split}.json"
     if not path.exists():
         raise _not_evaluated(folder, split)
-    return ResultTable.model_validate(read_json(path))
+    return read_record(path, ResultTable)
+
+
+def read_record(path: Path, kind: type[Kept]) -> Kept:
+    """Return the record of a file of results.
+
+    Raises
+    ------
+    ArtifactError
+        The file holds something else, such as the record of another version.
+    """
+    try:
+        return kind.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ArtifactError(
+            f"{path} does not hold results of this version: {place}: {first['msg']}. "
+            "Delete it and evaluate again."
+        ) from None
 
 
 def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreTable:

@@ -164,20 +164,40 @@ class Plot:
 
 
 def strip(
-    axis: Axis, value: float, low: float, high: float, series: str, guide: float | None = None
+    axis: Axis,
+    value: float,
+    low: float,
+    high: float,
+    series: str,
+    *,
+    label: str,
+    guide: float | None = None,
 ) -> Markup:
-    """Draw an interval with its value on a strip as wide as its cell; positions are percentages."""
+    """Draw an interval with its value on a strip as wide as its cell; positions are percentages.
+
+    What lies beyond the axis is cut off there; an arrow in the place of the dot says where it goes.
+    """
     parts = [_strip_line("grid", axis, tick) for tick in axis.ticks]
     if guide is not None:
         parts.append(_strip_line("guide", axis, guide))
-    parts.append(
-        f'<line class="whisker {series}" x1="{_percent(axis, low)}" x2="{_percent(axis, high)}" '
-        f'y1="50%" y2="50%"/>'
-        f'<circle class="dot {series}" cx="{_percent(axis, value)}" cy="50%" r="4.5"/>'
-    )
-    label = f"{value:.3f}, interval {low:.3f} to {high:.3f}"
+    inside = [min(max(end, axis.low), axis.high) for end in (low, high)]
+    if inside[0] < inside[1]:
+        start, end = (_percent(axis, place) for place in inside)
+        parts.append(f'<line class="whisker {series}" x1="{start}" x2="{end}" y1="50%" y2="50%"/>')
+    if axis.low <= value <= axis.high:
+        parts.append(
+            f'<circle class="dot {series}" cx="{_percent(axis, value)}" cy="50%" r="4.5"/>'
+        )
+    else:
+        x, arrow = (
+            ("0%", "\N{LEFTWARDS ARROW}") if value < axis.low else ("100%", "\N{RIGHTWARDS ARROW}")
+        )
+        kind = "start" if value < axis.low else "end"
+        parts.append(
+            f'<text class="beyond {kind} {series}" x="{x}" y="50%" dy="0.35em">{arrow}</text>'
+        )
     return Markup(
-        f'<svg class="strip" role="img" aria-label="{label}">' + "".join(parts) + "</svg>"
+        f'<svg class="strip" role="img" aria-label="{escape(label)}">' + "".join(parts) + "</svg>"
     )
 
 

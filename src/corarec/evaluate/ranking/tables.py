@@ -6,46 +6,64 @@ from rich.table import Table
 
 from corarec.evaluate.layout import (
     MINUS,
-    MISSING,
     TableText,
     estimate_text,
     interval_text,
     markdown_table,
     p_value_text,
-    signed,
     terminal_table,
 )
 from corarec.evaluate.ranking.result import RankingComparison, RankingEvaluation, RankingTable
+from corarec.evaluate.significance import PValue, holm, p_value
+from corarec.evaluate.tables import difference_cells, tests_note
 
 METRIC_NAMES = {"recall": "Recall", "capped_recall": "capped Recall", "ndcg": "NDCG", "hr": "HR"}
 
 
 def ranking_tables(results: RankingTable) -> list[Table]:
     """Return the tables for a rich console: the metrics, then the paired tests if any."""
-    texts = _texts(results)
+    texts = ranking_texts(results)
     titles = (f"{results.dataset}, {results.split}: whole catalogue", "Paired differences")
     return [terminal_table(text, title) for text, title in zip(texts, titles, strict=False)]
 
 
 def ranking_markdown(results: RankingTable) -> str:
     """Return the metrics, and the paired tests where there are any, as Markdown."""
-    return "\n".join(map(markdown_table, _texts(results)))
+    return "\n".join(map(markdown_table, ranking_texts(results)))
 
 
-def _texts(results: RankingTable) -> list[TableText]:
+def ranking_texts(results: RankingTable) -> list[TableText]:
     """Lay out one row per metric: there are more metrics than systems."""
     systems = [*results.systems, *results.references]
     rows = [_row(metric, systems) for metric in results.systems[0].metrics]
     columns = ("Metric", *(part for system in systems for part in (system.name, "interval")))
     texts = [TableText(columns, rows, [], _note(results))]
     if results.comparisons:
-        pairs = results.comparisons
-        names = [f"{pair.first} {MINUS} {pair.second}" for pair in pairs]
-        columns = ("Metric", *(part for name in names for part in (name, "interval", "p")))
-        rows = [_difference_row(metric, pairs) for metric in results.systems[0].metrics]
-        note = f"On the same users. Intervals: {pairs[0].bootstrap.level:.0%}, paired."
-        texts.append(TableText(columns, rows, [], note))
+        texts.append(_comparison_text(results))
     return texts
+
+
+def _comparison_text(results: RankingTable) -> TableText:
+    pairs, metrics = results.comparisons, list(results.systems[0].metrics)
+    holm = ("Holm",) if len(pairs) > 1 else ()
+    columns = ["Metric"]
+    for pair in pairs:
+        columns += [f"{pair.first} {MINUS} {pair.second}", "interval", "p", *holm]
+    rows = []
+    for metric in metrics:
+        row = [_title(metric)]
+        corrected = corrected_p_values(pairs, metric)
+        for pair, one in zip(pairs, corrected, strict=True):
+            row += difference_cells(pair.metrics.get(metric), pair.bootstrap)
+            row += [p_value_text(one) for _ in holm]
+        rows.append(tuple(row))
+    note = tests_note(pairs[0].bootstrap, len(pairs), "one metric")
+    return TableText(tuple(columns), rows, [], f"On the same users. {note}")
+
+
+def corrected_p_values(pairs: Sequence[RankingComparison], metric: str) -> list[PValue | None]:
+    """Correct the p-values of one metric by Holm: one per comparison."""
+    return holm([p_value(pair.metrics.get(metric), pair.bootstrap) for pair in pairs])
 
 
 def _title(metric: str) -> str:
@@ -57,15 +75,6 @@ def _row(metric: str, systems: Sequence[RankingEvaluation]) -> tuple[str, ...]:
     row = [_title(metric)]
     for system in systems:
         row += [estimate_text(system.metrics[metric]), interval_text(system.metrics[metric])]
-    return tuple(row)
-
-
-def _difference_row(metric: str, pairs: Sequence[RankingComparison]) -> tuple[str, ...]:
-    row = [_title(metric)]
-    for pair in pairs:
-        result = pair.metrics.get(metric)
-        value = MISSING if result is None else signed(result.value)
-        row += [value, interval_text(result), p_value_text(result)]
     return tuple(row)
 
 

@@ -1,0 +1,52 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from corarec.errors import ArtifactError
+from corarec.evaluate import BootstrapConfig, RankingConfig
+from corarec.report.ranking import rank_run
+from corarec.report.run_page import SHOWN_ITEMS, report_run
+from corarec.report.runs import evaluate_run
+from corarec.score import Run, load_run
+
+FEW = BootstrapConfig(draws=50)
+
+
+@pytest.fixture(scope="module")
+def run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("page") / "run"
+    shutil.copytree(trained_run, folder)
+    return load_run(folder)
+
+
+def test_a_run_without_results_has_no_page(run: Run) -> None:
+    with pytest.raises(ArtifactError, match="no scores on valid"):
+        report_run(run, "valid")
+    assert not (run.folder / "report.html").exists()
+
+
+def test_the_page_tells_what_was_run_and_what_came_of_it(run: Run) -> None:
+    result = evaluate_run(run, "valid", config=FEW)
+    html = report_run(run, "valid").read_text("utf-8")
+    whole = result.systems[0].whole
+    assert whole.auc is not None
+    assert f"{whole.auc.value:.3f}" in html
+    assert f"{run.recommender.trainable_parameters():,} parameters" in html
+    assert f"{run.dataset.num_users:,} users, {run.dataset.num_items:,} items" in html
+    user = run.directory.most_active(1)[0]
+    assert f"<h3>User {user}</h3>" in html
+    best = run.recommend(user, k=SHOWN_ITEMS)["title"].to_list()
+    places = [html.index(title) for title in best]
+    assert len(places) == SHOWN_ITEMS
+    assert "Ranking the whole catalogue" not in html
+
+
+def test_a_ranking_that_was_measured_is_on_the_page(run: Run) -> None:
+    evaluate_run(run, "valid", config=FEW)
+    config = RankingConfig(cutoffs=(5,))
+    ranking = rank_run(run, "valid", candidates=8, config=config, bootstrap=FEW)
+    html = report_run(run, "valid").read_text("utf-8")
+    assert "Ranking the whole catalogue" in html
+    mrr = ranking.systems[0].metrics["mrr"]
+    assert f'<td data-label="cora">{mrr.value:.3f}<small>[{mrr.low:.3f}, {mrr.high:.3f}]' in html
