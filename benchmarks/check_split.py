@@ -54,7 +54,7 @@ def _compare_part(dataset: Dataset, split: str, theirs: dict[str, Column]) -> Di
         size = max(len(rows), len(theirs["uid"]))
         return {"row number": (size, size)}
     ours = dataset.interactions[rows]
-    histories = dataset.histories.take(rows)
+    histories = dataset.pairs(rows).histories
     titles = np.array(dataset.titles, dtype=object)
     # Their histories start with the padding item and its empty title.
     our_items = [[0, *histories[n].tolist()] for n in range(len(rows))]

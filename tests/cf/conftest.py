@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from corarec.cf.data import FitData, TrainingPairs
+from corarec.data.vocabulary import Vocabulary
 from corarec.types import Histories, IntArray, Pairs
 
 NUM_USERS, NUM_ITEMS, ROWS_PER_USER = 30, 24, 18
@@ -92,8 +93,8 @@ def checkerboard(world_rows: Rows, all_pairs: Callable[[Rows], Pairs]) -> FitDat
         labels[valid],
         NUM_USERS,
         NUM_ITEMS,
-        [f"u{user}" for user in range(1, NUM_USERS + 1)],
-        [f"i{item}" for item in range(1, NUM_ITEMS + 1)],
+        Vocabulary([f"u{user}" for user in range(1, NUM_USERS + 1)]),
+        Vocabulary([f"i{item}" for item in range(1, NUM_ITEMS + 1)]),
     )
 
 

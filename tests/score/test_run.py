@@ -20,8 +20,8 @@ def test_recommendations_are_new_to_the_user_ordered_and_titled(run: Run) -> Non
     best = run.recommend("7", k=5, candidates=20)
     assert best["rank"].to_list() == [1, 2, 3, 4, 5]
     assert best["probability"].to_list() == sorted(best["probability"], reverse=True)
-    items = run.directory.item_ids(best["item"].to_list())
-    assert not set(items) & set(run.directory.seen(run.directory.user("7")).tolist())
+    items = run.dataset.item_vocabulary.numbers(best["item"].to_list())
+    assert not set(items) & set(run.dataset.timeline.seen(run.directory.user("7")).tolist())
     assert best["title"].to_list() == [run.dataset.titles[item] for item in items]
     assert max(best["candidate_rank"]) <= 20
 
@@ -52,7 +52,7 @@ def test_a_user_sees_its_whole_history(run: Run, small_world: Dataset) -> None:
     user = run.directory.user("7")
     rows = (small_world.interactions["user_id"] == user) & (small_world.interactions["label"] == 1)
     wanted = small_world.interactions.filter(rows)["item_id"].to_list()
-    assert run.directory.liked(user).tolist() == wanted
+    assert run.dataset.timeline.liked(user).tolist() == wanted
     pairs = run.directory.pairs(np.array([user, 0]), np.array([1, 1]))
     assert pairs.histories[0].tolist() == wanted
     assert pairs.histories[1].tolist() == []

@@ -1,11 +1,11 @@
 """The rows a CF model is fitted on, checked once."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
+from corarec.data.vocabulary import Vocabulary
 from corarec.errors import DataError
 from corarec.types import Fingerprint, FloatArray, IntArray, Pairs
 
@@ -58,11 +58,10 @@ class FitData:
     """U, the largest user id."""
     num_items: int
     """I, the largest item id."""
-    raw_user_ids: Sequence[str] | None = None
-    """The name of every user in the source, for ids 1..U; needed only by vectors imported by raw
-    id."""
-    raw_item_ids: Sequence[str] | None = None
-    """The same for items 1..I."""
+    users: Vocabulary | None = None
+    """Users by the ids of the source; needed only by vectors imported by raw id."""
+    items: Vocabulary | None = None
+    """The same for items."""
     fingerprint: Fingerprint | None = None
     """Which dataset the rows are of; a model remembers it."""
 

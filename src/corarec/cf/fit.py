@@ -69,8 +69,8 @@ def fit_cf(
         valid_labels=dataset.labels("valid"),
         num_users=dataset.num_users,
         num_items=dataset.num_items,
-        raw_user_ids=dataset.users["raw_id"].to_list(),
-        raw_item_ids=dataset.items["raw_id"].to_list(),
+        users=dataset.user_vocabulary,
+        items=dataset.item_vocabulary,
         fingerprint=dataset.fingerprint,
     )
     model = config.build()

@@ -1,7 +1,6 @@
 """CF vectors made elsewhere, read from two Parquet files."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ from corarec.cf.base import FitReport, OnEpoch
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import auc
 from corarec.cf.tables import TableModel
+from corarec.data.vocabulary import Vocabulary
 from corarec.errors import DataError
 from corarec.types import Config, IntArray
 
@@ -60,8 +60,8 @@ class Imported(TableModel):
         """
         started = time.perf_counter()
         column = self._options.vector_column
-        users = _read(self._options.users, "user_id", column, data.num_users, data.raw_user_ids)
-        items = _read(self._options.items, "item_id", column, data.num_items, data.raw_item_ids)
+        users = _read(self._options.users, "user_id", column, data.num_users, data.users)
+        items = _read(self._options.items, "item_id", column, data.num_items, data.items)
         if users.shape[1] != items.shape[1]:
             raise DataError(
                 f"The vectors in {self._options.users} have {users.shape[1]} numbers, those in "
@@ -81,7 +81,7 @@ class Imported(TableModel):
 
 
 def _read(
-    path: Path, id_column: str, vector_column: str, largest: int, raw_ids: Sequence[str] | None
+    path: Path, id_column: str, vector_column: str, largest: int, vocabulary: Vocabulary | None
 ) -> torch.Tensor:
     """Return the vectors of one file by id: [largest + 1, d] float32."""
     try:
@@ -92,7 +92,7 @@ def _read(
         raise DataError(f"{path} cannot be read as a Parquet file ({error}).") from error
     if frame.is_empty():
         raise DataError(f"{path} has no rows, so there are no vectors to import.")
-    ids = _ids(frame, path, id_column, largest, raw_ids)
+    ids = _ids(frame, path, id_column, largest, vocabulary)
     vectors = _vectors(frame, path, vector_column)
     table = torch.zeros(largest + 1, vectors.shape[1])
     table[torch.from_numpy(ids)] = vectors
@@ -100,27 +100,26 @@ def _read(
 
 
 def _ids(
-    frame: pl.DataFrame, path: Path, id_column: str, largest: int, raw_ids: Sequence[str] | None
+    frame: pl.DataFrame, path: Path, id_column: str, largest: int, vocabulary: Vocabulary | None
 ) -> IntArray:
     if id_column in frame.columns:
-        column, wanted = id_column, list(map(str, range(1, largest + 1)))
+        column, names = id_column, Vocabulary([str(number) for number in range(1, largest + 1)])
     elif "raw_id" in frame.columns:
-        if raw_ids is None:
+        if vocabulary is None:
             raise DataError(
                 f"{path} names its rows by 'raw_id', but the raw ids are not known here. "
                 f"Fit through corarec.cf.fit_cf, or give a column '{id_column}'."
             )
-        column, wanted = "raw_id", list(raw_ids)
+        column, names = "raw_id", vocabulary
     else:
         raise DataError(
             f"{path} has the columns {', '.join(frame.columns)}, but needs '{id_column}' or "
             "'raw_id'."
         )
-    place = {name: number for number, name in enumerate(wanted, start=1)}
     seen: dict[int, int] = {}
     for row, value in enumerate(frame[column].cast(pl.String).to_list()):
-        number = place.get(value)
-        if number is None:
+        number = names.number(value)
+        if not number:
             raise DataError(
                 f"{path}, column '{column}', row {row}: {value!r} is not in the dataset. Leave out "
                 "what the dataset does not have."

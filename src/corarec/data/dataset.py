@@ -14,9 +14,10 @@ import polars as pl
 
 from corarec.data.card import DatasetCard
 from corarec.data.fingerprint import dataset_fingerprint
-from corarec.data.history import build_histories
+from corarec.data.history import Timeline
 from corarec.data.storage import load_folder, save_folder
-from corarec.types import Fingerprint, FloatArray, Histories, IntArray, Pairs, ScoreTable
+from corarec.data.vocabulary import Vocabulary
+from corarec.types import Fingerprint, FloatArray, IntArray, Pairs, ScoreTable
 
 Split = Literal["train", "valid", "test"]
 Rows = Split | IntArray
@@ -62,9 +63,20 @@ class Dataset:
         return dataset_fingerprint(self.card, self.interactions, self.items, self.users)
 
     @cached_property
-    def histories(self) -> Histories:
-        """The liked items before each row, across split borders: [N]."""
-        return build_histories(self._column("user_id"), self._column("item_id"), self._label)
+    def timeline(self) -> Timeline:
+        """What is known of each user, and when."""
+        columns = self._column("user_id"), self._column("item_id"), self._label
+        return Timeline(*columns, self.num_users)
+
+    @cached_property
+    def user_vocabulary(self) -> Vocabulary:
+        """Users by the ids of the source."""
+        return Vocabulary(self.users["raw_id"].to_list())
+
+    @cached_property
+    def item_vocabulary(self) -> Vocabulary:
+        """Items by the ids of the source."""
+        return Vocabulary(self.items["raw_id"].to_list())
 
     @cached_property
     def titles(self) -> list[str]:
@@ -87,7 +99,7 @@ class Dataset:
         return Pairs(
             user_ids=self._column("user_id")[rows],
             item_ids=self._column("item_id")[rows],
-            histories=self.histories.take(rows),
+            histories=self.timeline.before_rows(rows),
             rows=rows,
         )
 

@@ -67,7 +67,7 @@ def _facts(run: Run) -> list[Fact]:
 
 
 def _recommendations(run: Run, user: str) -> RecommendationList:
-    liked = run.directory.liked(run.directory.user(user))
+    liked = run.dataset.timeline.liked(run.directory.user(user))
     best = run.recommend(user, k=SHOWN_ITEMS)
     return RecommendationList(
         user=f"User {user}",

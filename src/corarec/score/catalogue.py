@@ -76,7 +76,9 @@ class Catalogue:
     def pairs(self, user_id: int, item_ids: IntArray) -> Pairs:
         """Return pairs of a user with any items, as things stood when the part began."""
         rows = np.full(len(item_ids), self._first_rows[user_id])
-        return Pairs(np.full(len(item_ids), user_id), item_ids, self.dataset.histories.take(rows))
+        return Pairs(
+            np.full(len(item_ids), user_id), item_ids, self.dataset.timeline.before_rows(rows)
+        )
 
     def scores(self, order: Callable[[int], IntArray], user_ids: IntArray) -> FloatArray:
         """Return scores that rank the catalogue in an order: [B, I + 1], seen items last."""

@@ -46,7 +46,7 @@ def recommend(
     return pl.DataFrame(
         {
             "rank": np.arange(1, len(best) + 1),
-            "item": dataset.items["raw_id"].gather(chosen[best] - 1),
+            "item": dataset.item_vocabulary.raw(chosen[best]),
             "title": [dataset.titles[item] for item in chosen[best]],
             "probability": expit(scores[best]),
             "score": scores[best],

@@ -85,7 +85,7 @@ class Run:
             raise DataError("Name either a user of the dataset or the titles that a new one liked.")
         if user is not None:
             user_id = self.directory.user(str(user))
-            exclude = self.directory.seen(user_id)
+            exclude = self.dataset.timeline.seen(user_id)
             make_pairs = partial(self._pairs_of, user_id)
         else:
             exclude = np.array([self.directory.item(title) for title in liked], dtype=np.int64)

@@ -55,14 +55,15 @@ def score_frame(
         if column.null_count():
             row = first_row + int(column.is_null().to_numpy().argmax())
             raise DataError(f"{origin}: row {row} has no {name}. Fill it in or drop the row.")
-    item_ids = directory.item_ids(items.to_list())
+    dataset = directory.dataset
+    item_ids = dataset.item_vocabulary.numbers(items.to_list())
     if not item_ids.all():
         row = int((item_ids == 0).argmax())
         raise DataError(
             f"{origin}: row {first_row + row} names the item {items[row]!r}, which is not in the "
             "dataset, so it has no title to read. Add it to the catalogue with `corarec prepare`."
         )
-    pairs = directory.pairs(directory.user_ids(users.to_list()), item_ids)
+    pairs = directory.pairs(dataset.user_vocabulary.numbers(users.to_list()), item_ids)
     scores = recommender.score(pairs, progress=progress)
     return frame.with_columns(score=pl.Series(scores), probability=pl.Series(expit(scores)))
 

@@ -25,7 +25,7 @@ def world(folder: Path, **options: Any) -> Dataset:
 def title_scores(dataset: Dataset) -> Any:
     """Score by the title's adjective and by the genre match with the history: text alone."""
     genres = np.array(["", *dataset.items["genre"]])
-    recent = dataset.histories.last(10)
+    recent = dataset.pairs(np.arange(len(dataset))).histories.last(10)
     target = genres[dataset.interactions["item_id"].to_numpy()]
     known = (recent > 0).sum(axis=1)
     match = ((genres[recent] == target[:, None]) & (recent > 0)).sum(axis=1) / np.maximum(known, 1)

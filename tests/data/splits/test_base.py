@@ -1,6 +1,6 @@
 import polars as pl
 
-from corarec.data.splits.base import number_items, number_users, order_and_number
+from corarec.data.splits.base import order_and_number
 
 
 def test_users_by_rank_items_by_first_appearance() -> None:
@@ -20,8 +20,3 @@ def test_whole_numbers_are_ordered_as_numbers_else_as_text() -> None:
     for users, expected in ((["10", "9"], ["9", "10"]), (["10", "9", "a"], ["10", "9", "a"])):
         rows = pl.DataFrame({"user": users, "item": users, "timestamp": 0})
         assert order_and_number(rows)["user"].to_list() == expected
-
-
-def test_numbering_by_appearance_keeps_the_order() -> None:
-    rows = number_items(number_users(pl.DataFrame({"user": ["b", "a", "b"], "item": list("yxy")})))
-    assert rows["user_id"].to_list() == rows["item_id"].to_list() == [1, 2, 1]

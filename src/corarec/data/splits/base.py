@@ -7,6 +7,7 @@ import polars as pl
 
 from corarec.data.labels import LabelConfig
 from corarec.data.raw import RawData
+from corarec.data.vocabulary import number_by_appearance, number_users_by_rank
 from corarec.types import Config
 
 
@@ -39,29 +40,8 @@ class SplitRule(Config):
 def order_and_number(rows: pl.DataFrame) -> pl.DataFrame:
     """Order rows by user and time (stable) and number users and items from 1.
 
-    A user's id is the rank of the raw id (as a number where all are whole numbers, else as text);
-    an item's id is that of its first appearance in the ordered rows.
+    A user's id is the rank of the raw id; an item's id is that of its first appearance in the
+    ordered rows.
     """
-    users = rows.select("user").unique()
-    numeric = pl.col("user").cast(pl.Int64, strict=False)
-    by_number = not users.select(numeric.is_null().any()).item()
-    users = users.sort([numeric, "user"] if by_number else "user")
-    ordered = rows.join(
-        users.with_row_index("user_id", 1), on="user", how="left", maintain_order="left"
-    ).sort("user_id", "timestamp", maintain_order=True)
-    return number_items(ordered)
-
-
-def number_users(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give users the ids 1.. by first appearance."""
-    return _number_by_appearance(rows, "user")
-
-
-def number_items(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give items the ids 1.. by first appearance."""
-    return _number_by_appearance(rows, "item")
-
-
-def _number_by_appearance(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
-    names = rows.select(kind).unique(maintain_order=True).with_row_index(f"{kind}_id", 1)
-    return rows.join(names, on=kind, how="left", maintain_order="left")
+    ordered = number_users_by_rank(rows).sort("user_id", "timestamp", maintain_order=True)
+    return number_by_appearance(ordered, "item")

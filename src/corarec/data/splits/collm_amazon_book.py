@@ -4,8 +4,9 @@ import polars as pl
 
 from corarec.data.labels import LabelConfig, label_rows, require_default_labels
 from corarec.data.raw import RawData
-from corarec.data.splits.base import SplitResult, SplitRule, number_items, number_users
+from corarec.data.splits.base import SplitResult, SplitRule
 from corarec.data.storage import SplitType
+from corarec.data.vocabulary import number_by_appearance
 
 THRESHOLD = 5.0
 YEAR = 2017
@@ -40,7 +41,7 @@ class CollmAmazonBook(SplitRule):
         )
         active = (pl.len().over("user") > MORE_THAN) & (pl.len().over("item") > MORE_THAN)
         rows = raw.collect(raw.collect(year).lazy().filter(active).drop("place"))
-        rows, how = label_rows(number_items(number_users(rows)), THRESHOLD)
+        rows, how = label_rows(number_by_appearance(rows, "user", "item"), THRESHOLD)
         in_december = time.month() == 12
         train = rows.filter(~in_december)
         december = rows.filter(in_december).sort("timestamp", maintain_order=True)
