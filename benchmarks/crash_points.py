@@ -153,7 +153,8 @@ def _watch(top: str, kill_at: int, log: Path) -> None:
         event("fsync", os.readlink(f"/proc/self/fd/{fd}"))  # noqa: PTH115
         original(fd)
 
-    original, os.fsync = os.fsync, fsync
+    original = os.fsync
+    os.fsync = fsync  # type: ignore[assignment]
     sys.addaudithook(hook)
 
 

@@ -65,10 +65,14 @@ def test_quantising_without_the_package(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the compiler of a GPU comes with torch")
-def test_compiling_without_a_compiler(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_without_a_compiler_leaves_the_blocks_plain(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ConfigError, match=r"no no-such-compiler.*compile: false"):
-        load_backbone(BackboneConfig(model=str(tiny_folder), compile=True))
+    plain = load_backbone(BackboneConfig(model=str(tiny_folder))).model
+    model = load_backbone(BackboneConfig(model=str(tiny_folder), compile=True)).model
+    ids = torch.arange(8)[None]
+    assert torch.equal(model(ids).logits, plain(ids).logits)
 
 
 def test_options_that_exclude_each_other() -> None:
@@ -79,7 +83,7 @@ def test_options_that_exclude_each_other() -> None:
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"(?s)cannot be loaded.*Give a name on the"):
+    with pytest.raises(ArtifactError, match=r"There is no folder .* a name on the"):
         load_backbone(BackboneConfig(model=str(tmp_path / "nowhere")))
 
 
@@ -89,7 +93,7 @@ def test_weights_that_are_missing_or_cut_off(tiny_folder: Path) -> None:
     with pytest.raises(ArtifactError, match=r"The model of .* cannot be loaded"):
         load_backbone(BackboneConfig(model=str(tiny_folder)))
     weights.unlink()
-    with pytest.raises(ArtifactError, match=r"The model of .* cannot be loaded"):
+    with pytest.raises(ArtifactError, match="has no weights"):
         load_backbone(BackboneConfig(model=str(tiny_folder)))
 
 

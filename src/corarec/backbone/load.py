@@ -1,16 +1,12 @@
 """Load any Hugging Face causal language model, frozen, with its tokenizer and answer tokens."""
 
 import importlib.util
-import os
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import model_validator
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -24,8 +20,16 @@ from transformers.utils import logging
 
 from corarec.backbone.answers import Answers, find_answers
 from corarec.backbone.chat import PromptFrame, PromptStyle, prompt_frame
+from corarec.backbone.checks import (
+    check_architecture,
+    check_complete,
+    check_device,
+    check_vocabulary,
+)
+from corarec.backbone.compiling import compiler_at_hand
 from corarec.backbone.fingerprint import fingerprint
-from corarec.errors import ArtifactError, ConfigError
+from corarec.backbone.place import ModelPlace
+from corarec.errors import ConfigError
 from corarec.types import Config
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -63,7 +67,8 @@ class BackboneConfig(Config):
     """Of the fresh weights."""
     compile: bool = False
     """Fuse the small operations of every block with torch.compile. On a CPU it needs a C++ compiler
-    and tens of seconds for the first step; `benchmarks/step_speed.py` measures the others."""
+    (without one the blocks stay plain) and tens of seconds for the first step;
+    `benchmarks/step_speed.py` measures the others."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "BackboneConfig":
@@ -93,58 +98,67 @@ class Backbone:
 def load_backbone(config: BackboneConfig) -> Backbone:
     """Load a model and its tokenizer.
 
+    A name that is no folder is one on the hub; where the hub cannot be reached, earlier downloads
+    are used. Code that comes with a model is never run, and pickled weights are never read.
+
     Raises
     ------
     ArtifactError
-        The model cannot be found or read.
+        The model cannot be found or read, or a part of it is missing.
     ConfigError
-        An optional package or a compiler is missing, an answer is not one token, or there is no
-        chat template.
+        An optional package or a device is missing, it is no causal language model, an answer is not
+        one token, or there is no chat template.
     """
-    source = str(BUNDLED) if config.model == "bundled" else config.model
-    tokenizer = _load_tokenizer(config, source)
+    check_device(config.device_map, config.random_weights)
+    name = str(BUNDLED) if config.model == "bundled" else config.model
+    place = ModelPlace.find(name, config.revision, weights=not config.random_weights)
+    architecture = place.read(AutoConfig, "config")
+    check_architecture(config.model, architecture)
+    tokenizer = _load_tokenizer(place)
     frame = prompt_frame(tokenizer, config.prompt_style)
     # Before the weights, which take much longer.
     answers = find_answers(tokenizer, frame, config.answers)
     if config.model == "bundled":
         logging.disable_progress_bar()  # it loads in a blink
-    model = _load_model(config, source)
+    model = _load_model(config, place, architecture)
+    check_vocabulary(model, tokenizer, answers)
     model.requires_grad_(False)
     model.eval()
     _still(model)
-    if config.compile:
+    if config.compile and compiler_at_hand():
         _compile_blocks(model)
     return Backbone(model, tokenizer, answers, fingerprint(model), frame)
 
 
-def _load_tokenizer(config: BackboneConfig, source: str) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=config.revision)
-    except (OSError, ValueError) as error:
-        raise _unreadable(config, "tokenizer", error) from error
+def _load_tokenizer(place: ModelPlace) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase = place.read(AutoTokenizer, "tokenizer")
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            f"The tokenizer of {place.name} has no fast form (tokenizer.json), which alone knows "
+            "where in the text a token stands. Take a model with one, or convert it."
+        )
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def _load_model(config: BackboneConfig, source: str) -> PreTrainedModel:
+def _load_model(config: BackboneConfig, place: ModelPlace, architecture: Any) -> PreTrainedModel:
     options: dict[str, Any] = {"dtype": _dtype(config)}
     if config.attention:
         options["attn_implementation"] = config.attention
-    try:
-        if config.random_weights:
-            architecture = AutoConfig.from_pretrained(source, revision=config.revision)
+    if config.random_weights:
+        with place.reading("model"):
             return _fresh(config, architecture, options)
-        if config.device_map:
-            options["device_map"] = config.device_map
-        if config.load_in_4bit or config.load_in_8bit:
-            options["quantization_config"] = _quantization(config)
-        return AutoModelForCausalLM.from_pretrained(source, revision=config.revision, **options)
-    except ConfigError:
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unreadable(config, "model", error) from error
+    if config.device_map:
+        options["device_map"] = config.device_map
+    if config.load_in_4bit or config.load_in_8bit:
+        options["quantization_config"] = _quantization(config)
+    model, loading = place.read(
+        AutoModelForCausalLM, "model", use_safetensors=True, output_loading_info=True, **options
+    )
+    check_complete(config.model, loading)
+    return model
 
 
 def _fresh(config: BackboneConfig, architecture: Any, options: dict[str, Any]) -> PreTrainedModel:
@@ -166,14 +180,6 @@ def _still(model: PreTrainedModel) -> None:
 
 
 def _compile_blocks(model: PreTrainedModel) -> None:
-    compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(
-        sys.platform, "g++"
-    )
-    if not torch.cuda.is_available() and shutil.which(compiler) is None:
-        raise ConfigError(
-            f"`compile` needs a C++ compiler on a CPU, and there is no {compiler}. Install one (on "
-            "Debian: apt install g++), name one in CXX, or set `compile: false`."
-        )
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):  # a block, in every architecture
             module.compile(dynamic=True)
@@ -195,13 +201,4 @@ def _quantization(config: BackboneConfig) -> BitsAndBytesConfig:
         load_in_8bit=config.load_in_8bit,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_compute_dtype=None if config.dtype == "auto" else getattr(torch, config.dtype),
-    )
-
-
-def _unreadable(config: BackboneConfig, what: str, error: Exception) -> ArtifactError:
-    revision = f" at revision {config.revision}" if config.revision else ""
-    return ArtifactError(
-        f"The {what} of {config.model}{revision} cannot be loaded: {error}\nGive a name on the "
-        "Hugging Face hub (with a connection or an earlier download), a folder with config.json, "
-        "tokenizer.json and safetensors weights, or `bundled`."
     )

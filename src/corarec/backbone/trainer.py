@@ -16,6 +16,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from corarec.backbone.compiling import compiler_at_hand
 from corarec.backbone.corpus import Corpus
 from corarec.backbone.recipe import OptimizerConfig, PretrainingRecipe
 from corarec.errors import TrainingError
@@ -94,7 +95,8 @@ class LanguageTrainer(Trainer):
         factor = functools.partial(rate_factor, steps=len(batches), config=recipe.optimizer)
         self._bf16 = recipe.bf16
         self._writing_to = output
-        self._loss = torch.compile(language_loss) if recipe.compile else language_loss
+        compiled = recipe.compile and compiler_at_hand()
+        self._loss = torch.compile(language_loss) if compiled else language_loss
         super().__init__(
             model=model,
             train_dataset=batches,
