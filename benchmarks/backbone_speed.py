@@ -24,6 +24,7 @@ from rich.table import Table
 
 from corarec.backbone import BackboneConfig, load_backbone
 from corarec.files import write_json
+from corarec.report.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "backbone_speed.json"
 BATCH, TOKENS = 32, 180
@@ -99,10 +100,10 @@ def main() -> None:
     write_json(
         RESULT,
         {
+            "provenance": provenance(),
             "model": options.model,
             "processor": platform.processor() or platform.machine(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "torch": torch.__version__,
             "settings": results,
         },
     )

@@ -5,7 +5,8 @@
 
 Prints the mean and the standard deviation over seeds of AUC and UAUC on the test rows (all, warm,
 cold) with the time of one thread, and writes them to benchmarks/results/cf_ml1m.json; models that
-are not run keep the figures that stand there. With `--save` every fitted model is kept as
+are not run keep the figures that stand there. Every scoring of the test part adds a line to
+benchmarks/results/test_evaluations.jsonl. With `--save` every fitted model is kept as
 `<folder>/<label>-seed<k>`.
 """
 
@@ -22,8 +23,9 @@ from rich.table import Table
 
 from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset
-from corarec.evaluate import auc, uauc
+from corarec.evaluate import BootstrapConfig, evaluate, log_test_evaluation
 from corarec.files import read_json, write_json
+from corarec.report.provenance import provenance
 from corarec.types import ScoreTable
 
 RESULT = Path(__file__).parent / "results" / "cf_ml1m.json"
@@ -56,19 +58,16 @@ scripts (`rates`: a logistic regression on both rates; `mf-b`: the middle of 0.7
 Measures = dict[str, float]
 
 
-def measure(table: ScoreTable) -> Measures:
-    """Return AUC and UAUC over all, warm and cold rows."""
-    parts = {"all": np.ones(len(table), dtype=np.bool_), "warm": table.warm, "cold": ~table.warm}
-    measures: Measures = {}
-    for part, rows in parts.items():
-        kept = table.take(rows)
-        for name, value in (
-            ("auc", auc(kept.labels, kept.scores)),
-            ("uauc", uauc(kept.user_ids, kept.labels, kept.scores)),
-        ):
-            if value is not None:
-                measures[f"{part}_{name}"] = value
-    return measures
+def measure(table: ScoreTable, label: str, log_folder: Path) -> Measures:
+    """Return AUC and UAUC over all, warm and cold rows of the test part, and log the look."""
+    evaluation = evaluate(table, label, config=BootstrapConfig(draws=1))
+    log_test_evaluation(log_folder, evaluation)
+    return {
+        f"{name}_{metric}": estimate.value
+        for name, part in evaluation.parts.items()
+        for metric, estimate in (("auc", part.auc), ("uauc", part.uauc))
+        if estimate is not None
+    }
 
 
 def run(dataset: Dataset, label: str, seed: int, save: Path | None, console: Console) -> Measures:
@@ -78,7 +77,7 @@ def run(dataset: Dataset, label: str, seed: int, save: Path | None, console: Con
     model, report = fit_cf(dataset, MODELS[label], seed=seed, output=output, console=console)
     cpu_seconds = time.process_time() - started
     table = dataset.score_table("test", model.score(dataset.pairs("test")))
-    return measure(table) | {
+    return measure(table, label, RESULT.parent) | {
         "train_auc": report.train_auc,
         "valid_auc": report.valid_auc,
         "best_epoch": report.best_epoch,
@@ -142,7 +141,9 @@ def main() -> None:
     }
     console.print(show(results, arguments.seeds))
     earlier = read_json(RESULT)["models"] if RESULT.exists() else {}
-    machine = {"machine": platform.machine(), "torch": torch.__version__, "threads": 1}
+    made = provenance(MODELS)
+    results = {label: result | {"commit": made["commit"]} for label, result in results.items()}
+    machine = {"provenance": made, "machine": platform.machine(), "threads": 1}
     write_json(RESULT, machine | {"models": earlier | results})
 
 

@@ -17,6 +17,7 @@ from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.data.inputs import InputFiles
 from corarec.data.pickled_frame import Column, read_pickled_frame
 from corarec.data.storage import SPLITS
+from corarec.report.provenance import made_by, provenance
 
 Differences = dict[str, tuple[int, int]]
 
@@ -93,6 +94,7 @@ def main() -> int:
     print(f"{'':22}{'compared':>10}{'differing':>11}")
     for name, (compared, different) in result.items():
         print(f"{name:22}{compared:>10,}{different:>11,}")
+    print(made_by({"provenance": provenance()}))
     return int(any(different for _, different in result.values()))
 
 

@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from corarec.evaluate import BootstrapConfig, evaluate, user_aucs
 from corarec.files import write_json
+from corarec.report.provenance import provenance
 from corarec.types import ScoreTable
 
 ROWS, USERS, DRAWS, NAIVE_DRAWS = 100_000, 5_000, 1_000, 2
@@ -78,7 +79,6 @@ def main() -> None:
         "users": USERS,
         "draws": DRAWS,
         "machine": platform.machine(),
-        "numpy": np.__version__,
         "point_estimate_seconds": round(point_s, 4),
         "all_rows_seconds": round(all_s, 2),
         "all_warm_cold_seconds": round(parts_s, 2),
@@ -87,7 +87,7 @@ def main() -> None:
     }
     for name, value in result.items():
         print(f"{name:32} {value}")
-    write_json(RESULT, result)
+    write_json(RESULT, {"provenance": provenance()} | result)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ trap 'rm -rf "$folder"' EXIT
 git clone --quiet "$project" "$folder/corarec"
 cd "$folder/corarec"
 {
+    echo "At commit $(git rev-parse HEAD)"
+    echo
     for target in quickstart test; do
         started=$SECONDS
         echo "\$ make $target"

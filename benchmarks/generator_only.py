@@ -24,6 +24,7 @@ from corarec.evaluate import LabelledPairs, TrivialReferences
 from corarec.files import write_json
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInput
+from corarec.report.provenance import provenance
 from corarec.train.metrics import read_metrics
 from corarec.train.plan import BatchPlan
 from corarec.train.recipe import RunConfig, load_recipe
@@ -87,8 +88,9 @@ def main() -> None:
     torch.set_num_threads(1)
     console = Console()
     models: dict[str, dict[str, list[float]]] = {}
+    recipes = {run.name: load_recipe(run / "config.yaml") for run in options.runs}
     for run in options.runs:
-        config = load_recipe(run / "config.yaml")
+        config = recipes[run.name]
         dataset = Dataset.load(config.data)
         cf = VectorSource(load_cf(run / "cf", dataset.fingerprint), dataset)
         rows = Validation(dataset, config.train)
@@ -106,7 +108,9 @@ def main() -> None:
         for name, scores in TrivialReferences(train_part, valid_part).scores(rows.pairs).items()
     }
     console.print(references)
-    write_json(RESULT, {"rows": len(rows.labels), "models": models, "references": references})
+    made = provenance(recipes)
+    found = {"rows": len(rows.labels), "models": models, "references": references}
+    write_json(RESULT, {"provenance": made} | found)
 
 
 def auc(rows: Validation, scores: FloatArray) -> float:

@@ -19,6 +19,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from corarec.adapter import CoraConfig, GeneratorConfig, Role
+from corarec.report.provenance import made_by, provenance
 
 TOLERANCE = 3e-5
 
@@ -146,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, difference in differences.items():
         verdict = "" if difference <= TOLERANCE else f"  not within {TOLERANCE:g}"
         print(f"{difference:9.2e}  {name.removeprefix('io.')}{verdict}")
+    print(made_by({"provenance": provenance()}))
     return int(not all(difference <= TOLERANCE for difference in differences.values()))
 
 

@@ -34,6 +34,7 @@ from corarec.backbone.corpus import Corpus
 from corarec.backbone.held_out import bits_per_byte, unigram_bits_per_byte, zlib_bits_per_byte
 from corarec.data import Dataset
 from corarec.files import write_json
+from corarec.report.provenance import provenance
 from corarec.types import FloatArray, IntArray
 
 RESULTS = Path(__file__).parent / "results"
@@ -185,6 +186,7 @@ def main() -> None:
     trained = load_backbone(BackboneConfig(model=options.model))
     fresh = load_backbone(BackboneConfig(model=options.model, random_weights=True))
     result: dict[str, Any] = {
+        "provenance": provenance(),
         "model": trained.fingerprint,
         "parameters": trained.model.num_parameters(),
         "probes": probe(

@@ -18,6 +18,7 @@ from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.files import write_json
 from corarec.recommenders import build_recommender
+from corarec.report.provenance import provenance
 from corarec.train.recipe import RunConfig, load_recipe
 
 RESULT = Path(__file__).parent / "results" / "step_speed.json"
@@ -84,7 +85,8 @@ def main() -> None:
     result = {name: measure(config) for name, config in configs.items()}
     Console().print(result)
     batch_size = configs["plain"].train.batch_size
-    write_json(RESULT, {"threads": options.threads, "batch_size": batch_size, **result})
+    made = {"provenance": provenance(configs), "threads": options.threads}
+    write_json(RESULT, made | {"batch_size": batch_size} | result)
 
 
 if __name__ == "__main__":

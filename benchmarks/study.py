@@ -2,7 +2,7 @@
 
 A study is a YAML file: the systems (each a recipe with overrides), the seeds, the part to report on
 and the pairs to test. Runs go to `runs/STUDY/SYSTEM-SEED` and are not made again; a stopped study
-goes on where it was. Results are written beside as JSON and Markdown.
+goes on where it was. Results are written as JSON.
 """
 
 import argparse
@@ -17,13 +17,14 @@ from rich.console import Console
 
 from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset
-from corarec.evaluate import ResultTable, compare, evaluate, markdown, terminal_tables
-from corarec.files import atomic_file, write_json
+from corarec.evaluate import ResultTable, compare, evaluate, terminal_tables
+from corarec.files import write_json
+from corarec.report.provenance import provenance
 from corarec.report.runs import RESULTS, evaluate_run, read_results, read_scores
 from corarec.score import load_run
 from corarec.train import train_run
 from corarec.train.metrics import read_metrics
-from corarec.train.recipe import FittedCF, load_recipe
+from corarec.train.recipe import FittedCF, RunConfig, load_recipe
 from corarec.train.run import check_folder
 from corarec.types import Config, ScoreTable
 
@@ -72,9 +73,8 @@ def main() -> None:
         for table in terminal_tables(result):
             console.print(table)
         stem = arguments.output / f"study-{arguments.study.stem}-{study.split}"
-        write_json(stem.with_suffix(".json"), result.model_dump(mode="json"))
-        with atomic_file(stem.with_suffix(".md")) as temporary:
-            temporary.write_text(f"{markdown(result)}\n{time_taken(study, folders)}\n", "utf-8")
+        made = {"provenance": provenance(recipes(study, folders)), **time_taken(study, folders)}
+        write_json(stem.with_suffix(".json"), made | result.model_dump(mode="json"))
 
 
 def make_run(
@@ -121,11 +121,20 @@ def report(study: Study, folders: Path) -> ResultTable:
     )
 
 
-def time_taken(study: Study, folders: Path) -> str:
-    """Return a sentence about how long all training took."""
+def time_taken(study: Study, folders: Path) -> dict[str, float]:
+    """Return how many runs there were and how many hours of training and validation in all."""
     runs = [folders / folder_name(name, seed) for seed in study.seeds for name in study.systems]
     hours = sum(read_metrics(run)[-1]["seconds"] for run in runs) / 3600
-    return f"{len(runs)} runs, {hours:.1f} hours of training and validation in all."
+    return {"runs": len(runs), "hours": round(hours, 1)}
+
+
+def recipes(study: Study, folders: Path) -> dict[str, RunConfig]:
+    """Return the recipe of every system as its first seed was run."""
+    seed = study.seeds[0]
+    return {
+        name: load_recipe(folders / folder_name(name, seed) / "config.yaml")
+        for name in study.systems
+    }
 
 
 def scores_of(name: str, study: Study, folders: Path) -> list[ScoreTable]:

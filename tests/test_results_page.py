@@ -3,18 +3,109 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_results_page_is_what_the_result_files_say() -> None:
-    spec = importlib.util.spec_from_file_location(
-        "results_page", ROOT / "benchmarks" / "results_page.py"
+@pytest.fixture(scope="module")
+def results_page() -> Any:
+    return script("results_page")
+
+
+def test_the_results_page_is_what_the_result_files_say(results_page: Any) -> None:
+    assert (ROOT / "docs" / "results.md").read_text("utf-8") == results_page.page()
+
+
+def test_readme_claims_over_cf_models_what_the_corrected_tests_say(results_page: Any) -> None:
+    claims = results_page.Claims(results_page.results_of(result("study-ml-1m-test")))
+    clear = {
+        metric: [n for n, pair in results_page.OWN.items() if claims.verdict(*pair, metric) > 0]
+        for metric in ("auc", "uauc")
+    }
+    others = [name for name in results_page.OWN if name not in clear["auc"]]
+    first, second, third = clear["auc"]
+    (only,) = clear["uauc"]
+    assert (
+        f"significantly so over {first}, {second} and {third}, not over {' and '.join(others)}; in "
+        f"UAUC it is so over {only} only."
+    ) in words(ROOT / "README.md")
+    for pair in results_page.OWN.values():
+        (tested,) = [c for c in claims.results.comparisons if (c.first, c.second) == pair]
+        assert tested.parts["all"].auc.value > 0
+        gains = tested.parts["cold"].auc.value - tested.parts["warm"].auc.value
+        assert (gains > 0.05) == (pair[0] in ("CoRA-MF", "CoRA-LightGCN"))
+
+
+def test_the_prose_of_the_results_says_what_the_corrected_tests_say(results_page: Any) -> None:
+    claims = results_page.Claims(results_page.results_of(result("study-ml-1m-test")))
+    regression = "Logistic regression, user + item"
+    against = {c.first: c.second for c in claims.results.comparisons if c.second == regression}
+    assert len(against) == 7
+    for metric in ("auc", "uauc"):
+        below = [name for name in against if claims.verdict(name, regression, metric) < 0]
+        assert below == (["CoRA-SASRec"] if metric == "auc" else [])
+        assert not any(claims.verdict(name, regression, metric) > 0 for name in against)
+    fresh = ("CoRA-MF-b", "CoRA-MF-b, random weights")
+    parts = ("all", "warm", "cold")
+    assert [claims.verdict(*fresh, "auc", part) for part in parts] == [1, 1, 0]
+    assert [claims.verdict(*fresh, "uauc", part) for part in parts] == [0, 0, 0]
+    shuffled = {name: (f"CoRA-{name}", f"CoRA-{name}, shuffled users") for name in results_page.OWN}
+    del shuffled["ALS"]
+    warm = [name for name, pair in shuffled.items() if claims.verdict(*pair, "auc", "warm")]
+    assert warm == ["MF", "MF-b"]
+    assert not any(claims.verdict(*pair, "uauc", p) for pair in shuffled.values() for p in parts)
+    assert claims.verdict("CoRA-LightGCN + rates", "CoRA-LightGCN", "auc") == 1
+    text = ("Text only", "Text only, random weights")
+    assert [claims.verdict(*text, "auc", part) for part in parts] == [1, 1, 1]
+    assert claims.verdict("Text only", "Text only, without votes", "auc") == 1
+    assert claims.verdict("Text only, without votes", "Text only, random weights", "auc") == 1
+    fused = "CoRA-LightGCN + rates"
+    assert claims.verdict(fused, f"{fused} | fused alone", "auc") == 0
+
+
+def test_the_prose_of_the_made_up_worlds_says_what_the_corrected_tests_say(
+    results_page: Any,
+) -> None:
+    found = {}
+    for world in ("both", "text", "cf"):
+        claims = results_page.Claims(
+            results_page.results_of(result(f"study-synthetic-{world}-test"))
+        )
+        for rival in ("CoRA | als alone", "Text only"):
+            for part in ("all", "warm", "cold"):
+                for metric in ("auc", "uauc"):
+                    key = world, rival, part, metric
+                    found[key] = claims.verdict("CoRA", rival, metric, part)
+    for metric in ("auc", "uauc"):
+        assert found["both", "CoRA | als alone", "all", metric] == 1
+        assert found["both", "Text only", "all", metric] == 1
+        assert found["both", "CoRA | als alone", "warm", metric] == 0
+        assert found["both", "Text only", "cold", metric] == 0
+    of_metrics = [
+        (found["text", "Text only", "all", metric], found["cf", "CoRA | als alone", "all", metric])
+        for metric in ("auc", "uauc")
+    ]
+    assert of_metrics == [(0, 1), (1, 0)]
+
+
+def test_figures_without_a_commit_are_said_to_have_none(
+    results_page: Any, monkeypatch: Any
+) -> None:
+    known = {"commit": "abc1234", "versions": {"torch": "9.9"}, "recipes": {}}
+    speed = result("evaluate_speed") | {"provenance": known}
+    read = results_page.read
+    monkeypatch.setattr(
+        results_page, "read", lambda file: speed if file == "evaluate_speed.json" else read(file)
     )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert (ROOT / "docs" / "results.md").read_text("utf-8") == module.page()
+    page = results_page.page()
+    assert "Made at commit abc1234 with torch 9.9." in page
+    assert "Commit not recorded." in page
+
+
+def test_the_form_of_the_prompt_is_said_to_be_known_to_the_bundled_model() -> None:
+    said = "pretrained on questions in the form of the recommendation prompt"
+    assert said in words(ROOT / "docs" / "results.md")
 
 
 def test_the_model_card_says_what_was_measured() -> None:
@@ -42,6 +133,20 @@ def test_the_model_card_says_what_was_measured() -> None:
     assert row("random", *aucs["Text only, random weights"]) in card
     everything, cold = aucs["Item rate"]
     assert f"has {everything:.3f} and {cold:.3f}" in card
+
+
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def words(file: Path) -> str:
+    """Return a text in which a line break is a space."""
+    return " ".join(file.read_text("utf-8").split())
 
 
 def result(name: str) -> Any:

@@ -1,0 +1,49 @@
+"""Benchmarks score the test part, so what they log is held here; their figures are not."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from corarec.cf import FitConfig, load_cf
+from corarec.data import Dataset
+from corarec.evaluate import auc, read_test_evaluations, uauc
+
+ROOT = Path(__file__).parents[1]
+
+
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_cf_model_scored_on_test_is_logged(
+    small_world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cf_ml1m = script("cf_ml1m")
+    monkeypatch.setattr(cf_ml1m, "RESULT", tmp_path / "cf_ml1m.json")
+    monkeypatch.setattr(cf_ml1m, "MODELS", {"rates": FitConfig(model="rates")})
+    runs = [
+        cf_ml1m.run(small_world, "rates", seed, tmp_path, Console(quiet=True)) for seed in (0, 1)
+    ]
+    looks = read_test_evaluations(tmp_path)
+    assert [look.system for look in looks] == ["rates", "rates"]
+    assert [look.auc for look in looks] == [run["all_auc"] for run in runs]
+    scores = load_cf(tmp_path / "rates-seed0").score(small_world.pairs("test"))
+    table = small_world.score_table("test", scores)
+    cold = table.take(~table.warm)
+    assert runs[0]["all_auc"] == auc(table.labels, table.scores)
+    assert runs[0]["cold_uauc"] == uauc(cold.user_ids, cold.labels, cold.scores)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda f: f.stem)
+def test_every_written_result_says_what_made_it(file: Path) -> None:
+    text = file.read_text("utf-8")
+    if "write_json(" in text or "main() -> int" in text:
+        assert "provenance(" in text
