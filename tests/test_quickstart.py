@@ -25,7 +25,7 @@ def test_it_goes_from_nothing_to_a_page_and_can_be_run_again(
     outputs = []
     for _ in range(2):
         screen = io.StringIO()
-        run_quickstart(tmp_path, None, Console(file=screen, width=160))
+        run_quickstart(tmp_path, None, Console(file=screen, width=160), Console(quiet=True))
         outputs.append(screen.getvalue())
     assert all(f"{number} of 5" in outputs[0] for number in range(1, 6))
     assert "cora" in outputs[0]

@@ -1,7 +1,7 @@
 import pytest
 from rich.text import Text
 
-from corarec.text import for_console, is_steering, printable
+from corarec.text import for_console, is_steering, printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,10 @@ def test_long_texts_are_cut() -> None:
     assert printable("x" * 50, 10) == "x" * 10 + "…"
     assert printable("x" * 10, 10) == "x" * 10
     assert printable(ValueError("a\x07")) == r"a\x07"
+
+
+def test_a_message_keeps_its_line_breaks_and_its_length() -> None:
+    assert printable_lines("two\nlines\x07 " + "x" * 2_000) == "two\nlines\\x07 " + "x" * 2_000
 
 
 @pytest.mark.parametrize("text", ["[bold]x[/bold]", "[/]", "[link=file:///etc]x[/link]", "a\\[b]"])

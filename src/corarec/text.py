@@ -35,6 +35,11 @@ def printable(text: object, most: int = 1_000) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Return a whole message as `printable` does, its line breaks kept and nothing cut."""
+    return "\n".join(printable(line, len(line)) for line in text.split("\n"))
+
+
 def for_console(text: object, most: int = 1_000) -> str:
     """Return `text` for a rich console that reads markup: `printable`, and brackets stay brackets.
 

@@ -1,6 +1,7 @@
 """What a pretraining run tells while it goes on: losses, held-out bits per byte, samples."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ class Monitor(TrainerCallback):
 
     def _write(self, record: Record) -> None:
         line = json.dumps(record, ensure_ascii=False)
-        print(line, flush=True)
+        print(line, file=sys.stderr, flush=True)
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 

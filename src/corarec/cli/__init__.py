@@ -4,6 +4,6 @@ torch and transformers take seconds to import, so each command imports what it n
 """
 
 from corarec.cli.commands import app, main
-from corarec.cli.output import console
+from corarec.cli.output import console, log
 
-__all__ = ["app", "console", "main"]
+__all__ = ["app", "console", "log", "main"]

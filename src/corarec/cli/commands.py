@@ -4,10 +4,10 @@ import sys
 import warnings
 
 import typer
-from rich.console import Console
 
 from corarec.cli.data import fit_cf, prepare
 from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
+from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.training import doctor, pretrain_backbone, train
 from corarec.cli.using import quickstart, recommend, score
 from corarec.errors import CorarecError
@@ -41,10 +41,10 @@ def main() -> None:
     """Run the command line; an error that the user can act on is one line and exit status 1."""
     # PEFT asks Transformers by a name that is going out of use; nothing for a user to act on.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+    prepare_streams()
     try:
         app()
     except CorarecError as error:
-        stderr = Console(stderr=True)
-        stderr.print("error:", style="bold red", end=" ")
-        stderr.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        log.print("error:", style="bold red", end=" ")
+        say(str(error), log)
         sys.exit(1)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from corarec.cli.options import Options, named_values
-from corarec.cli.output import console
+from corarec.cli.options import Options, Seed, TableOrJson, named_values
+from corarec.cli.output import log, print_json, say
+from corarec.text import printable
 
 
 def prepare(
@@ -20,7 +21,7 @@ def prepare(
     negatives: Annotated[
         int, typer.Option(help="Sampled per positive, where data has positives only.")
     ] = 1,
-    seed: Annotated[int, typer.Option(help="Of the sampled negatives.")] = 0,
+    seed: Seed = 0,
     untitled: Annotated[
         str | None, typer.Option(help="What becomes of items without a title: error or drop.")
     ] = None,
@@ -28,6 +29,7 @@ def prepare(
     split_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeat for several.")
     ] = None,
+    form: TableOrJson = "table",
 ) -> None:
     """Turn the files of a source into a dataset folder."""
     from corarec.data import LabelConfig, PrepareConfig
@@ -47,14 +49,17 @@ def prepare(
             | ({} if untitled is None else {"untitled": untitled}),
         )
     )
+    if form == "json":
+        print_json({"output": str(output), **dataset.card.model_dump(mode="json")})
+        return
     for part, counts in dataset.card.counts.items():
-        console.print(
+        say(
             f"{part}: {counts.rows:,} rows, {counts.users:,} users, {counts.items:,} items, "
             f"{counts.positives / counts.rows:.1%} positive, {counts.warm:,} warm"
         )
     for note in dataset.card.notes:
-        console.print(note)
-    console.print(f"Licence: {dataset.card.licence}\nWritten to {output}")
+        say(printable(note))
+    say(f"Licence: {printable(dataset.card.licence)}\nWritten to {output}")
 
 
 def fit_cf(
@@ -63,11 +68,12 @@ def fit_cf(
         str, typer.Option(help="mf, mf-b, lightgcn, sasrec, rates, als, imported, fused")
     ],
     output: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Seed = 0,
     train_until: Annotated[
         float, typer.Option(help="Fit on this earliest share of the training rows only.")
     ] = 1.0,
     option: Options = None,
+    form: TableOrJson = "table",
 ) -> None:
     """Fit a collaborative-filtering model: the vectors that CoRA turns into weights."""
     from corarec.cf import FitConfig
@@ -76,5 +82,8 @@ def fit_cf(
 
     values = {"model": model, "options": named_values(option), "train_until": train_until}
     config = FitConfig.parse(values, "The command")
-    run_fit(Dataset.load(data), config, seed=seed, output=output, console=console)
-    console.print(f"Written to {output}")
+    _, report = run_fit(Dataset.load(data), config, seed=seed, output=output, console=log)
+    if form == "json":
+        print_json({"output": str(output), "model": model, **report.model_dump(mode="json")})
+    else:
+        say(f"Written to {output}")

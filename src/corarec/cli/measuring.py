@@ -5,8 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from corarec.cli.options import SPLIT_HELP, FormOption, RunFolder, SplitOption, bootstrap
-from corarec.cli.output import console, print_result, progress_bar
+from corarec.cli.options import (
+    SPLIT_HELP,
+    Draws,
+    FormOption,
+    RunFolder,
+    SplitOption,
+    TableOrJson,
+    bootstrap,
+)
+from corarec.cli.output import print_json, print_result, say, scoring_progress
 
 
 def evaluate(
@@ -18,7 +26,7 @@ def evaluate(
             min=1, help="Instead of warm and cold: user and item have so many rows in train."
         ),
     ] = None,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    draws: Draws = 1000,
     form: FormOption = "table",
 ) -> None:
     """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
@@ -27,7 +35,8 @@ def evaluate(
     from corarec.score import load_run
 
     opened = load_run(run)
-    with progress_bar(len(opened.dataset.rows(split)), f"scoring {split}") as advance:
+    total = len(opened.dataset.rows(split))
+    with scoring_progress(total, f"scoring {split}", "drawing intervals") as advance:
         result = evaluate_run(
             opened,
             split,
@@ -50,7 +59,7 @@ def evaluate_ranking(
     users: Annotated[
         int | None, typer.Option(min=1, help="Rank for so many users, drawn by a fixed seed.")
     ] = None,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    draws: Draws = 1000,
     form: FormOption = "table",
 ) -> None:
     """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
@@ -58,10 +67,12 @@ def evaluate_ranking(
     from corarec.report.ranking import rank_run, ranked_users
     from corarec.score import load_run
 
-    config = RankingConfig.parse({"cutoffs": cutoff or (10, 20)}, "--cutoff")
+    cutoffs = sorted(set(cutoff or (10, 20)))
+    config = RankingConfig.parse({"cutoffs": cutoffs}, "--cutoff")
     opened = load_run(run)
-    total = candidates * len(ranked_users(opened.dataset, split, users))
-    with progress_bar(total, f"ranking for {split}") as advance:
+    each = min(candidates, opened.dataset.num_items)
+    total = each * len(ranked_users(opened.dataset, split, users))
+    with scoring_progress(total, f"ranking for {split}") as advance:
         result = rank_run(
             opened,
             split,
@@ -82,13 +93,14 @@ def compare(
         str | None,
         typer.Option(help="Compare with this row of the second runs' results, e.g. 'mf alone'."),
     ] = None,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    draws: Draws = 1000,
+    form: FormOption = "table",
 ) -> None:
     """Test two evaluated systems against each other, paired over users."""
-    from corarec.evaluate import ResultTable, terminal_tables
+    from corarec.evaluate import ResultTable, markdown, terminal_tables
     from corarec.report.runs import compare_runs
 
-    names = (first[0].name, against or second[0].name)
+    names = (first[0].resolve().name, against or second[0].resolve().name)
     evaluations, comparison = compare_runs(
         first,
         second,
@@ -100,13 +112,16 @@ def compare(
     result = ResultTable(
         dataset="", split=split, systems=evaluations, references=[], comparisons=[comparison]
     )
-    for table in terminal_tables(result):
-        console.print(table)
+    print_result(form, result, terminal_tables(result), markdown(result))
 
 
-def report(run: RunFolder, split: SplitOption = "valid") -> None:
+def report(run: RunFolder, split: SplitOption = "valid", form: TableOrJson = "table") -> None:
     """Write one HTML page about an evaluated run."""
     from corarec.report.run_page import report_run
     from corarec.score import load_run
 
-    console.print(f"Written to {report_run(load_run(run), split)}")
+    page = report_run(load_run(run), split)
+    if form == "json":
+        print_json({"run": str(run), "split": split, "page": str(page)})
+    else:
+        say(f"Written to {page}")

@@ -11,9 +11,19 @@ from corarec.errors import ConfigError
 if TYPE_CHECKING:
     from corarec.evaluate import BootstrapConfig
 
+MOST_DRAWS = 100_000
+
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
 Form = Literal["table", "markdown", "json"]
-FormOption = Annotated[Form, typer.Option("--format")]
+FORM_HELP = "json: one document on the standard output."
+FormOption = Annotated[Form, typer.Option("--format", help=FORM_HELP)]
+TableOrJson = Annotated[Literal["table", "json"], typer.Option("--format", help=FORM_HELP)]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is random.")]
+Draws = Annotated[int, typer.Option(min=1, max=MOST_DRAWS, help="Bootstrap draws.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Such as train.steps=100; repeat."),
+]
 SPLIT_HELP = "Validation chooses, test reports; every scoring of test is logged."
 SplitOption = Annotated[Literal["train", "valid", "test"], typer.Option(help=SPLIT_HELP)]
 Options = Annotated[

@@ -1,44 +1,151 @@
-"""What commands write to the terminal."""
+"""What commands write: results to the standard output, everything else to the standard error."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from corarec.cli.options import Form
+from corarec.progress import Tracker, progress
+from corarec.text import printable, printable_lines
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    import polars as pl
 
     from corarec.evaluate.result import Result
+    from corarec.evaluate.terminal import TerminalTable
 
-console = Console()
+UNBROKEN = 10_000
+"""Columns of what is no terminal: a record there is one line, however long."""
+
+console = Console(highlight=False)
+"""Results."""
+log = Console(stderr=True, highlight=False)
+"""Progress, notes and errors."""
 
 
-def print_result(form: Form, result: "Result", tables: list["Table"], text: str) -> None:
+def prepare_streams() -> None:
+    """Let no line of a pipe be wrapped, and no character that it cannot write end a command."""
+    for each in (console, log):
+        if not each.is_terminal:
+            each.width = UNBROKEN
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str, to: Console | None = None, style: str = "") -> None:
+    """Print text as it is: no markup, nothing that steers the terminal, one line in a pipe."""
+    to = to or console
+    to.print(Text(printable_lines(text), style=style), soft_wrap=not to.is_terminal)
+
+
+def heading(text: str, to: Console) -> None:
+    """Print a heading."""
+    if to.is_terminal:
+        to.rule(Text(printable(text)))
+    else:
+        say(f"== {text}", to)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document in ASCII; what is not a finite number is null."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def print_result(
+    form: Form, result: "Result", tables: Sequence["TerminalTable"], text: str
+) -> None:
     """Print a result in the form that was asked for."""
-    if form == "table":
+    if form == "json":
+        print_json(result.model_dump(mode="json"))
+    elif form == "markdown":
+        print(printable_lines(text))
+    else:
         for table in tables:
             console.print(table)
-    else:
-        print(text if form == "markdown" else result.model_dump_json(indent=2))
+
+
+def print_recommendations(best: "pl.DataFrame", to: Console | None = None) -> None:
+    """Print what `Run.recommend` returns: rank, probability, the item's id and its title."""
+    ids = [printable(str(item)) for item in best["item"]]
+    width = max(map(len, ids), default=0)
+    for item, row in zip(ids, best.iter_rows(named=True), strict=True):
+        title = printable(row["title"])
+        say(f"{row['rank']:>3}  {row['probability']:6.1%}  {item:<{width}}  {title}", to)
 
 
 @contextmanager
-def progress_bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    """Show a bar over `total` pairs; yields what is called with the number just done."""
-    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+def scoring_progress(total: int, what: str, then: str = "") -> Iterator[Callable[[int], None]]:
+    """Show how far a scoring is; yields what is called with the number of pairs just scored.
+
+    `then` says what follows when all are scored.
+    """
+    with progress(log, what, total) as tracker:
+
+        def advance(count: int) -> None:
+            tracker.advance(count)
+            if then and tracker.done >= total:
+                tracker.tell(then)
+
+        yield advance
 
 
-def show_record(record: dict[str, float]) -> None:
-    """Print one record of a training's metrics."""
-    names = {"step": "{:.0f}", "seconds": "{:.0f} s", "learning_rate": "{:.1e}"}
-    console.print(
-        "  ".join(f"{name} {names.get(name, '{:.4f}').format(v)}" for name, v in record.items()),
-        highlight=False,
-    )
+@contextmanager
+def training_progress(
+    steps: int, to: Console, *, every_record: bool
+) -> Iterator[Callable[[dict[str, float]], None]]:
+    """Show a training of `steps` steps; yields what is called with every record of its metrics.
+
+    Parameters
+    ----------
+    every_record
+        Print each record as a line, too.
+    """
+    with ExitStack() as stack:
+        tracker: Tracker | None = None
+        latest: dict[str, float] = {}
+
+        def show(record: dict[str, float]) -> None:
+            nonlocal tracker
+            if tracker is None:
+                # Not before: until the first record a CF model may show a bar of its own.
+                tracker = stack.enter_context(progress(to, "training", steps))
+                tracker.earlier = record["seconds"]
+            tracker.done = int(record["step"])
+            latest.update(record)
+            if every_record:
+                say("  ".join([*record_parts(record), *_left(tracker, to)]), to)
+            if to.is_terminal or not every_record:
+                tracker.tell(", ".join(["training", *_measures(latest)]))
+
+        yield show
+
+
+def record_parts(record: dict[str, float]) -> list[str]:
+    """Return the numbers of a record with their names."""
+    forms = {"step": "{:.0f}", "seconds": "{:.0f} s", "learning_rate": "{:.1e}"}
+    return [f"{name} {forms.get(name, '{:.4f}').format(v)}" for name, v in record.items()]
+
+
+def _measures(record: dict[str, float]) -> list[str]:
+    labels = {"train_loss": "loss", "valid_auc": "validation AUC"}
+    return [f"{label} {record[name]:.4f}" for name, label in labels.items() if name in record]
+
+
+def _left(tracker: Tracker, to: Console) -> list[str]:
+    return [] if to.is_terminal or not tracker.left else [tracker.left]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,15 +5,24 @@ from typing import Annotated
 
 import typer
 
-from corarec.cli.options import RunFolder
-from corarec.cli.output import console, progress_bar
+from corarec.cli.options import RunFolder, TableOrJson
+from corarec.cli.output import (
+    console,
+    log,
+    print_json,
+    print_recommendations,
+    say,
+    scoring_progress,
+)
 from corarec.errors import ConfigError
+from corarec.text import printable
 
 
 def score(
     run: RunFolder,
     pairs: Annotated[Path, typer.Option(help="Parquet with columns `user` and `item` (raw ids).")],
     output: Annotated[Path, typer.Option(help="Parquet to write; a stopped command goes on.")],
+    form: TableOrJson = "table",
 ) -> None:
     """Score a table of pairs with all that is known of each user; to measure, use evaluate."""
     from corarec.score import load_run
@@ -21,9 +30,12 @@ def score(
 
     total = count_rows(pairs)
     opened = load_run(run)
-    with progress_bar(total, "scoring") as advance:
+    with scoring_progress(total, "scoring") as advance:
         rows = opened.score_file(pairs, output, progress=advance)
-    console.print(f"{rows:,} pairs scored into {output}")
+    if form == "json":
+        print_json({"run": str(run), "pairs": str(pairs), "rows": rows, "output": str(output)})
+    else:
+        say(f"{rows:,} pairs scored into {output}")
 
 
 def recommend(
@@ -32,24 +44,45 @@ def recommend(
     liked: Annotated[
         list[str] | None, typer.Option(help="A title that a new user liked; repeat, oldest first.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
-    candidates: Annotated[int, typer.Option(help="Picked by CF for the language model.")] = 100,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="Picked by CF for the language model.")
+    ] = 100,
     title: Annotated[
         str | None, typer.Option(help="Instead: would the user enjoy a new item of this title?")
     ] = None,
+    form: TableOrJson = "table",
 ) -> None:
     """Recommend to a known or a new user, or ask about a new item."""
     from corarec.score import load_run
 
+    if title is not None and (user is None or liked):
+        raise ConfigError("--title asks about a known user: name one with --user, without --liked.")
+    if title is None and (user is None) == (not liked):
+        raise ConfigError(
+            "Recommend to whom? Give either --user, the id of a known user, or --liked, a title "
+            "that a new user liked (repeat it for several)."
+        )
+    if k > candidates:
+        raise ConfigError(
+            f"-k {k} asks for more items than --candidates {candidates}; raise --candidates."
+        )
     opened = load_run(run)
-    if title is not None:
-        if user is None:
-            raise ConfigError("--title asks about a known user: name one with --user.")
-        console.print(f"{opened.score_title(user, title):.1%}  {title}")
+    asked = {"run": str(run), "user": user, "liked": liked or []}
+    if title is not None and user is not None:
+        probability = opened.score_title(user, title)
+        if form == "json":
+            print_json(asked | {"title": title, "probability": probability})
+        else:
+            say(f"{probability:.1%}  {printable(title)}")
         return
     best = opened.recommend(user, liked=liked or (), k=k, candidates=candidates)
-    for row in best.iter_rows(named=True):
-        console.print(f"{row['rank']:>3}  {row['probability']:6.1%}  {row['title']}", markup=False)
+    if form == "json":
+        print_json(asked | {"recommendations": best.to_dicts()})
+        return
+    print_recommendations(best)
+    if len(best) < k:
+        say(f"Only {len(best)} items are left that were not seen before.", log)
 
 
 def quickstart(
@@ -61,4 +94,4 @@ def quickstart(
     """From interactions to recommendations in minutes, with a report to read."""
     from corarec.quickstart import run_quickstart
 
-    run_quickstart(output, data, console)
+    run_quickstart(output, data, console, log)

@@ -4,10 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from corarec.evaluate.result import Difference, Estimate
 from corarec.evaluate.significance import PValue
 
@@ -16,7 +12,7 @@ MISSING = "\N{EN DASH}"
 
 MINUS = "\N{MINUS SIGN}"
 
-_UNDER = {"interval": "", "p": "p ", "Holm": "Holm "}
+UNDER = {"interval": "", "p": "p ", "Holm": "Holm "}
 """Columns that stand below the one before them in a terminal, and what is written before them."""
 
 
@@ -75,30 +71,6 @@ def _digits(value: float) -> int:
     return 3 if value >= 0.0005 else max(3, -math.floor(math.log10(value)))
 
 
-def terminal_table(text: TableText, title: str) -> Table:
-    """Return a table for a rich console."""
-    table = Table(
-        title=title,
-        caption=text.note,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        collapse_padding=True,
-        pad_edge=False,
-    )
-    table.caption_justify = "left"
-    table.add_column(text.columns[0], min_width=14)
-    for column in text.columns[1:]:
-        if column not in _UNDER:
-            table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
-    for row in text.systems:
-        table.add_row(*_cells(text.columns, row))
-    if text.systems and text.references:
-        table.add_section()
-    for row in text.references:
-        table.add_row(*_cells(text.columns, row), style="dim")
-    return table
-
-
 def markdown_table(text: TableText) -> str:
     """Return a table as Markdown, its note below it."""
     lines = [
@@ -123,19 +95,10 @@ def folded(columns: Sequence[str], row: Sequence[str]) -> list[FoldedCell]:
     """Put intervals and p-values below their metric, so that a table fits a narrow place."""
     cells: list[FoldedCell] = []
     for column, value in zip(columns, row, strict=True):
-        if column in _UNDER:
-            cells[-1].below.append(f"{_UNDER[column]}{value}")
+        if column in UNDER:
+            cells[-1].below.append(f"{UNDER[column]}{value}")
         else:
             cells.append(FoldedCell(column, value, []))
-    return cells
-
-
-def _cells(columns: Sequence[str], row: Sequence[str]) -> list[Text]:
-    cells = []
-    for cell in folded(columns, row):
-        cells.append(Text(cell.value))
-        for line in cell.below:
-            cells[-1].append(f"\n{line}", style="dim")
     return cells
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.layout import (
     MINUS,
@@ -14,7 +12,6 @@ from corarec.evaluate.layout import (
     markdown_table,
     p_value_text,
     signed,
-    terminal_table,
 )
 from corarec.evaluate.result import (
     Comparison,
@@ -26,6 +23,7 @@ from corarec.evaluate.result import (
 )
 from corarec.evaluate.significance import PValue, holm, least_p_value, p_value
 from corarec.evaluate.system import METRICS
+from corarec.evaluate.terminal import TerminalTable
 
 
 def result_text(results: ResultTable) -> TableText:
@@ -139,11 +137,11 @@ def comparisons_note(comparisons: Sequence[Comparison]) -> str:
     return f"First minus second on the same rows. {tested}"
 
 
-def terminal_tables(results: ResultTable) -> list[Table]:
+def terminal_tables(results: ResultTable) -> list[TerminalTable]:
     """Return the tables for a rich console: the results, then the paired tests if any."""
-    tables = [terminal_table(result_text(results), f"{results.dataset}, {results.split}")]
+    tables = [TerminalTable(result_text(results), f"{results.dataset}, {results.split}")]
     if results.comparisons:
-        tables.append(terminal_table(comparison_text(results.comparisons), "Paired differences"))
+        tables.append(TerminalTable(comparison_text(results.comparisons), "Paired differences"))
     return tables
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from corarec.evaluate.layout import (
     MINUS,
     TableText,
@@ -11,20 +9,20 @@ from corarec.evaluate.layout import (
     interval_text,
     markdown_table,
     p_value_text,
-    terminal_table,
 )
 from corarec.evaluate.ranking.result import RankingComparison, RankingEvaluation, RankingTable
 from corarec.evaluate.significance import PValue, holm, p_value
 from corarec.evaluate.tables import difference_cells, tests_note
+from corarec.evaluate.terminal import TerminalTable
 
 METRIC_NAMES = {"recall": "Recall", "capped_recall": "capped Recall", "ndcg": "NDCG", "hr": "HR"}
 
 
-def ranking_tables(results: RankingTable) -> list[Table]:
+def ranking_tables(results: RankingTable) -> list[TerminalTable]:
     """Return the tables for a rich console: the metrics, then the paired tests if any."""
     texts = ranking_texts(results)
     titles = (f"{results.dataset}, {results.split}: whole catalogue", "Paired differences")
-    return [terminal_table(text, title) for text, title in zip(texts, titles, strict=False)]
+    return [TerminalTable(text, title) for text, title in zip(texts, titles, strict=False)]
 
 
 def ranking_markdown(results: RankingTable) -> str:

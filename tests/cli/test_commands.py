@@ -1,6 +1,8 @@
+import json
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import yaml
 from corarec import cli
 from corarec.data import Synthetic, synthetic_world
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def corarec(*arguments: str | Path) -> int:
@@ -27,27 +29,50 @@ def corarec(*arguments: str | Path) -> int:
     return 0
 
 
-@pytest.fixture(autouse=True)
-def wide_console(monkeypatch: Any) -> None:
-    monkeypatch.setattr(cli.console, "width", 200, raising=False)
-    monkeypatch.setattr(cli.console, "_width", 200)
+@pytest.fixture
+def one_document(capsys: Any) -> Callable[..., dict[str, Any]]:
+    """Run a command with --format json; its standard output is one document in ASCII."""
+
+    def run(*arguments: str | Path) -> dict[str, Any]:
+        capsys.readouterr()
+        assert corarec(*arguments, "--format", "json") == 0
+        out = capsys.readouterr().out
+        assert out.isascii()
+        document: dict[str, Any] = json.loads(out, parse_constant=pytest.fail)
+        return document
+
+    return run
 
 
 def test_every_verb_from_interactions_to_a_page(
-    tmp_path: Path, recipe: dict[str, Any], capsys: Any
+    tmp_path: Path, recipe: dict[str, Any], capsys: Any, one_document: Callable[..., Any]
 ) -> None:
     data, cf, run = tmp_path / "data", tmp_path / "cf", tmp_path / "run"
     size = ["num_users=60", "num_items=50", "interactions_per_user=20"]
     options = [part for knob in size for part in ("-o", knob)]
     split = ["--split", "published"]
-    assert corarec("prepare", "synthetic", "--output", data, *split, *options) == 0
+    prepared = one_document("prepare", "synthetic", "--output", data, *split, *options)
+    assert prepared["output"] == str(data)
+    assert prepared["num_users"] == 60
+    assert prepared["counts"]["train"]["rows"] > 0
     fit = ["-o", "max_epochs=3", "-o", "embedding_size=4"]
-    assert corarec("fit-cf", data, "--model", "mf-b", "--output", cf, *fit) == 0
+    fitted = one_document("fit-cf", data, "--model", "mf-b", "--output", cf, *fit)
+    assert fitted["model"] == "mf-b"
+    assert 0 < fitted["valid_auc"] < 1
     (tmp_path / "r.yaml").write_text(
         yaml.safe_dump({**recipe, "data": str(data), "cf": {"path": str(cf)}})
     )
-    assert corarec("doctor", tmp_path / "r.yaml") == 0
-    assert corarec("train", tmp_path / "r.yaml", "--output", run, "--set", "train.steps=3") == 0
+    diagnosis = one_document("doctor", tmp_path / "r.yaml")
+    assert diagnosis["trainable"] > 0
+    assert diagnosis["prompt_tokens"]["mean"] > 0
+    train = ["train", str(tmp_path / "r.yaml"), "--output", str(run), "--set", "train.steps=3"]
+    assert corarec(*train) == 0
+    captured = capsys.readouterr()
+    assert "train_loss" not in captured.out
+    assert "learning_rate" in captured.err
+    assert captured.out.startswith("Best validation AUC 0.")
+    trained = one_document(*train)
+    assert trained["steps"] == trained["best_step"] == 3
     capsys.readouterr()
     assert corarec("evaluate", run, "--split", "test", "--draws", "50") == 0
     table = capsys.readouterr().out
@@ -58,18 +83,31 @@ def test_every_verb_from_interactions_to_a_page(
     assert corarec("evaluate-ranking", run, *rank) == 0
     assert "NDCG@10" in capsys.readouterr().out
     pair = ["--first", str(run), "--second", str(run), "--split", "test", "--draws", "50"]
-    assert corarec("compare", *pair, "--against", "mf-b alone") == 0
-    assert corarec("report", run, "--split", "test") == 0
+    compared = one_document("compare", *pair, "--against", "mf-b alone")
+    assert compared["comparisons"][0]["second"] == "mf-b alone"
+    assert one_document("report", run, "--split", "test")["page"] == str(run / "report.html")
     assert "<html" in (run / "report.html").read_text()
     pairs = tmp_path / "pairs.parquet"
     pl.DataFrame({"user": ["1", "2"], "item": ["3", "4"]}).write_parquet(pairs)
-    assert corarec("score", run, "--pairs", pairs, "--output", tmp_path / "scored.parquet") == 0
+    scored = one_document("score", run, "--pairs", pairs, "--output", tmp_path / "scored.parquet")
+    assert scored["rows"] == 2
     assert pl.read_parquet(tmp_path / "scored.parquet")["probability"].is_between(0, 1).all()
     capsys.readouterr()
     assert corarec("recommend", run, "--user", "7", "-k", "3") == 0
-    assert len(capsys.readouterr().out.strip().splitlines()) == 3
+    rows = capsys.readouterr().out.strip().splitlines()
+    assert len(rows) == 3
+    recommended = one_document("recommend", run, "--user", "7", "-k", "3")["recommendations"]
+    for line, row in zip(rows, recommended, strict=True):
+        probability = f"{row['probability']:.1%}"
+        assert line.split(maxsplit=3) == [str(row["rank"]), probability, row["item"], row["title"]]
     assert corarec("recommend", run, "--user", "7", "--title", "The Midnight Heist (1994)") == 0
-    assert "%  The Midnight Heist (1994)" in capsys.readouterr().out
+    line = capsys.readouterr().out
+    assert "%  The Midnight Heist (1994)" in line
+    about = one_document("recommend", run, "--user", "7", "--title", "[/] \u202eHeat")
+    assert about["title"] == "[/] \u202eHeat"
+    assert 0 < about["probability"] < 1
+    assert corarec("recommend", run, "--user", "7", "--title", "[/] \x1b[31m\u202eHeat") == 0
+    assert capsys.readouterr().out.endswith("  [/] \\x1b[31m\\u202eHeat\n")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +121,15 @@ def test_every_verb_from_interactions_to_a_page(
         ),
         (["fit-cf", "nowhere", "--model", "mff", "--output", "x"], "no CF model 'mff'"),
         (["fit-cf", "x", "--model", "mf", "--output", "x", "-o", "size"], "write it as size=VALUE"),
-        (["recommend", "nowhere", "--title", "Heat (1995)"], "is no run folder"),
+        (["recommend", "nowhere", "--user", "1"], "is no run folder"),
+        (["recommend", "nowhere", "--title", "Heat (1995)"], "name one with --user"),
+        (["recommend", "x", "--title", "", "--user", "1", "--liked", "y"], "without --liked"),
+        (["recommend", "nowhere"], "Recommend to whom?"),
+        (["recommend", "nowhere", "--user", "1", "--liked", "Heat (1995)"], "to whom?"),
+        (["recommend", "x", "--user", "1", "-k", "200"], "raise --candidates"),
+        (["recommend", "[red]x[/]", "--user", "1"], "[red]x[/] is no run folder"),
+        (["evaluate", "[/]"], "[/] is no run folder"),
+        (["evaluate", "\x1b[31mx\u202e"], r"\x1b[31mx\u202e is no run folder"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_status_1(
