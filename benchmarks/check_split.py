@@ -7,6 +7,7 @@ many values were compared and how many differ, and exits 1 on any difference.
 """
 
 import argparse
+import io
 import sys
 import tempfile
 from pathlib import Path
@@ -44,8 +45,7 @@ def compare(movielens: Path, published: Path) -> Differences:
 
 def _read(files: InputFiles, name: str) -> dict[str, Column]:
     member = files.require(name)
-    with files.open(member) as stream:
-        return read_pickled_frame(stream, files.where(member))
+    return read_pickled_frame(io.BytesIO(files.read(member)), files.where(member))
 
 
 def _compare_part(dataset: Dataset, split: str, theirs: dict[str, Column]) -> Differences:

@@ -118,3 +118,74 @@ def test_large_whole_numbers_stay_exact() -> None:
 def test_missing_columns_are_named_with_what_there_is() -> None:
     with pytest.raises(DataError, match="f lacks the columns b, c; it has a, d. Say so."):
         require_columns(["a", "d"], ["a", "b", "c"], Path("f"), "Say so.")
+
+
+def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + bytes(70 * 2**20)))
+    files = InputFiles(tmp_path)
+    for read in (files.text, lambda name: files.table(name, separator=",")):
+        with pytest.raises(DataError, match=r"unpacks to more than 67,108,864 bytes from"):
+            read("a.csv.gz")
+
+
+@pytest.mark.parametrize("claimed", [None, 10, 2**31])
+def test_a_zip_bomb_is_refused_whatever_it_claims(tmp_path: Path, claimed: int | None) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", b"a,b\n" + b"1,2\n" * (20 * 2**20))
+    if claimed is not None:
+        content = bytearray(path.read_bytes())
+        real = (4 + 4 * 20 * 2**20).to_bytes(4, "little")
+        while (place := content.find(real)) >= 0:
+            content[place : place + 4] = claimed.to_bytes(4, "little")
+        path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="unpacks to more than|cut off or damaged"):
+        InputFiles(path).text("a.csv")
+
+
+def test_the_bound_can_be_raised_and_lowered(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x" * 70 * 2**20))
+    assert len(InputFiles(tmp_path, 2**27).read("a.csv.gz")) == 70 * 2**20
+    with pytest.raises(DataError, match="more than 1,000 bytes"):
+        InputFiles(tmp_path, 1_000).read("a.csv.gz")
+
+
+def test_members_outside_of_the_archive_are_read_inside(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../etc/a.csv", "x")
+        archive.writestr("/root/b.csv", "y")
+        archive.writestr("n\x1b[31m.csv", "z")
+    files = InputFiles(path)
+    assert files.text(files.require("a.csv")) == "x"
+    for name in files.names:
+        assert files.where(name).is_relative_to(path)
+        assert ".." not in files.where(name).parts
+    with pytest.raises(DataError, match=r"no file c\.csv.*n\\x1b"):
+        files.require("c.csv")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_an_encrypted_zip(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "x" * 100)
+    content = bytearray(path.read_bytes())
+    content[6] |= 1
+    content[content.find(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="is encrypted.*Unpack it yourself"):
+        InputFiles(path).text("a.csv")
+
+
+def test_far_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corarec.data.inputs.MOST_MEMBERS", 3)
+    for n in range(4):
+        (tmp_path / f"{n}.csv").touch()
+    with pytest.raises(DataError, match="holds 4 files"):
+        InputFiles(tmp_path)
+
+
+def test_a_name_that_is_too_long() -> None:
+    with pytest.raises(DataError, match="cannot be read|does not exist"):
+        InputFiles(Path("x" * 5_000))

@@ -82,3 +82,30 @@ def test_a_gzip_cut_off(tmp_path: Path) -> None:
 def test_an_empty_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x\.json is empty"):
         first_object(files_with(tmp_path, ""), "x.json")
+
+
+def test_a_line_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines, "BYTES_PER_PIECE", 40)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 100)
+    (tmp_path / "a.json").write_text('{"a": "1"}\n' * 4 + '{"a": "' + "x" * 500)
+    scan = scan_json_lines(InputFiles(tmp_path), "a.json", {"a": pl.String()})
+    with pytest.raises(DataError, match=r"a\.json, row 5: a line of more than 100 bytes"):
+        scan.collect()
+
+
+def test_pieces_are_cut_at_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines, "BYTES_PER_PIECE", 50)
+    texts = [f"line {n} " + "é" * (n % 9) for n in range(100)]
+    lines = "\n".join(json.dumps({"a": text}, ensure_ascii=False) for text in texts)
+    (tmp_path / "a.json").write_bytes(lines.encode("utf-8-sig"))
+    table = scan_json_lines(InputFiles(tmp_path), "a.json", {"a": pl.String()}).collect()
+    assert table["a"].to_list() == texts
+    assert table["row"].to_list() == list(range(1, 101))
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"a":' * 100_000, "-" * 100_000, "(" * 100_000])
+def test_deep_nesting(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.json").write_text('{"a": "1"}\n' + line + "\n")
+    scan = scan_json_lines(InputFiles(tmp_path), "a.json", {"a": pl.String()})
+    with pytest.raises(DataError, match=r"a\.json, row 2: .* neither"):
+        scan.collect()

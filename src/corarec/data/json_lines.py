@@ -3,16 +3,22 @@
 import ast
 import io
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from corarec.data.inputs import InputFiles, parse_numbers
 from corarec.errors import DataError
+from corarec.text import printable
 
 BYTES_PER_PIECE = 32 * 2**20
+LONGEST_LINE = 32 * 2**20
+LONGEST_LITERAL = 2**20
+"""bytes; Python literals take hundreds of times their length in memory to parse"""
 
 
 def first_object(files: InputFiles, member: str) -> dict[str, Any]:
@@ -24,7 +30,8 @@ def first_object(files: InputFiles, member: str) -> dict[str, Any]:
         The file is empty, or its first line is no object.
     """
     with files.open(member) as stream:
-        line = stream.readline()
+        line = stream.readline(LONGEST_LINE)
+    line = line.removeprefix(BOM_UTF8)
     if not line.strip():
         raise DataError(f"{files.where(member)} is empty. Get the file again.")
     return _parse_line(line, files, member, 1)
@@ -78,7 +85,7 @@ def _pieces(
     numbers = {name: kind for name, kind in fields.items() if kind.is_numeric()}
     first_row, is_strict = 1, True
     with files.open(member) as stream:
-        while lines := stream.readlines(BYTES_PER_PIECE):
+        while lines := _whole_lines(stream, where, first_row):
             table = _read_fast(lines, texts, first_row) if is_strict else None
             if table is None:
                 table = _read_line_by_line(lines, texts, files, member, first_row)
@@ -87,10 +94,27 @@ def _pieces(
             first_row += len(lines)
 
 
+def _whole_lines(stream: IO[bytes], where: Path, first_row: int) -> list[bytes]:
+    piece = stream.read(BYTES_PER_PIECE)
+    if piece and not piece.endswith(b"\n"):
+        rest = stream.readline(LONGEST_LINE)
+        if len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
+            row = first_row + piece.count(b"\n")
+            raise DataError(
+                f"{printable(where)}, row {row}: a line of more than {LONGEST_LINE:,} bytes, which "
+                "no review has. The file may be damaged or of another kind; get it again."
+            )
+        piece += rest
+    if first_row == 1:
+        piece = piece.removeprefix(BOM_UTF8)
+    lines = piece.split(b"\n")
+    return lines[:-1] if not lines[-1] else lines
+
+
 def _read_fast(lines: list[bytes], texts: pl.Schema, first_row: int) -> pl.DataFrame | None:
     """Parse lines of strict JSON; None where a line is blank or something else."""
     try:
-        table = pl.read_ndjson(io.BytesIO(b"".join(lines)), schema=texts)
+        table = pl.read_ndjson(io.BytesIO(b"\n".join(lines)), schema=texts)
     except pl.exceptions.PolarsError:
         return None
     if table.height != len(lines):
@@ -113,7 +137,8 @@ def _read_line_by_line(
 
 def _parse_line(line: bytes, files: InputFiles, member: str, row: int) -> dict[str, Any]:
     text = line.decode("utf-8", errors="replace").strip()
-    for parse in (json.loads, ast.literal_eval):
+    parsers = (json.loads, ast.literal_eval) if len(text) < LONGEST_LITERAL else (json.loads,)
+    for parse in parsers:
         try:
             value = parse(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -121,8 +146,8 @@ def _parse_line(line: bytes, files: InputFiles, member: str, row: int) -> dict[s
         if isinstance(value, dict):
             return value
     raise DataError(
-        f"{files.where(member)}, row {row}: {text[:60]!r} is neither a JSON object nor a Python "
-        "dict. The file may be cut off or of another kind; get it again."
+        f"{printable(files.where(member))}, row {row}: '{printable(text, 60)}' is neither a JSON "
+        "object nor a Python dict. The file may be cut off or of another kind; get it again."
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from corarec.data.reading import collect
 from corarec.data.storage import SplitType
 from corarec.errors import DataError
 
@@ -69,7 +70,7 @@ class RawData:
             Nothing is left, or an id, a rating or a timestamp is missing; the first such row is
             named.
         """
-        table = interactions.collect()
+        table = collect(interactions, self.interactions_file)
         if table.is_empty():
             raise DataError(
                 f"{self.interactions_file} has no interaction that this split can use. Check that "

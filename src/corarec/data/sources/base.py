@@ -1,7 +1,10 @@
 """The interface of a source."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import Field
 
 from corarec.data.inputs import InputFiles
 from corarec.data.raw import RawData
@@ -28,13 +31,18 @@ class Source(Config):
 class FileSource(Source):
     """A format of files."""
 
+    most_unpacked_gb: float | None = Field(default=None, gt=0, le=10_000)
+    """size of a compressed file when it is unpacked in memory; None: 250 times its size on disk"""
+
     def load(self, path: Path | None) -> tuple[RawData, dict[str, str]]:
         """Read the files under `path`, a folder, a zip or a file."""
         if path is None:
             raise ConfigError("This source reads files; say where they are with --input PATH.")
-        files = InputFiles(path)
+        bound = self.most_unpacked_gb
+        files = InputFiles(path, None if bound is None else int(bound * 2**30))
         raw = self.read(files)
-        return raw, files.fingerprints()
+        facts = replace(raw.facts, notes=(*files.notes, *raw.facts.notes))
+        return replace(raw, facts=facts), files.fingerprints()
 
     @abstractmethod
     def read(self, files: InputFiles) -> RawData:

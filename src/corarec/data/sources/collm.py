@@ -1,5 +1,6 @@
 """CoLLM's published splits: four pickled pandas tables (`train_ood2.pkl` and so on)."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,7 @@ class Collm(FileSource):
 
 
 def _read_part(files: InputFiles, member: str, split: str) -> pl.DataFrame:
-    with files.open(member) as stream:
-        columns = read_pickled_frame(stream, files.where(member))
+    columns = read_pickled_frame(io.BytesIO(files.read(member)), files.where(member))
     needed = ["uid", "iid", "label", "timestamp", "title"]
     require_columns([name for name in columns if name], needed, files.where(member))
     where = files.where(member)

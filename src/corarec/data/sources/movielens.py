@@ -4,6 +4,7 @@ import polars as pl
 
 from corarec.data.inputs import InputFiles, parse_numbers, require_columns
 from corarec.data.raw import RawData, SourceFacts
+from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource
 from corarec.errors import DataError
 
@@ -103,7 +104,7 @@ def _read_100k(files: InputFiles) -> RawData:
 def _read_csv(files: InputFiles) -> RawData:
     ratings, movies = files.require("ratings.csv"), files.require("movies.csv")
     rating_table = files.table(ratings, separator=",")
-    movie_table = files.table(movies, separator=",").drop("row").collect()
+    movie_table = collect(files.table(movies, separator=",").drop("row"), files.where(movies))
     names = {"userId": "user", "movieId": "item"}
     require_columns(
         rating_table.collect_schema().names(),

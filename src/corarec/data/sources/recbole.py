@@ -6,6 +6,7 @@ import polars as pl
 
 from corarec.data.inputs import InputFiles, parse_numbers, require_columns
 from corarec.data.raw import RawData, SourceFacts
+from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource, joined
 from corarec.data.storage import SPLITS, SplitType
 from corarec.errors import DataError
@@ -51,9 +52,7 @@ class RecBole(FileSource):
             items=self._items(files, item_file),
             interactions_file=where,
             items_file=files.where(item_file),
-            users=_table(files, users[0]).drop("row").rename({self.user_field: "user"}).collect()
-            if users
-            else None,
+            users=self._users(files, users[0]) if users else None,
         )
 
     def _interactions(self, files: InputFiles, member: str, split: str) -> pl.LazyFrame:
@@ -79,8 +78,13 @@ class RecBole(FileSource):
             *([pl.lit(split, SplitType).alias("split")] if split else []),
         )
 
+    def _users(self, files: InputFiles, member: str) -> pl.DataFrame:
+        table, file = _table(files, member).drop("row"), files.where(member)
+        require_columns(table.collect_schema().names(), [self.user_field], file)
+        return collect(table.rename({self.user_field: "user"}), file)
+
     def _items(self, files: InputFiles, member: str) -> pl.DataFrame:
-        table = _table(files, member).drop("row").collect()
+        table = collect(_table(files, member).drop("row"), files.where(member))
         likely = [name for name in table.columns if "title" in name or "name" in name]
         title = self.title_field or next(iter(likely), "title")
         how = "Name the field of the titles with the option title_field."

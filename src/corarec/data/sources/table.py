@@ -8,6 +8,7 @@ from pydantic import Field
 
 from corarec.data.inputs import InputFiles, parse_numbers, require_columns
 from corarec.data.raw import RawData, SourceFacts
+from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource
 from corarec.data.storage import SPLITS, SplitType
 from corarec.errors import ConfigError, DataError
@@ -28,7 +29,7 @@ class Table(FileSource):
     """file name of the interactions in the folder"""
     items: str | None = None
     """file name of the items in the folder; None: the titles are in the interactions"""
-    separator: str | None = Field(default=None, min_length=1, max_length=1)
+    separator: str | None = Field(default=None, pattern=r'^[^"\r\n\x00]$')
     """between the fields of a text file; None: a tab in .tsv, a comma in the others"""
     user_column: str = "user"
     """column of the users' ids"""
@@ -120,7 +121,7 @@ class Table(FileSource):
         if kind.is_temporal():
             return table.with_columns(time.cast(pl.Datetime("us")).dt.epoch("s"))
         if kind == pl.String:
-            first = table.select(time.drop_nulls().first()).collect().item()
+            first = collect(table.select(time.drop_nulls().first()), file).item()
             if first is not None and ("-" in first[1:] or ":" in first):
                 return _parse_dates(table, self.time_column, file)
         numbers = parse_numbers(table, {self.time_column: pl.Int64()}, file)
@@ -155,7 +156,7 @@ def _parse_dates(table: pl.LazyFrame, column: str, file: Path) -> pl.LazyFrame:
     ]
     seconds = pl.coalesce(moments).dt.epoch("s")
     bad = table.filter(pl.col(column).is_not_null() & seconds.is_null()).select("row", column)
-    first = bad.head(1).collect()
+    first = collect(bad.head(1), file)
     if not first.is_empty():
         row, value = first.row(0)
         raise DataError(
@@ -169,7 +170,7 @@ def _check_values(
     table: pl.LazyFrame, column: str, allowed: list[int] | list[str], file: Path
 ) -> None:
     other = ~pl.col(column).is_in(allowed).fill_null(value=False)
-    first = table.filter(other).select("row", column).head(1).collect()
+    first = collect(table.filter(other).select("row", column).head(1), file)
     if not first.is_empty():
         row, value = first.row(0)
         raise DataError(
