@@ -121,13 +121,19 @@ def one_thread() -> Any:
 
 
 def test_it_learns_saves_only_what_it_trains_and_keeps_the_best(tmp_path: Path) -> None:
+    before = make_trainer(tmp_path / "fresh").model.state_dict()
     weights = train(tmp_path)
     records = read_metrics(tmp_path)
     losses = [record["train_loss"] for record in records if "train_loss" in record]
     assert losses[-1] < losses[0]
     best = load_file(tmp_path / BEST / "w")
     assert sorted(best) == ["head.1.bias", "head.1.weight", "items.weight"]
-    assert not torch.equal(weights["items.weight"], torch.zeros(20, 8))
+    moved = [name for name in weights if not torch.equal(weights[name], before[name])]
+    assert sorted(moved) == sorted(best)
+    values = {record["step"]: record["valid_auc"] for record in records if "valid_auc" in record}
+    kept = make_trainer(tmp_path / "kept")
+    kept.model.load(tmp_path / BEST)
+    assert kept.validate(kept.model)["auc"] == pytest.approx(max(values.values()), abs=1e-5)
     names = sorted(p.name for p in (tmp_path / CHECKPOINTS).glob("checkpoint-*"))
     assert names == ["checkpoint-30", "checkpoint-40"]
 
