@@ -21,11 +21,11 @@ from corarec.evaluate import ResultTable, compare, evaluate, terminal_tables
 from corarec.files import write_json
 from corarec.report.provenance import provenance
 from corarec.report.runs import RESULTS, evaluate_run, read_results, read_scores
+from corarec.runs import check_folder
 from corarec.score import load_run
 from corarec.train import train_run
 from corarec.train.metrics import read_metrics
 from corarec.train.recipe import FittedCF, RunConfig, load_recipe
-from corarec.train.run import check_folder
 from corarec.types import Config, ScoreTable
 
 BESIDE = " | "

@@ -23,3 +23,7 @@ class ArtifactError(CorarecError, ValueError):
 
 class TrainingError(CorarecError, RuntimeError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class InUseError(CorarecError, RuntimeError):
+    """Another process is writing where this one would."""

@@ -23,6 +23,9 @@ def test_equal_names_and_shapes_pass() -> None:
             WANTED | {"a": torch.zeros(2, 5)},
             r"a: saved as \(2, 5\), wanted as \(2, 3\).*\(my-llm\)",
         ),
+        (WANTED | {"b": torch.zeros(4, dtype=torch.int8)}, "b is stored as torch.int8"),
+        (WANTED | {"b": torch.tensor([0, 0, 0, float("nan")])}, "b holds a value that is not a"),
+        (WANTED | {"b": torch.full((4,), float("inf"))}, "b holds a value that is not a finite"),
     ],
 )
 def test_what_does_not_fit_is_named(saved: dict[str, torch.Tensor], message: str) -> None:

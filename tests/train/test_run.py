@@ -52,16 +52,6 @@ def test_what_was_cut_off_in_the_middle_says_so(trained_run: Path, tmp_path: Pat
         load_run(broken)
 
 
-def test_a_run_does_not_open_on_other_data(
-    trained_run: Path, small_world: Dataset, tmp_path: Path
-) -> None:
-    moved = tmp_path / "run"
-    shutil.copytree(trained_run, moved)
-    (moved / "data.json").write_text('{"interactions": "of another dataset"}')
-    with pytest.raises(ArtifactError, match="is not the one that"):
-        load_run(moved)
-
-
 def test_a_recipe_that_cannot_be_run_claims_no_folder(
     tmp_path: Path, recipe: dict[str, Any]
 ) -> None:

@@ -16,9 +16,10 @@ from torch import nn
 
 from corarec.errors import TrainingError
 from corarec.recommenders.base import Batch, Recommender
+from corarec.runs.layout import BEST
 from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, read_metrics
-from corarec.train.trainer import BEST, CHECKPOINTS, RecommenderTrainer, last_checkpoint
+from corarec.train.trainer import CHECKPOINTS, RecommenderTrainer, last_checkpoint
 from corarec.types import Histories, IntArray, Pairs
 
 CONFIG = TrainConfig(

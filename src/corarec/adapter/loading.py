@@ -17,7 +17,8 @@ def check_weights_fit(
     Raises
     ------
     ArtifactError
-        A weight is missing, has no place, or has another shape.
+        A weight is missing, has no place, has another shape, or is no floating-point tensor of
+        finite numbers.
     """
     shapes = {name: tuple(weight.shape) for name, weight in wanted.items()}
     came = {name: tuple(weight.shape) for name, weight in saved.items()}
@@ -30,3 +31,14 @@ def check_weights_fit(
             f"wanted as {shapes.get(name, 'nothing')}. Load it on the backbone that it was trained "
             f"on ({backbone})."
         )
+    for name, weight in saved.items():
+        if not weight.is_floating_point():
+            raise ArtifactError(
+                f"The saved adapter is damaged: {name} is stored as {weight.dtype}, but weights "
+                "are floating-point numbers. Save it again from the model that was trained."
+            )
+        if not torch.isfinite(weight).all():
+            raise ArtifactError(
+                f"The saved adapter is damaged: {name} holds a value that is not a finite number. "
+                "Train it again, with a lower learning rate if training itself ended so."
+            )

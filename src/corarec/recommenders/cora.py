@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from corarec.adapter import CoraConfig, GeneratorConfig, Role
+from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone
 from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ArtifactError, ConfigError
@@ -21,6 +22,7 @@ from corarec.recommenders.llm import (
     PromptInputs,
     PromptRecommender,
     PromptSystem,
+    check_dtypes,
 )
 from corarec.recommenders.vectors import UserShuffle, VectorInput, VectorInputConfig
 from corarec.types import IntArray, Pairs
@@ -165,9 +167,13 @@ class CoraRecommender(PromptRecommender):
         """Read what `save` wrote."""
         super().load(folder)
         try:
-            self.vector_input.load_state_dict(load_file(folder / SCALES))
+            scales = load_file(folder / SCALES)
         except (SafetensorError, OSError, RuntimeError) as error:
             raise ArtifactError(
                 f"{folder / SCALES} cannot be read or belongs to other CF vectors ({error}). "
                 "Resume the run or train it again."
             ) from error
+        wanted = dict(self.vector_input.named_buffers())
+        check_weights_fit(wanted, scales, "its own run's")
+        check_dtypes(wanted, scales, folder / SCALES)
+        self.vector_input.load_state_dict(scales)

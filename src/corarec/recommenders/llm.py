@@ -2,7 +2,7 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from peft import load_peft_weights, set_peft_model_state_dict
+from peft import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
 
+from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone, BackboneConfig
 from corarec.cf import VectorSource
 from corarec.errors import ArtifactError
@@ -160,7 +161,8 @@ class PromptRecommender(Recommender):
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        owner = read_json(folder / OWNER)["backbone"]
+        record = read_json(folder / OWNER)
+        owner = record.get("backbone") if isinstance(record, dict) else None
         if owner != self.fingerprint:
             raise ArtifactError(
                 f"{folder} was trained on the frozen model {owner}, but this one is "
@@ -168,19 +170,37 @@ class PromptRecommender(Recommender):
             )
         try:
             weights = load_peft_weights(str(folder), device="cpu")
-            result = set_peft_model_state_dict(self.model, weights)
+            wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+            check_weights_fit(wanted, weights, self.fingerprint)
+            check_dtypes(wanted, weights, folder)
+            set_peft_model_state_dict(self.model, weights)
+        except ArtifactError:
+            raise
         except (SafetensorError, OSError, ValueError, RuntimeError) as error:
             raise ArtifactError(
                 f"The adapter in {folder} cannot be read ({error}). It is cut off or belongs to "
                 "another system; resume the run or train it again."
             ) from error
-        if result.unexpected_keys:
-            raise ArtifactError(
-                f"The adapter in {folder} holds {result.unexpected_keys[0]!r}, which this system "
-                "does not have. Load it with the config.yaml of its own run."
-            )
 
     @cached_property
     def _takes_positions(self) -> bool:
         base = getattr(self.model, "get_base_model", lambda: self.model)()
         return "position_ids" in inspect.signature(base.forward).parameters
+
+
+def check_dtypes(
+    wanted: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor], folder: Path
+) -> None:
+    """See that saved tensors have the precision in which they are trained.
+
+    Raises
+    ------
+    ArtifactError
+        One has another precision: somebody has converted the file.
+    """
+    for name, weight in saved.items():
+        if weight.dtype != wanted[name].dtype:
+            raise ArtifactError(
+                f"{folder} holds {name} as {weight.dtype}, but it is trained and saved as "
+                f"{wanted[name].dtype}. Put the file back that training wrote."
+            )

@@ -14,12 +14,12 @@ from corarec.data import Dataset
 from corarec.errors import DataError
 from corarec.files import sha256
 from corarec.recommenders.llm import PromptRecommender
+from corarec.runs import open_run
+from corarec.runs.layout import BEST, CONFIG
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
 from corarec.score.table import score_file, score_frame
 from corarec.train.recipe import RunConfig
-from corarec.train.run import CONFIG, open_run
-from corarec.train.trainer import BEST
 from corarec.types import IntArray, Pairs
 
 
@@ -32,6 +32,10 @@ class Run:
     dataset: Dataset
     cf: VectorSource | None
     recommender: PromptRecommender
+
+    def __repr__(self) -> str:
+        cf = f", cf={self.cf.name!r}" if self.cf else ""
+        return f"Run({str(self.folder)!r}, system={self.config.system.name!r}{cf}, {self.dataset})"
 
     def score(
         self, pairs: pl.DataFrame, *, progress: Callable[[int], None] | None = None
@@ -61,11 +65,11 @@ class Run:
         self,
         user: str | int | None = None,
         *,
-        liked: Sequence[str] = (),
+        liked: Sequence[str] | str = (),
         k: int = 10,
         candidates: int = 100,
     ) -> pl.DataFrame:
-        """Recommend to a known user (raw id), or to a new one who liked some titles.
+        """Recommend to a known user (raw id), or to a new one who liked some titles (or one).
 
         Returns
         -------
@@ -76,6 +80,8 @@ class Run:
         DataError
             The user or a title is unknown, or neither or both of `user` and `liked` came.
         """
+        if isinstance(liked, str):
+            liked = [liked]
         if not 0 < k <= candidates:
             raise DataError(
                 f"k is {k} and candidates is {candidates}; wanted is at least 1 item, and no more "
@@ -127,13 +133,17 @@ class Run:
         return self.directory.pairs(np.full(len(item_ids), user_id), item_ids)
 
 
-def load_run(folder: Path | str) -> Run:
+def load_run(folder: Path | str, data: Path | str | None = None) -> Run:
     """Open a trained run with its best weights.
+
+    `data` says where the run's dataset is now; by default it is looked for where it lay, seen from
+    the run folder.
 
     Raises
     ------
     ArtifactError
-        The folder is no run, or its training has not reached a first validation.
+        The folder is no run, its training has not reached a first validation, or a file of it or
+        its dataset is missing, damaged or another one.
     """
     folder = Path(folder)
-    return Run(folder, *open_run(folder))
+    return Run(folder, *open_run(folder, None if data is None else Path(data)))

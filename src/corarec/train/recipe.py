@@ -56,6 +56,40 @@ class RunConfig(Config):
         return self
 
 
+FREE = (
+    "train.steps",
+    "train.patience",
+    "train.threads",
+    "train.report_to",
+    "train.gradient_checkpointing",
+)
+"""Keys that a run may go on with other values of."""
+PLACES = ("cf.path", "system.backbone.model", "system.backbone.revision")
+"""Keys that say where a thing lies; which thing it is, fingerprints tell."""
+MACHINE = ("system.backbone.device_map",)
+
+
+def flat_values(config: RunConfig) -> dict[str, Any]:
+    """Return every value of a config but `data` by its dotted key, such as `train.steps`."""
+    values: dict[str, Any] = {}
+
+    def walk(prefix: str, node: Any) -> None:
+        if isinstance(node, dict) and node:
+            for key, child in node.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), child)
+        else:
+            values[prefix] = node
+
+    walk("", config.model_dump(mode="json", exclude={"data"}))
+    return values
+
+
+def bound_values(config: RunConfig) -> dict[str, Any]:
+    """Return the values that trained weights depend on, by dotted key."""
+    loose = {*FREE, *PLACES, *MACHINE}
+    return {key: value for key, value in flat_values(config).items() if key not in loose}
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a recipe and apply overrides such as `train.steps=100`.
 
@@ -71,7 +105,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         recipe = yaml.safe_load(path.read_text("utf-8")) or {}
     except FileNotFoundError:
         raise ConfigError(f"There is no recipe at {path}. See the folder recipes/.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read as a recipe: {error}") from error
+    # YAML's own dates and numbers may be out of bounds, and its lists endlessly deep.
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(recipe, dict):
         raise ConfigError(f"{path} should hold keys such as `data:` and `system:`.")

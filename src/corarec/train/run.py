@@ -10,20 +10,18 @@ from sklearn.metrics import roc_auc_score
 
 from corarec.cf import FitConfig, VectorSource, cutoff_time, fit_cf, load_cf
 from corarec.data import Dataset
-from corarec.errors import ArtifactError, ConfigError
-from corarec.files import read_json, sha256, write_json
+from corarec.errors import ConfigError
+from corarec.files import atomic_directory
 from corarec.recommenders import Recommender, build_recommender
-from corarec.recommenders.llm import PromptRecommender
+from corarec.runs import Seal, check_folder, claimed
+from corarec.runs.claim import Changes
+from corarec.runs.layout import BEST, CF
 from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, Record
-from corarec.train.recipe import FittedCF, RunConfig, load_recipe, write_config
-from corarec.train.trainer import BEST, RecommenderTrainer
+from corarec.train.recipe import FittedCF, RunConfig
+from corarec.train.trainer import RecommenderTrainer, last_step
 from corarec.types import IntArray
 
-CONFIG = "config.yaml"
-CF = "cf"
-DATA = "data.json"
-INTERACTIONS = "interactions.parquet"
 VALIDATION_SEED = 2023
 
 
@@ -38,12 +36,16 @@ def train_run(
 
     The folder ends with `config.yaml`, `cf/` (the CF model), `metrics.jsonl`, `checkpoints/` and
     `best/` (the weights with the highest validation AUC). `show` is called with every record of
-    the metrics log.
+    the metrics log. A run goes on with more steps and the like, see `corarec.train.recipe.FREE`.
 
     Raises
     ------
     ConfigError
-        The folder holds a run of another config.
+        The folder holds a run of another config, or the config leaves nothing to train on.
+    ArtifactError
+        The run in the folder has another dataset, or one of its files is damaged.
+    InUseError
+        Another process trains in the folder.
     TrainingError
         The loss is not finite.
     """
@@ -53,25 +55,44 @@ def train_run(
         torch.set_num_threads(config.train.threads)
     dataset = Dataset.load(config.data)
     validation = Validation(dataset, config.train)
-    claim_folder(config, folder)
-    cf = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
-    recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
-    if recommender.trainable_parameters() == 0:
-        return
-    recommender.fit_scales(dataset.pairs("train"))
-    if config.train.gradient_checkpointing:
-        recommender.enable_gradient_checkpointing()
     rows = training_rows(dataset, config.train.train_from)
-    RecommenderTrainer(
-        recommender,
-        recommender.inputs(dataset.pairs(rows)),
-        dataset.labels(rows),
-        validation,
-        config.train,
-        folder,
-        config.seed,
-        [MetricsLog(folder, show)],
-    ).train_or_resume()
+    with claimed(config, folder, dataset) as changes:
+        if changes and console is not None:
+            console.print(prolonged(changes, last_step(folder)), markup=False)
+        cf = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
+        recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
+        seal = Seal(folder, config, dataset.fingerprint)
+        if recommender.trainable_parameters() == 0:
+            # Nothing is trained, but what will be measured is settled here.
+            with atomic_directory(folder / BEST) as best:
+                seal.write(best)
+            return
+        recommender.fit_scales(dataset.pairs("train"))
+        if config.train.gradient_checkpointing:
+            recommender.enable_gradient_checkpointing()
+        RecommenderTrainer(
+            recommender,
+            recommender.inputs(dataset.pairs(rows)),
+            dataset.labels(rows),
+            validation,
+            config.train,
+            folder,
+            config.seed,
+            [MetricsLog(folder, show)],
+            seal,
+        ).train_or_resume()
+
+
+def prolonged(changes: Changes, step: int) -> str:
+    """Say what a run goes on with, and what that does to its learning rate."""
+    values = ", ".join(f"{key} from {old} to {new}" for key, (old, new) in changes.items())
+    text = f"The run goes on from step {step} with {values}."
+    if "train.steps" in changes:
+        text += (
+            " Its learning rate follows the course of the new number of steps from there on, so it "
+            "may jump up; the weights are not those of a run that had so many steps from the start."
+        )
+    return text
 
 
 class Validation:
@@ -81,6 +102,11 @@ class Validation:
         rows = _validation_rows(dataset, config)
         self.pairs = dataset.pairs(rows)
         self.labels = dataset.labels(rows)
+        if len(rows) == 0:
+            raise ConfigError(
+                "The validation sample has no rows, so it cannot choose the best weights. Raise "
+                "train.validation_fraction."
+            )
         if len(np.unique(self.labels)) < 2:
             raise ConfigError(
                 f"All {len(rows)} rows of the validation sample have the label {self.labels[0]}, "
@@ -103,68 +129,6 @@ def _validation_rows(dataset: Dataset, config: TrainConfig) -> IntArray:
     return np.sort(random.choice(rows, config.validation_rows, replace=False))
 
 
-def open_run(folder: Path) -> tuple[RunConfig, Dataset, VectorSource | None, PromptRecommender]:
-    """Put the system of a trained run together again, with its best weights.
-
-    Raises
-    ------
-    ArtifactError
-        The folder is no run, or its training has not reached a first validation.
-    """
-    path = folder / CONFIG
-    if not path.exists():
-        raise ArtifactError(
-            f"{folder} is no run folder: it has no {CONFIG}. Make one with `corarec train`."
-        )
-    config = load_recipe(path)
-    if read_json(folder / DATA)["interactions"] != sha256(config.data / INTERACTIONS):
-        raise ArtifactError(
-            f"The dataset in {config.data} is not the one that {folder} was trained on. Prepare "
-            "that one again, or train on this one into another folder."
-        )
-    dataset = Dataset.load(config.data)
-    cf = VectorSource(load_cf(folder / CF, dataset.fingerprint), dataset) if config.cf else None
-    recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
-    if recommender.trainable_parameters() > 0:
-        if not (folder / BEST).exists():
-            raise ArtifactError(
-                f"{folder} has no {BEST}/: its training stopped before the first validation. "
-                f"Go on with `corarec train {path} --output {folder}`."
-            )
-        recommender.load(folder / BEST)
-    return config, dataset, cf, recommender
-
-
-def claim_folder(config: RunConfig, folder: Path) -> None:
-    """Make `folder` the home of `config` and of its data."""
-    if not (folder / CONFIG).exists():
-        write_json(folder / DATA, {"interactions": sha256(config.data / INTERACTIONS)})
-        write_config(config, folder / CONFIG)
-
-
-def check_folder(config: RunConfig, folder: Path) -> None:
-    """See that `folder` is empty or the home of `config`.
-
-    Raises
-    ------
-    ConfigError
-        It holds a run of another config, or something else.
-    """
-    path = folder / CONFIG
-    if path.exists():
-        there, here = (c.model_dump(mode="json") for c in (load_recipe(path), config))
-        if differing := [key for key in here if here[key] != there[key]]:
-            raise ConfigError(
-                f"{folder} holds a run with another {' and '.join(differing)}. "
-                "Choose another --output, or delete the folder to start over."
-            )
-        return
-    if folder.exists() and any(folder.iterdir()):
-        raise ConfigError(
-            f"{folder} has files in it but is no run folder (no {CONFIG}). Choose another --output."
-        )
-
-
 def obtain_cf(
     choice: FittedCF | FitConfig,
     dataset: Dataset,
@@ -182,9 +146,22 @@ def obtain_cf(
 
 
 def training_rows(dataset: Dataset, train_from: float) -> IntArray:
-    """Return the training rows later than those that `fit_cf` takes with `train_until` of this."""
-    rows = dataset.rows("train")
-    if train_from == 0:
-        return rows
-    times = dataset.interactions["timestamp"].to_numpy()[rows]
-    return rows[times > cutoff_time(times, train_from)]
+    """Return the training rows later than those that `fit_cf` takes with `train_until` of this.
+
+    Raises
+    ------
+    ConfigError
+        None are left, or only such of one label.
+    """
+    every = rows = dataset.rows("train")
+    if train_from > 0:
+        times = dataset.interactions["timestamp"].to_numpy()[rows]
+        rows = rows[times > cutoff_time(times, train_from)]
+    labels = np.unique(dataset.labels(rows))
+    if len(labels) < 2:
+        kind = f"all with the label {labels[0]}" if len(labels) else "so none to train on"
+        raise ConfigError(
+            f"train.train_from={train_from:g} leaves {len(rows):,} of {len(every):,} training rows "
+            f"(of one second all or none), {kind}. Lower train.train_from."
+        )
+    return rows

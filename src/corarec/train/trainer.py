@@ -21,11 +21,12 @@ from transformers.trainer import TRAINER_STATE_NAME
 from corarec.errors import ConfigError, TrainingError
 from corarec.files import atomic_directory
 from corarec.recommenders.base import Batch, PairInputs, Recommender
+from corarec.runs.layout import BEST
+from corarec.runs.manifest import Seal
 from corarec.train.config import TrainConfig
 from corarec.train.plan import BatchPlan
 from corarec.types import IntArray
 
-BEST = "best"
 CHECKPOINTS = "checkpoints"
 KEEP_CHECKPOINTS = 2
 STAGING = ".staging"
@@ -69,6 +70,8 @@ class RecommenderTrainer(Trainer):
         Returns the validation metrics of the recommender as it stands, `auc` among them.
     folder
         The run folder.
+    seal
+        Binds checkpoints and the best weights to the run.
     """
 
     control: TrainerControl
@@ -84,8 +87,10 @@ class RecommenderTrainer(Trainer):
         folder: Path,
         seed: int,
         callbacks: list[TrainerCallback],
+        seal: Seal | None = None,
     ) -> None:
         self.config = config
+        self.seal = seal
         self.inputs = inputs
         self.labels = labels
         self.validate = validate
@@ -136,6 +141,8 @@ class RecommenderTrainer(Trainer):
         checkpoint = last_checkpoint(self.folder)
         self._first_step = 0
         if checkpoint is not None:
+            if self.seal is not None:
+                self.seal.check(checkpoint)
             state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
             self._first_step = int(state["global_step"])
             if self._first_step >= self.config.steps or self._out_of_patience(
@@ -203,6 +210,8 @@ class RecommenderTrainer(Trainer):
         if improved:
             with atomic_directory(self.folder / BEST) as folder:
                 self.model.save(folder)
+                if self.seal is not None:
+                    self.seal.write(folder)
         if self._out_of_patience(self.state.global_step, self.state.best_global_step):
             self.control.should_training_stop = True
         return improved
@@ -220,6 +229,8 @@ class RecommenderTrainer(Trainer):
         super()._save_checkpoint(model, trial)
         name = f"checkpoint-{self.state.global_step}"
         shutil.rmtree(checkpoints / name, ignore_errors=True)
+        if self.seal is not None:
+            self.seal.write(self._writing_to / name)
         (self._writing_to / name).rename(checkpoints / name)
         for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
             shutil.rmtree(old)
@@ -228,6 +239,18 @@ class RecommenderTrainer(Trainer):
         # The state, saved next, would name a folder that is renamed, and a resumed run miss it.
         self.state.best_model_checkpoint = None
         super()._save_optimizer_and_scheduler(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            # The rate of the coming step was saved by the course that the run had then.
+            scheduler = self.lr_scheduler
+            rates = (
+                base * factor(scheduler.last_epoch)
+                for base, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+            )
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
@@ -246,3 +269,9 @@ def _checkpoints(folder: Path) -> list[Path]:
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the newest whole checkpoint of a run folder."""
     return next(reversed(_checkpoints(folder)), None)
+
+
+def last_step(folder: Path) -> int:
+    """Return the optimizer step of the newest whole checkpoint, 0 without one."""
+    checkpoint = last_checkpoint(folder)
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
