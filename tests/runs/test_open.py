@@ -219,7 +219,7 @@ def test_an_untrained_run_is_bound_to_its_config_too(
     train_run(RunConfig.parse(config, "recipe"), tmp_path / "icl")
     open_run(tmp_path / "icl")
     path = tmp_path / "icl" / "config.yaml"
-    path.write_text(path.read_text().replace("yes-minus-no", "yes"))
+    path.write_text(path.read_text().replace("yes-minus-no", "'yes'"))
     with pytest.raises(ArtifactError, match="system.answer is 'yes', but"):
         open_run(tmp_path / "icl")
 
