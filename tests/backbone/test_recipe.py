@@ -57,6 +57,12 @@ def test_every_problem_is_listed(write_recipe: Write, recipe_values: dict[str, A
             {"phases": [{"name": "p", "tokens": 128, "mix": {"films": 1}, "block": 48}]},
             "batch_tokens 128 is not a multiple of block 48",
         ),
+        ({"model": {"hidden": 18, "heads": 4}}, "hidden 18 is not an even multiple of heads 4"),
+        ({"model": {"hidden": 12, "heads": 4}}, "hidden 12 is not an even multiple of heads 4"),
+        (
+            {"model": {"hidden": 16, "heads": 4, "key_value_heads": 3}},
+            "heads 4 is not a multiple of key_value_heads 3",
+        ),
         ({"without_columns": ["votes", "name"]}, "source films is drawn from but has no template"),
     ],
 )
@@ -69,14 +75,24 @@ def test_parts_that_do_not_fit(
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="There is no pretraining recipe at"):
         load_recipe(path)
     path.write_text("- 1\n- 2\n")
-    with pytest.raises(ConfigError, match="holds list, a recipe is a table"):
+    with pytest.raises(ConfigError, match="holds list where keys"):
         load_recipe(path)
     path.write_text("a: [")
     with pytest.raises(ConfigError, match="is not YAML"):
         load_recipe(path)
+
+
+def test_recipes_that_extend_each_other_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml")
+    with pytest.raises(ConfigError, match="leads in a circle"):
+        load_recipe(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("extends: [b.yaml]")
+    with pytest.raises(ConfigError, match="where the path of a recipe was wanted"):
+        load_recipe(tmp_path / "a.yaml")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

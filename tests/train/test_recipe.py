@@ -31,6 +31,8 @@ def test_overrides_reach_any_depth(tmp_path: Path, recipe: dict[str, Any]) -> No
     assert config.system.model_dump()["vectors"]["drop_half"] == 0.3
     with pytest.raises(ConfigError, match="has no value; write it as train.steps=VALUE"):
         load_recipe(tmp_path / "r.yaml", ["train.steps"])
+    with pytest.raises(ConfigError, match="has an empty name"):
+        load_recipe(tmp_path / "r.yaml", ["train..steps=7"])
     with pytest.raises(ConfigError, match="goes below 'seed', a plain value"):
         load_recipe(tmp_path / "r.yaml", ["seed=1", "seed.x=2"])
 
@@ -63,3 +65,15 @@ def test_a_mistake_in_cf_is_about_the_kind_that_was_meant(recipe: dict[str, Any]
     with pytest.raises(ConfigError, match="no CF model 'mff'") as caught:
         RunConfig.parse({**recipe, "cf": {"model": "mff"}}, "recipe")
     assert "fitted" not in str(caught.value)
+
+
+def test_a_key_given_twice_is_no_silent_choice(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("data: x\nseed: 1\nseed: 2\n")
+    with pytest.raises(ConfigError, match=r"r\.yaml line 3 .*'seed' is given twice"):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_heads_of_sasrec_that_do_not_divide(recipe: dict[str, Any]) -> None:
+    cf = {"model": "sasrec", "options": {"embedding_size": 10, "heads": 3}}
+    with pytest.raises(ConfigError, match=r"heads \(3\) do not divide embedding_size \(10\)"):
+        RunConfig.parse({**recipe, "cf": cf}, "recipe")

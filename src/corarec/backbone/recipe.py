@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from corarec.errors import ConfigError
 from corarec.types import Config
+from corarec.yaml_files import read_yaml
 
 
 class JoinConfig(Config):
@@ -92,6 +92,19 @@ class ModelConfig(Config):
     key_value_heads: PositiveInt = 4
     feed_forward: PositiveInt = 768
     positions: PositiveInt = 1024
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ModelConfig":
+        if self.hidden % (2 * self.heads):
+            raise ValueError(
+                f"hidden {self.hidden} is not an even multiple of heads {self.heads}, so the heads "
+                "have no (even) size"
+            )
+        if self.heads % self.key_value_heads:
+            raise ValueError(
+                f"heads {self.heads} is not a multiple of key_value_heads {self.key_value_heads}"
+            )
+        return self
 
 
 class OptimizerConfig(Config):
@@ -200,15 +213,14 @@ def load_recipe(path: Path) -> PretrainingRecipe:
     return recipe.model_copy(update={"data_directory": str(path.parent / directory)})
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"the recipe {path} does not exist") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}, a recipe is a table of keys")
-    if "extends" in values:
-        values = _read(path.parent / values.pop("extends")) | values
-    return values
+def _read(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    values = read_yaml(path, "pretraining recipe")
+    if "extends" not in values:
+        return values
+    base = values.pop("extends")
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: `extends` is {base!r}, where the path of a recipe was wanted.")
+    following = (*extending, path.resolve())
+    if (path.parent / base).resolve() in following:
+        raise ConfigError(f"{path}: `extends: {base}` leads in a circle. Name another recipe.")
+    return _read(path.parent / base, following) | values

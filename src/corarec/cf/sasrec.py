@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
 from corarec.cf.checkpoint import Checkpointer, purpose_of
@@ -30,6 +30,15 @@ class SASRecConfig(PointwiseConfig):
     """Attention heads; they divide the embedding size."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout on the input, the attention weights and the feed-forward layers."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "SASRecConfig":
+        if self.embedding_size % self.heads:
+            raise ValueError(
+                f"heads ({self.heads}) do not divide embedding_size ({self.embedding_size}); take "
+                "a divisor of it"
+            )
+        return self
 
 
 class SASRec(CFModel):

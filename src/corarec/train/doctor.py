@@ -14,6 +14,7 @@ from corarec.data import Dataset
 from corarec.recommenders import build_recommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.plan import BatchPlan
+from corarec.train.preflight import preflight
 from corarec.train.recipe import FittedCF, RunConfig
 from corarec.train.run import training_rows
 
@@ -66,8 +67,7 @@ def diagnose(config: RunConfig) -> Diagnosis:
     ConfigError, DataError, ArtifactError
         Whatever would stop the run itself.
     """
-    if config.train.threads is not None:
-        torch.set_num_threads(config.train.threads)
+    preflight(config.train)
     dataset = Dataset.load(config.data)
     cf = _quick_cf(config, dataset)
     recommender = build_recommender(config.system, dataset, cf, seed=config.seed)

@@ -14,6 +14,7 @@ from corarec.recommenders import RECOMMENDERS, SystemConfig
 from corarec.recommenders.cora import CoraSystem
 from corarec.train.config import TrainConfig
 from corarec.types import Config
+from corarec.yaml_files import parse_yaml, read_yaml
 
 
 class FittedCF(Config):
@@ -101,17 +102,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         The file is missing or no YAML, or anything in it is unknown or out of bounds; all that is
         wrong is listed at once.
     """
-    try:
-        recipe = yaml.safe_load(path.read_text("utf-8")) or {}
-    except FileNotFoundError:
-        raise ConfigError(f"There is no recipe at {path}. See the folder recipes/.") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read as a recipe: {error}") from error
-    # YAML's own dates and numbers may be out of bounds, and its lists endlessly deep.
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if not isinstance(recipe, dict):
-        raise ConfigError(f"{path} should hold keys such as `data:` and `system:`.")
+    recipe = read_yaml(path, "recipe")
     for override in overrides:
         _apply(recipe, override)
     return RunConfig.parse(recipe, str(path))
@@ -128,13 +119,12 @@ def _apply(recipe: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
         raise ConfigError(f"The override {override!r} has no value; write it as {key}=VALUE.")
+    if not all(key.split(".")):
+        raise ConfigError(f"The override {override!r} has an empty name; write KEY.KEY=VALUE.")
     *parents, last = key.split(".")
     node = recipe
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
             raise ConfigError(f"The override {override!r} goes below {parent!r}, a plain value.")
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"The value of the override {override!r} is not YAML: {error}") from error
+    node[last] = parse_yaml(value, f"The value of the override {override!r}")

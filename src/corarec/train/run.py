@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
@@ -18,6 +17,7 @@ from corarec.runs.claim import Changes
 from corarec.runs.layout import BEST, CF
 from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, Record
+from corarec.train.preflight import preflight
 from corarec.train.recipe import FittedCF, RunConfig
 from corarec.train.trainer import RecommenderTrainer, last_step
 from corarec.types import IntArray
@@ -51,8 +51,7 @@ def train_run(
     """
     config = config.model_copy(update={"data": config.data.resolve()})
     check_folder(config, folder)
-    if config.train.threads is not None:
-        torch.set_num_threads(config.train.threads)
+    preflight(config.train)
     dataset = Dataset.load(config.data)
     validation = Validation(dataset, config.train)
     rows = training_rows(dataset, config.train.train_from)
