@@ -1,6 +1,7 @@
 import json
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -169,3 +170,20 @@ def test_titles_in_the_readme_are_in_the_world_of_the_quickstart() -> None:
     titles = re.findall(r'liked=\["([^"]+)"\]', (ROOT / "README.md").read_text())
     assert titles
     assert set(titles) <= set(synthetic_world(Synthetic()).items["title"])
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(
+    tmp_path: Path, recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+
+    def press(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("corarec.train.train_run", press)
+    assert corarec("train", tmp_path / "recipe.yaml", "--output", tmp_path / "run") == 130
+    said = capsys.readouterr().err
+    assert said == "stopped. The same command goes on where it was.\n"
+    monkeypatch.setattr("corarec.train.doctor.diagnose", press)
+    assert corarec("doctor", tmp_path / "recipe.yaml") == 130
+    assert capsys.readouterr().err == "stopped.\n"

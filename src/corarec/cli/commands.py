@@ -36,6 +36,11 @@ for _command in (
 ):
     app.command()(_command)
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+RESUMABLE = ("train", "score", "pretrain-backbone", "fit-cf", "quickstart")
+"""Commands that go on where they were stopped."""
+
 
 def main() -> None:
     """Run the command line; an error that the user can act on is one line and exit status 1."""
@@ -48,3 +53,8 @@ def main() -> None:
         log.print("error:", style="bold red", end=" ")
         say(str(error), log)
         sys.exit(1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            goes_on = " The same command goes on where it was." if sys.argv[1] in RESUMABLE else ""
+            say(f"stopped.{goes_on}", log)
+        raise
