@@ -27,3 +27,7 @@ class TrainingError(CorarecError, RuntimeError):
 
 class InUseError(CorarecError, RuntimeError):
     """Another process is writing where this one would."""
+
+
+class StorageError(CorarecError, OSError):
+    """The system refused to read or to write: disk full, no permission, a file for a folder."""

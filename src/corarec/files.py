@@ -1,56 +1,132 @@
-"""Files appear whole or not at all: write under a temporary name, then rename."""
+"""Files appear whole or not at all, and nothing that corarec did not write is replaced.
+
+What is written comes to be in a temporary folder beside its place (`staging`), is forced to disk,
+and takes its place by one rename. Folders carry a marker of what wrote them (`ownership`).
+"""
 
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from corarec.errors import ArtifactError
-
-
-def _temporary_sibling(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+from corarec.errors import ArtifactError, ConfigError
+from corarec.ownership import check_replaceable, mark, why_kept
+from corarec.staging import NEW, OLD, exchange, sweep, sync_folder, sync_tree, temporary_folder
+from corarec.system_errors import storage_errors
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; rename it to `path` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_sibling(path)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Yield a temporary path of the same name; it takes the place of `path` when the block ends.
+
+    A file that stood there is replaced only then; where `path` is a symbolic link, the file that it
+    leads to.
+
+    Raises
+    ------
+    ConfigError
+        A folder stands at `path`, or it is a symbolic link to nothing.
+    StorageError
+        The system refused: the disk is full, there is no permission, and so on.
+    """
+    target = real_place(path)
+    with storage_errors(path):
+        if target.is_dir():
+            raise ConfigError(f"{path} is a folder, and a file is to be written. Name a file.")
+        if target.exists() and not target.is_file():
+            raise ConfigError(f"{path} is no plain file, so it cannot be replaced. Name a file.")
+        with temporary_folder(target.parent) as temporary:
+            new = temporary / NEW / target.name
+            yield new
+            sync_tree(new)
+            new.replace(target)
+            sync_folder(target.parent)
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder; put it in the place of `path` when the block ends without an error.
+def atomic_directory(path: Path, kind: str, *, keep_foreign: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder of the same name; it takes the place of `path` when the block ends.
 
-    A folder that already stood at `path` is replaced only then.
+    Parameters
+    ----------
+    path
+        Where the folder goes; where it is a symbolic link, the folder that it leads to.
+    kind
+        What the folder is, such as "dataset": a folder of this kind, just as corarec wrote it, is
+        replaced, and so is an empty one.
+    keep_foreign
+        What becomes of anything else: an error, or (true) it is renamed to `NAME.kept-1`. For
+        folders inside of a run, which may not stop for that.
+
+    Raises
+    ------
+    ConfigError
+        Something else stands at `path`; it is left as it was.
+    StorageError
+        The system refused: the disk is full, there is no permission, and so on.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_sibling(path)
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            previous = _temporary_sibling(path)
-            path.rename(previous)
-            temporary.rename(path)
-            shutil.rmtree(previous)
-        else:
-            temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    target = real_place(path)
+    with storage_errors(path):
+        if not keep_foreign:
+            check_replaceable(target, kind)
+        with temporary_folder(target.parent) as temporary:
+            new = temporary / NEW / target.name
+            new.mkdir()
+            yield new
+            mark(new, kind)
+            sync_tree(new)
+            if keep_foreign and why_kept(target, kind):
+                target.rename(_free_name(target))
+            check_replaceable(target, kind)
+            exchange(new, target, temporary / OLD / target.name)
+
+
+def remove_directory(path: Path, kind: str) -> None:
+    """Remove a folder that corarec wrote, at once; leave one in which anything is not its own."""
+    with storage_errors(path):
+        if path.exists() and why_kept(path, kind) is None:
+            with temporary_folder(path.parent) as temporary:
+                path.rename(temporary / NEW / path.name)
+
+
+def recover(path: Path) -> Path:
+    """Return `path`, put back first where a process was killed while it replaced it."""
+    if not path.exists():
+        sweep(path.parent)
+    return path
+
+
+def real_place(path: Path) -> Path:
+    """Return where an output goes: absolute, symbolic links followed.
+
+    Raises
+    ------
+    ConfigError
+        It is no name of a place, or a symbolic link to nothing.
+    StorageError
+        The system refused, for example because the name is too long.
+    """
+    if "\0" in str(path):
+        raise ConfigError(f"The path {str(path)!r} has a NUL character in it. Remove it.")
+    with storage_errors(path):
+        if path.is_symlink() and not path.exists():
+            raise ConfigError(
+                f"{path} is a symbolic link to {path.readlink()}, which does not exist. Make that "
+                "first, or choose another place."
+            )
+        place = Path(os.path.realpath(path))
+    if not place.name:
+        raise ConfigError(f"{path} is the root of the disk. Choose a place inside it.")
+    return place
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.kept-{number}") for number in count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -83,8 +159,5 @@ def read_json(path: Path) -> Any:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 fingerprint of a file, read in blocks."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,7 +8,8 @@ from corarec.cf.base import IDENTITY_FILE, REPORT_FILE, TENSOR_FILE
 from corarec.cf.data import FitData
 from corarec.cf.mf import MF, BiasedMF, MFConfig
 from corarec.cf.rates import Rates, RatesConfig
-from corarec.errors import ArtifactError
+from corarec.errors import ArtifactError, ConfigError
+from corarec.ownership import MARKER
 
 
 @pytest.fixture
@@ -19,18 +20,26 @@ def saved(checkerboard: FitData, tmp_path: Path) -> Path:
     return tmp_path / "mf"
 
 
-def test_a_saved_model_is_three_files(saved: Path) -> None:
+def test_a_saved_model_is_three_files_and_a_marker(saved: Path) -> None:
     files = {path.name for path in saved.iterdir()}
-    assert files == {IDENTITY_FILE, REPORT_FILE, TENSOR_FILE}
+    assert files == {MARKER, IDENTITY_FILE, REPORT_FILE, TENSOR_FILE}
     report = json.loads((saved / REPORT_FILE).read_text())
     assert (report["seed"], report["epochs"], report["trained_until"]) == (0, 1, None)
 
 
-def test_saving_again_replaces_the_folder(saved: Path, checkerboard: FitData) -> None:
-    (saved / "left-over").touch()
-    MF.load(saved).save(saved)
-    assert not (saved / "left-over").exists()
+def test_saving_again_replaces_the_folder(saved: Path) -> None:
+    model = MF.load(saved)
+    (saved / REPORT_FILE).unlink()
+    model.save(saved)
+    assert (saved / REPORT_FILE).exists()
     assert {path.name for path in saved.parent.iterdir()} == {"mf"}
+
+
+def test_saving_over_somebody_s_notes_is_refused(saved: Path) -> None:
+    (saved / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"did not write: notes\.txt"):
+        MF.load(saved).save(saved)
+    assert (saved / "notes.txt").read_text() == "mine"
 
 
 def test_another_kind_of_model_is_refused(saved: Path) -> None:

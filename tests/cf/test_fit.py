@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf, seen_rows
+from corarec.cf.rates import Rates
 from corarec.data import Dataset, DatasetCard
-from corarec.errors import ArtifactError, DataError
+from corarec.errors import ArtifactError, ConfigError, DataError
 from corarec.types import IntArray
 
 MF = {"embedding_size": 4, "max_epochs": 2}
@@ -173,3 +174,42 @@ def test_a_part_of_one_class_is_an_error(dataset: Dataset) -> None:
 def test_more_than_all_rows_is_an_error() -> None:
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         FitConfig(model="mf", train_until=1.5)
+
+
+def test_a_dataset_is_not_replaced_by_a_model(small_world_path: Path) -> None:
+    before = sorted(file.name for file in small_world_path.iterdir())
+    data = Dataset.load(small_world_path)
+    for output, message in (
+        (small_world_path, r"dataset, not CF model"),
+        (small_world_path.parent, "corarec did not write"),
+        (small_world_path / "card.json", "is a file"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            fit_cf(data, FitConfig(model="rates"), output=output)
+    assert sorted(file.name for file in small_world_path.iterdir()) == before
+    assert len(Dataset.load(small_world_path)) == len(data)
+
+
+def test_a_model_is_not_replaced_by_one_that_is_made_of_it(
+    small_world: Dataset, tmp_path: Path
+) -> None:
+    for name in "ab":
+        fit_cf(small_world, FitConfig(model="rates"), output=tmp_path / name)
+    options = {"components": [str(tmp_path / "a"), str(tmp_path / "b")]}
+    joined = FitConfig(model="fused", options=options)
+    for output in (tmp_path / "b", tmp_path):
+        with pytest.raises(ConfigError, match="would overwrite the input"):
+            fit_cf(small_world, joined, output=output)
+    assert load_cf(tmp_path / "b").name == "rates"
+    fit_cf(small_world, joined, output=tmp_path / "joined")
+    fit_cf(small_world, joined, output=tmp_path / "joined")
+
+
+def test_a_refused_output_costs_no_fit(
+    small_world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    monkeypatch.setattr(Rates, "fit", lambda *_: pytest.fail("the model was fitted"))
+    with pytest.raises(ConfigError, match="corarec did not write"):
+        fit_cf(small_world, FitConfig(model="rates"), output=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 
 from corarec.data import DATA_SOURCES, SPLIT_RULES, Dataset, LabelConfig, PrepareConfig, prepare
+from corarec.data.sources.movielens import MovieLens
 from corarec.errors import ConfigError, DataError
 from corarec.files import sha256
+from corarec.ownership import MARKER
 
 CSV = "user,item,rating,timestamp,title\n" + "".join(
     f"u{n % 4},i{n % 5},{1 + n * 7 % 5},{1000 + n},Title {n % 5}\n" for n in range(40)
@@ -148,3 +150,61 @@ def test_the_registries_hold_what_the_documentation_names() -> None:
     assert list(SPLIT_RULES) == [
         *("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "published")
     ]
+
+
+def held_by_the_user(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("output", ["ml-1m", ".", "ml-1m/ratings.dat", "link", "thesis"])
+def test_nothing_of_the_user_s_is_ever_replaced(ml1m: Path, output: str) -> None:
+    work = ml1m.parent
+    assert ml1m.name == "ml-1m"
+    (work / "link").symlink_to(ml1m)
+    (work / "thesis").mkdir()
+    (work / "thesis" / "chapter.tex").write_text("mine")
+    before = held_by_the_user(work)
+    config = PrepareConfig(source="movielens", input=ml1m, output=work / output, split="collm-ml1m")
+    with pytest.raises(ConfigError, match=r"Nothing was changed"):
+        prepare(config)
+    assert held_by_the_user(work) == before
+
+
+def test_a_dataset_is_replaced_by_the_next_and_never_by_one_made_from_itself(ml1m: Path) -> None:
+    output = ml1m.parent / "out"
+    config = PrepareConfig(source="movielens", input=ml1m, output=output, split="collm-ml1m")
+    prepare(config)
+    first = held_by_the_user(output)
+    prepare(config)
+    assert held_by_the_user(output) == first
+    itself = PrepareConfig(
+        source="table",
+        input=output,
+        output=output,
+        split="published",
+        source_options={"interactions": "interactions.parquet"},
+    )
+    with pytest.raises(ConfigError, match="would overwrite the input"):
+        prepare(itself)
+    assert held_by_the_user(output) == first
+
+
+def test_a_dataset_of_before_the_markers_is_read_but_not_replaced(ml1m: Path) -> None:
+    output = ml1m.parent / "out"
+    config = PrepareConfig(source="movielens", input=ml1m, output=output, split="collm-ml1m")
+    prepare(config)
+    (output / MARKER).unlink()
+    assert len(Dataset.load(output)) == 6
+    with pytest.raises(ConfigError, match="move or delete what is there yourself"):
+        prepare(config)
+
+
+def test_a_refused_output_costs_no_reading(ml1m: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MovieLens, "load", lambda *_: pytest.fail("the source was read"))
+    config = PrepareConfig(source="movielens", input=ml1m, output=ml1m, split="collm-ml1m")
+    with pytest.raises(ConfigError):
+        prepare(config)

@@ -21,7 +21,13 @@ def rewrite(file: Path, **columns: pl.Expr) -> None:
 
 def test_files_of_the_folder(folder: Path) -> None:
     names = sorted(file.name for file in folder.iterdir())
-    assert names == ["card.json", "interactions.parquet", "items.parquet", "users.parquet"]
+    assert names == [
+        ".corarec.json",
+        "card.json",
+        "interactions.parquet",
+        "items.parquet",
+        "users.parquet",
+    ]
 
 
 @pytest.mark.parametrize("name", ["interactions", "items", "users"])

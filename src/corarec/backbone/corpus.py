@@ -147,7 +147,7 @@ def write_corpus(sources: Sources, tokenizer: PreTrainedTokenizerFast, folder: P
     recipe = sources.recipe
     used = sorted({name for phase in recipe.phases for name in phase.mix})
     queues = {name: _TokenQueue(sources.stream(name, purpose=1), tokenizer) for name in used}
-    with atomic_directory(folder) as temporary:
+    with atomic_directory(folder, "corpus", keep_foreign=True) as temporary:
         with (temporary / _TOKENS_FILE).open("wb") as stream:
             for phase in recipe.phases:
                 stream.write(_phase_tokens(phase, queues).tobytes())

@@ -16,8 +16,9 @@ from corarec.backbone.monitor import Monitor
 from corarec.backbone.recipe import ModelConfig, PretrainingRecipe, load_recipe
 from corarec.backbone.tokenizer import train_tokenizer
 from corarec.backbone.trainer import LanguageTrainer, StepBatches, last_checkpoint
-from corarec.errors import ArtifactError
+from corarec.errors import ArtifactError, ConfigError
 from corarec.files import atomic_directory, read_json, write_json
+from corarec.staging import sweep
 
 
 def pretrain_backbone(recipe_path: Path, output: Path) -> Path:
@@ -39,7 +40,7 @@ def pretrain_backbone(recipe_path: Path, output: Path) -> Path:
     Raises
     ------
     ConfigError
-        The recipe is wrong.
+        The recipe is wrong, or `output` holds other files.
     DataError
         A source cannot be read.
     ArtifactError
@@ -59,7 +60,7 @@ def pretrain_backbone(recipe_path: Path, output: Path) -> Path:
     checkpoint = last_checkpoint(output)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = output / "model"
-    with atomic_directory(final) as temporary:
+    with atomic_directory(final, "language model", keep_foreign=True) as temporary:
         export_backbone(model, tokenizer, temporary)
     return final
 
@@ -94,13 +95,27 @@ def export_backbone(
 
 
 def _claim(output: Path, recipe: PretrainingRecipe) -> None:
-    """Mark `output` as the folder of this recipe."""
+    """Mark `output` as the folder of this recipe.
+
+    Raises
+    ------
+    ConfigError
+        It has files in it, but no recipe.
+    ArtifactError
+        It holds a run of another recipe.
+    """
+    sweep(output)
     resolved = output / "recipe.json"
     values = recipe.model_dump(mode="json", exclude={"data_directory"})
     if resolved.exists() and read_json(resolved) != values:
         raise ArtifactError(
             f"{output} holds a run of another recipe (see {resolved}). "
             "Give another output folder, or delete this one to start again."
+        )
+    if not resolved.exists() and output.exists() and any(output.iterdir()):
+        raise ConfigError(
+            f"{output} has files in it but no {resolved.name}, so it is no pretraining run. "
+            "Choose another --output."
         )
     write_json(resolved, values)
 
@@ -114,7 +129,7 @@ def _prepare(recipe: PretrainingRecipe, output: Path) -> tuple[PreTrainedTokeniz
         tokenizer = train_tokenizer(
             tokenizer_texts(sources), config.pieces, config.single, recipe.model.positions
         )
-        with atomic_directory(tokenizer_folder) as temporary:
+        with atomic_directory(tokenizer_folder, "tokenizer", keep_foreign=True) as temporary:
             tokenizer.save_pretrained(temporary)
         write_corpus(sources, tokenizer, corpus_folder)
     return AutoTokenizer.from_pretrained(tokenizer_folder), Corpus.open(corpus_folder)

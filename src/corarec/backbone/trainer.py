@@ -2,7 +2,6 @@
 
 import functools
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,11 @@ from corarec.backbone.compiling import compiler_at_hand
 from corarec.backbone.corpus import Corpus
 from corarec.backbone.recipe import OptimizerConfig, PretrainingRecipe
 from corarec.errors import TrainingError
+from corarec.files import atomic_directory, remove_directory
 
 _FINAL_RATE = 0.02
 _KEEP_CHECKPOINTS = 2
-_STAGING = ".staging"
+_CHECKPOINT = "checkpoint"
 
 
 class StepBatches(Dataset[dict[str, torch.Tensor]]):
@@ -147,14 +147,12 @@ class LanguageTrainer(Trainer):
 
     def _save_checkpoint(self, model: PreTrainedModel, trial: Any) -> None:
         output = Path(self.args.output_dir)
-        self._writing_to = output / _STAGING
-        shutil.rmtree(self._writing_to, ignore_errors=True)
-        super()._save_checkpoint(model, trial)
-        if self.args.should_save:
-            name = f"checkpoint-{self.state.global_step}"
-            (self._writing_to / name).replace(output / name)
-            for old in _checkpoints(output)[:-_KEEP_CHECKPOINTS]:
-                shutil.rmtree(old)
+        checkpoint = output / f"checkpoint-{self.state.global_step}"
+        with atomic_directory(checkpoint, _CHECKPOINT, keep_foreign=True) as folder:
+            self._writing_to = folder.parent
+            super()._save_checkpoint(model, trial)
+        for old in _checkpoints(output)[:-_KEEP_CHECKPOINTS]:
+            remove_directory(old, _CHECKPOINT)
 
 
 def last_checkpoint(output: Path) -> Path | None:
@@ -164,7 +162,8 @@ def last_checkpoint(output: Path) -> Path | None:
 
 def _checkpoints(output: Path) -> list[Path]:
     found = output.glob("checkpoint-*")
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    ours = [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]
+    return sorted(ours, key=lambda path: int(path.name.removeprefix("checkpoint-")))
 
 
 def _adamw(model: PreTrainedModel, config: OptimizerConfig) -> torch.optim.AdamW:

@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from corarec.cf.data import FitData
 from corarec.cf.vectors import VectorTable
 from corarec.errors import ArtifactError, TrainingError
-from corarec.files import atomic_directory, read_json, sha256, write_json
+from corarec.files import atomic_directory, read_json, recover, sha256, write_json
 from corarec.types import Config, Fingerprint, FloatArray, Pairs
 
+KIND = "CF model"
+"""What the marker of a saved model's folder says."""
 IDENTITY_FILE = "model.json"
 REPORT_FILE = "report.json"
 TENSOR_FILE = "model.safetensors"
@@ -160,8 +162,14 @@ class CFModel(ABC):
         """
 
     def save(self, directory: Path) -> None:
-        """Write config, report and tensors to a folder that appears whole or not at all."""
-        with atomic_directory(directory) as temporary:
+        """Write config, report and tensors to a folder that appears whole or not at all.
+
+        Raises
+        ------
+        ConfigError
+            Something else than a CF model, as corarec wrote it, stands at `directory`.
+        """
+        with atomic_directory(directory, KIND) as temporary:
             self.write(temporary)
             identity = Identity(
                 model=self.name,
@@ -236,7 +244,7 @@ def read_identity(directory: Path) -> Identity:
     ArtifactError
         The folder was not written by `CFModel.save`.
     """
-    path = directory / IDENTITY_FILE
+    path = recover(directory) / IDENTITY_FILE
     try:
         return Identity.model_validate(read_json(path))
     except ValidationError as error:

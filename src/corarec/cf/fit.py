@@ -7,11 +7,13 @@ import numpy as np
 from pydantic import Field
 from rich.console import Console
 
-from corarec.cf.base import CFModel, FitReport
+from corarec.cf.base import KIND, CFModel, FitReport
 from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.progress import fit_progress
 from corarec.data.dataset import Dataset
+from corarec.files import real_place
+from corarec.ownership import check_inputs_survive, check_replaceable, paths_in
 from corarec.types import BoolArray, IntArray
 
 
@@ -49,6 +51,9 @@ def fit_cf(
 
     Raises
     ------
+    ConfigError
+        What stands at `output` (a file that the model is made of, or anything but a CF model as
+        corarec wrote it) would be lost.
     DataError
         A part is empty or has one class only.
     TrainingError
@@ -56,6 +61,13 @@ def fit_cf(
     ArtifactError
         The checkpoint beside `output` is damaged or belongs to another fit.
     """
+    model = config.build()
+    checkpoint = None
+    if output is not None:
+        output = real_place(output)
+        check_inputs_survive(output, paths_in(model.config.model_dump()))
+        check_replaceable(output, KIND)
+        checkpoint = output.with_name(f"{output.name}.checkpoint.pt")
     rows = dataset.rows("train")
     cutoff = None
     if config.train_until < 1:
@@ -73,8 +85,6 @@ def fit_cf(
         items=dataset.item_vocabulary,
         fingerprint=dataset.fingerprint,
     )
-    model = config.build()
-    checkpoint = None if output is None else output.with_name(f"{output.name}.checkpoint.pt")
     with fit_progress(config.model, console) as progress:
         report = model.fit(data, seed, checkpoint, progress.epoch)
         progress.done(report)

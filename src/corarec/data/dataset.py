@@ -141,7 +141,13 @@ class Dataset:
         return rows[generator.choice(len(rows), size=round(fraction * len(rows)), replace=False)]
 
     def save(self, path: Path) -> None:
-        """Write the dataset folder; it appears whole or not at all."""
+        """Write the dataset folder; it appears whole or not at all.
+
+        Raises
+        ------
+        ConfigError
+            Something else than a dataset, as corarec wrote it, stands at `path`.
+        """
         save_folder(path, self.card, self.interactions, self.items, self.users, self.texts)
 
     @classmethod

@@ -23,8 +23,10 @@ from corarec.data.splits.collm_ml1m import CollmMl1m
 from corarec.data.splits.leave_last_out import LeaveLastOut
 from corarec.data.splits.published import Published
 from corarec.data.splits.temporal import Temporal
-from corarec.data.storage import SPLITS
+from corarec.data.storage import KIND, SPLITS
 from corarec.errors import ConfigError, DataError
+from corarec.files import real_place
+from corarec.ownership import check_inputs_survive, check_replaceable
 from corarec.types import Config
 
 DATA_SOURCES: dict[str, type[Source]] = {
@@ -56,7 +58,7 @@ class PrepareConfig(Config):
     input: Path | None = None
     """folder, zip or file of the source; a synthetic world needs none"""
     output: Path
-    """dataset folder to write; one that stands there is replaced"""
+    """dataset folder to write; a dataset that stands there, as corarec wrote it, is replaced"""
     split: str
     """key of `SPLIT_RULES`"""
     labels: LabelConfig = LabelConfig()
@@ -73,12 +75,17 @@ def prepare(config: PrepareConfig) -> Dataset:
     Raises
     ------
     ConfigError
-        A name or an option is unknown or out of bounds.
+        A name or an option is unknown or out of bounds, or what stands at the output (the input, or
+        anything but a dataset as corarec wrote it) would be lost.
     DataError
         The input cannot be used; names file and row. Nothing is written then.
     """
     source = _build(DATA_SOURCES, config.source, config.source_options, "source")
     rule = _build(SPLIT_RULES, config.split, config.split_options, "split")
+    output = real_place(config.output)
+    if config.input is not None:
+        check_inputs_survive(output, [config.input])
+    check_replaceable(output, KIND)
     raw, fingerprints = source.load(config.input)
     result = rule.apply(raw, config.labels)
     _check_parts(result.rows, config.split)
@@ -89,7 +96,7 @@ def prepare(config: PrepareConfig) -> Dataset:
         source=(config.source, source),
         split=(config.split, rule),
     )
-    dataset.save(config.output)
+    dataset.save(output)
     return dataset
 
 

@@ -7,8 +7,10 @@ from pydantic import ValidationError
 
 from corarec.data.card import FORMAT_VERSION, DatasetCard
 from corarec.errors import ArtifactError
-from corarec.files import atomic_directory, read_json, write_json
+from corarec.files import atomic_directory, read_json, recover, write_json
 
+KIND = "dataset"
+"""What the marker of a dataset folder says."""
 SPLITS = ("train", "valid", "test")
 SplitType = pl.Enum(SPLITS)
 
@@ -51,8 +53,14 @@ def save_folder(
     users: pl.DataFrame,
     texts: pl.DataFrame | None,
 ) -> None:
-    """Write the tables and the card to the folder `path`, which appears whole or not at all."""
-    with atomic_directory(Path(path)) as folder:
+    """Write the tables and the card to the folder `path`, which appears whole or not at all.
+
+    Raises
+    ------
+    ConfigError
+        Something else than a dataset, as corarec wrote it, stands at `path`.
+    """
+    with atomic_directory(Path(path), KIND) as folder:
         interactions.write_parquet(folder / "interactions.parquet")
         items.write_parquet(folder / "items.parquet")
         users.write_parquet(folder / "users.parquet")
@@ -69,7 +77,7 @@ def load_folder(path: Path) -> Tables:
     ArtifactError
         A file is missing, damaged, or does not fit the others; the message names it.
     """
-    card = _read_card(path / "card.json")
+    card = _read_card(recover(path) / "card.json")
     interactions = _read_table(path / "interactions.parquet", INTERACTIONS_SCHEMA)
     items = _read_table(path / "items.parquet", ITEMS_SCHEMA)
     users = _read_table(path / "users.parquet", USERS_SCHEMA)

@@ -1,7 +1,6 @@
 """The Hugging Face Trainer, taught four things: pairs, whole checkpoints, the best, and NaN."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,19 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 
 from corarec.errors import ConfigError, TrainingError
-from corarec.files import atomic_directory
+from corarec.files import atomic_directory, remove_directory
 from corarec.recommenders.base import Batch, PairInputs, Recommender
 from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
+from corarec.staging import sweep
 from corarec.train.config import TrainConfig
 from corarec.train.plan import BatchPlan
 from corarec.types import IntArray
 
 CHECKPOINTS = "checkpoints"
 KEEP_CHECKPOINTS = 2
-STAGING = ".staging"
+CHECKPOINT = "checkpoint"
+"""What the marker of a checkpoint's folder says."""
 
 
 class PlannedBatches(IterableDataset[Batch]):
@@ -138,6 +139,8 @@ class RecommenderTrainer(Trainer):
 
     def train_or_resume(self) -> None:
         """Train to the end, from the last whole checkpoint if there is one."""
+        for written in (self.folder, self.folder / CHECKPOINTS):
+            sweep(written)
         checkpoint = last_checkpoint(self.folder)
         self._first_step = 0
         if checkpoint is not None:
@@ -208,7 +211,7 @@ class RecommenderTrainer(Trainer):
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         improved = bool(super()._determine_best_metric(metrics, trial))
         if improved:
-            with atomic_directory(self.folder / BEST) as folder:
+            with atomic_directory(self.folder / BEST, "weights", keep_foreign=True) as folder:
                 self.model.save(folder)
                 if self.seal is not None:
                     self.seal.write(folder)
@@ -223,17 +226,14 @@ class RecommenderTrainer(Trainer):
         return str(self._writing_to)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        checkpoints = self.folder / CHECKPOINTS
-        self._writing_to = checkpoints / STAGING
-        shutil.rmtree(self._writing_to, ignore_errors=True)
-        super()._save_checkpoint(model, trial)
-        name = f"checkpoint-{self.state.global_step}"
-        shutil.rmtree(checkpoints / name, ignore_errors=True)
-        if self.seal is not None:
-            self.seal.write(self._writing_to / name)
-        (self._writing_to / name).rename(checkpoints / name)
+        checkpoint = self.folder / CHECKPOINTS / f"checkpoint-{self.state.global_step}"
+        with atomic_directory(checkpoint, CHECKPOINT, keep_foreign=True) as folder:
+            self._writing_to = folder.parent
+            super()._save_checkpoint(model, trial)
+            if self.seal is not None:
+                self.seal.write(folder)
         for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
-            shutil.rmtree(old)
+            remove_directory(old, CHECKPOINT)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         # The state, saved next, would name a folder that is renamed, and a resumed run miss it.
@@ -263,7 +263,8 @@ class RecommenderTrainer(Trainer):
 
 def _checkpoints(folder: Path) -> list[Path]:
     found = (folder / CHECKPOINTS).glob("checkpoint-*")
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    ours = [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]
+    return sorted(ours, key=lambda path: int(path.name.removeprefix("checkpoint-")))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
