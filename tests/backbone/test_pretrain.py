@@ -17,7 +17,7 @@ from corarec.backbone.load import BackboneConfig, load_backbone
 from corarec.backbone.monitor import Monitor
 from corarec.backbone.pretrain import pretrain_backbone
 from corarec.backbone.trainer import last_checkpoint
-from corarec.errors import ArtifactError
+from corarec.errors import ArtifactError, ConfigError
 
 Write = Callable[..., Path]
 
@@ -110,6 +110,18 @@ def test_killed_and_resumed_equals_never_stopped(
         assert process.returncode == -signal.SIGKILL
     subprocess.run([*command, str(killed)], check=True, stdout=subprocess.DEVNULL)
     assert_same(killed / "model", whole / "model")
+
+
+def test_a_folder_with_other_files_is_refused_and_left(
+    write_recipe: Write, recipe_values: dict[str, Any]
+) -> None:
+    path = write_recipe(recipe_values)
+    output = path.parent / "thesis"
+    (output / "model").mkdir(parents=True)
+    (output / "model" / "chapter.tex").write_text("mine")
+    with pytest.raises(ConfigError, match="has files in it but no recipe.json"):
+        pretrain_backbone(path, output)
+    assert [file.name for file in output.rglob("*")] == ["model", "chapter.tex"]
 
 
 def test_a_folder_of_another_recipe(write_recipe: Write, recipe_values: dict[str, Any]) -> None:

@@ -78,6 +78,6 @@ def test_a_loss_that_is_not_finite(
 
 def test_the_last_checkpoint_by_number(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) is None
-    for name in ("checkpoint-9", "checkpoint-100", ".staging"):
+    for name in ("checkpoint-9", "checkpoint-100", "checkpoint-9.kept-1", "checkpoint-mine"):
         (tmp_path / name).mkdir()
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-100"

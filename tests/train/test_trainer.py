@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from corarec.errors import TrainingError
+from corarec.ownership import MARKER
 from corarec.recommenders.base import Batch, Recommender
 from corarec.runs.layout import BEST
+from corarec.staging import temporary_folder
 from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, read_metrics
 from corarec.train.trainer import CHECKPOINTS, RecommenderTrainer, last_checkpoint
@@ -176,6 +178,27 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
     before = (tmp_path / "metrics.jsonl").read_text()
     train(tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_what_a_killed_writer_left_is_gone_even_from_a_finished_run(tmp_path: Path) -> None:
+    train(tmp_path)
+    for folder in (tmp_path, tmp_path / CHECKPOINTS):
+        with temporary_folder(folder) as temporary:
+            left = temporary.name
+        (folder / left).mkdir()
+    train(tmp_path)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_notes_of_the_user_inside_a_run_are_kept(tmp_path: Path) -> None:
+    mine = [tmp_path / BEST, tmp_path / CHECKPOINTS / "checkpoint-mine"]
+    for folder in mine:
+        folder.mkdir(parents=True)
+        (folder / "notes.txt").write_text("mine")
+    train(tmp_path)
+    assert (tmp_path / f"{BEST}.kept-1" / "notes.txt").read_text() == "mine"
+    assert (mine[1] / "notes.txt").read_text() == "mine"
+    assert sorted(p.name for p in (tmp_path / BEST).iterdir()) == [MARKER, "w"]
 
 
 def test_it_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
