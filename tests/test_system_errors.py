@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from corarec.errors import CorarecError, DataError, StorageError
 from corarec.files import atomic_directory, atomic_file, write_json
-from corarec.system_errors import storage_errors, storage_message
+from corarec.system_errors import storage_errors, storage_message, system_message
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,19 @@ def test_each_error_names_its_file_and_what_to_do(code: int, advice: str) -> Non
     assert message.startswith("/some/file: ")
     assert advice in message
     assert storage_message(OSError(code, "words"), Path("given")).startswith("given: ")
-    assert storage_message(OSError(f"words (os error {code})")).startswith("A file: ")
+    assert advice in storage_message(OSError(f"words (os error {code})"))
+    assert advice in str(system_message(RuntimeError(f"words (os error {code})")))
 
 
 def test_messages_of_libraries_in_this_class_are_left_as_they_are() -> None:
     assert storage_message(OSError("no such model on the hub")) == "no such model on the hub"
+
+
+def test_what_is_no_error_of_the_system_is_none_of_its_messages() -> None:
+    assert system_message(ValueError("something else")) is None
+    with pytest.raises(ValueError, match="null") as caught:
+        Path("a\0b").read_text()
+    assert "NUL character" in str(system_message(caught.value))
 
 
 def test_both_names_of_a_rename_are_told() -> None:

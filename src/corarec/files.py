@@ -113,11 +113,12 @@ def real_place(path: Path) -> Path:
     if "\0" in str(path):
         raise ConfigError(f"The path {str(path)!r} has a NUL character in it. Remove it.")
     with storage_errors(path):
-        if path.is_symlink() and not path.exists():
-            raise ConfigError(
-                f"{path} is a symbolic link to {path.readlink()}, which does not exist. Make that "
-                "first, or choose another place."
-            )
+        for part in (path, *path.parents):
+            if part.is_symlink() and not part.exists():
+                raise ConfigError(
+                    f"{part} is a symbolic link to {part.readlink()}, which does not exist. Make "
+                    "that first, or choose another place."
+                )
         place = Path(os.path.realpath(path))
     if not place.name:
         raise ConfigError(f"{path} is the root of the disk. Choose a place inside it.")

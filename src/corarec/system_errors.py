@@ -32,6 +32,17 @@ _ADVICE = {
 }
 
 
+def system_message(error: Exception) -> str | None:
+    """Return what a user is told of an error that the operating system caused; `None` of others."""
+    if isinstance(error, OSError):
+        return storage_message(error)
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "A path has a NUL character in it, which no file name can have. Remove it."
+    if code := _code_in_words(error):
+        return storage_message(OSError(code, str(error)))
+    return None
+
+
 def storage_message(error: OSError, path: Path | None = None) -> str:
     """Return what a user is told of an error of the operating system.
 
@@ -45,14 +56,11 @@ def storage_message(error: OSError, path: Path | None = None) -> str:
     code = error.errno or _code_in_words(error)
     if code is None:  # no error of the system: libraries use the class for messages of their own
         return str(error) or type(error).__name__
-    where = error.filename if error.filename is not None else path
-    names = [
-        os.fsdecode(name)
-        for name in (where, error.filename2)
-        if isinstance(name, str | bytes | Path)
-    ]
+    first = path if error.filename is None else error.filename
+    names = [os.fsdecode(name) for name in (first, error.filename2) if not _is_no_name(name)]
+    where = " and ".join(names) or error.strerror or str(error)
     advice = _ADVICE.get(code, "Check the path and the disk, then give the same command again.")
-    return f"{' and '.join(names) or 'A file'}: {os.strerror(code)} (error {code}). {advice}"
+    return f"{where}: {os.strerror(code)} (error {code}). {advice}"
 
 
 @contextmanager
@@ -84,3 +92,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 def _code_in_words(error: Exception) -> int | None:
     found = re.search(r"\(os error (\d+)\)", str(error))
     return int(found[1]) if found else None
+
+
+def _is_no_name(name: object) -> bool:
+    return not isinstance(name, str | bytes | Path)  # a file descriptor, or nothing

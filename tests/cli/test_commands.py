@@ -187,3 +187,45 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
     monkeypatch.setattr("corarec.train.doctor.diagnose", press)
     assert corarec("doctor", tmp_path / "recipe.yaml") == 130
     assert capsys.readouterr().err == "stopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "folder", "--output", "x"], "folder"),
+        (["train", "loop.yaml", "--output", "x"], "symbolic links"),
+        (["train", "nul.yaml", "--output", "x"], "NUL character"),
+        (["train", "file/recipe.yaml", "--output", "x"], "a file where a folder is wanted"),
+        (["fit-cf", "file", "--model", "mf", "--output", "x"], "a file where a folder is wanted"),
+        (["evaluate", "n" * 300], "Choose a shorter one"),
+        (["report", "file"], "file"),
+        (["pretrain-backbone", "folder", "--output", "x"], "folder"),
+        (["quickstart", "--output", "file"], "A file stands where a folder is wanted"),
+        (["quickstart", "--output", "dangling"], "is a symbolic link to nowhere/at/all"),
+        (["prepare", "synthetic", "--split", "published", "--output", "file/x"], "file"),
+        (["prepare", "synthetic", "--split", "published", "--output", "dangling"], "symbolic link"),
+        (["prepare", "synthetic", "--split", "published", "--output", "."], "did not write"),
+        (["prepare", "synthetic", "--split", "published", "--output", "/"], "root of the disk"),
+        (
+            ["prepare", "table", "--split", "temporal", "--input", "folder", "--output", "."],
+            "input",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_one_message_and_nothing_is_left(
+    arguments: list[str], message: str, capsys: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to("nowhere/at/all")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "nul.yaml").write_text('data: "a\\0b"\nsystem: {name: icl}\n')
+    before = sorted(tmp_path.rglob("*"))
+    assert corarec(*arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "mine"

@@ -11,6 +11,7 @@ from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.training import doctor, pretrain_backbone, train
 from corarec.cli.using import quickstart, recommend, score
 from corarec.errors import CorarecError
+from corarec.system_errors import system_message
 
 app = typer.Typer(
     name="corarec",
@@ -49,9 +50,12 @@ def main() -> None:
     prepare_streams()
     try:
         app()
-    except CorarecError as error:
+    except Exception as error:
+        message = str(error) if isinstance(error, CorarecError) else system_message(error)
+        if message is None:
+            raise
         log.print("error:", style="bold red", end=" ")
-        say(str(error), log)
+        say(message, log)
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:
