@@ -57,7 +57,12 @@ def storage_message(error: OSError, path: Path | None = None) -> str:
     if code is None:  # no error of the system: libraries use the class for messages of their own
         return str(error) or type(error).__name__
     first = path if error.filename is None else error.filename
-    names = [os.fsdecode(name) for name in (first, error.filename2) if not _is_no_name(name)]
+    # A name can be a file descriptor, too, or missing.
+    names = [
+        os.fsdecode(name)
+        for name in (first, error.filename2)
+        if isinstance(name, str | bytes | Path)
+    ]
     where = " and ".join(names) or error.strerror or str(error)
     advice = _ADVICE.get(code, "Check the path and the disk, then give the same command again.")
     return f"{where}: {os.strerror(code)} (error {code}). {advice}"
@@ -92,7 +97,3 @@ def storage_errors(path: Path) -> Iterator[None]:
 def _code_in_words(error: Exception) -> int | None:
     found = re.search(r"\(os error (\d+)\)", str(error))
     return int(found[1]) if found else None
-
-
-def _is_no_name(name: object) -> bool:
-    return not isinstance(name, str | bytes | Path)  # a file descriptor, or nothing
