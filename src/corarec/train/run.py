@@ -19,7 +19,7 @@ from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, Record
 from corarec.train.preflight import preflight
 from corarec.train.recipe import FittedCF, RunConfig
-from corarec.train.trainer import RecommenderTrainer, last_step
+from corarec.train.trainer import WEIGHTS, RecommenderTrainer, last_step
 from corarec.types import IntArray
 
 VALIDATION_SEED = 2023
@@ -63,7 +63,7 @@ def train_run(
         seal = Seal(folder, config, dataset.fingerprint)
         if recommender.trainable_parameters() == 0:
             # Nothing is trained, but what will be measured is settled here.
-            with atomic_directory(folder / BEST) as best:
+            with atomic_directory(folder / BEST, WEIGHTS, keep_foreign=True) as best:
                 seal.write(best)
             return
         recommender.fit_scales(dataset.pairs("train"))

@@ -29,8 +29,8 @@ from corarec.types import IntArray
 
 CHECKPOINTS = "checkpoints"
 KEEP_CHECKPOINTS = 2
-CHECKPOINT = "checkpoint"
-"""What the marker of a checkpoint's folder says."""
+WEIGHTS, CHECKPOINT = "weights", "checkpoint"
+"""What the markers of their folders say."""
 
 
 class PlannedBatches(IterableDataset[Batch]):
@@ -211,7 +211,7 @@ class RecommenderTrainer(Trainer):
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         improved = bool(super()._determine_best_metric(metrics, trial))
         if improved:
-            with atomic_directory(self.folder / BEST, "weights", keep_foreign=True) as folder:
+            with atomic_directory(self.folder / BEST, WEIGHTS, keep_foreign=True) as folder:
                 self.model.save(folder)
                 if self.seal is not None:
                     self.seal.write(folder)
