@@ -195,7 +195,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
         (["train", "folder", "--output", "x"], "folder"),
         (["train", "loop.yaml", "--output", "x"], "symbolic links"),
         (["train", "nul.yaml", "--output", "x"], "NUL character"),
-        (["train", "file/recipe.yaml", "--output", "x"], "a file where a folder is wanted"),
+        (["train", "file/recipe.yaml", "--output", "x"], "file/recipe.yaml"),
         (["fit-cf", "file", "--model", "mf", "--output", "x"], "a file where a folder is wanted"),
         (["evaluate", "n" * 300], "Choose a shorter one"),
         (["report", "file"], "file"),
