@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from corarec.data import Dataset
+from corarec.errors import DataError
+from corarec.score.people import Directory
+
+
+@pytest.fixture(scope="module")
+def directory(small_world: Dataset) -> Directory:
+    return Directory(small_world)
+
+
+def test_users_and_items_are_found_by_their_names(directory: Directory) -> None:
+    dataset = directory.dataset
+    for number in (1, dataset.num_users):
+        assert directory.user(dataset.user_vocabulary.raw_ids[number - 1]) == number
+    for item in (1, dataset.num_items):
+        assert directory.item(dataset.titles[item]) == item
+
+
+def test_nobody_is_found_by_a_name_that_is_not_there(directory: Directory) -> None:
+    with pytest.raises(DataError, match="no user '0' among the"):
+        directory.user("0")
+    with pytest.raises(DataError, match=r"No item has the title ''. None comes close\."):
+        directory.item("")
+    with pytest.raises(DataError, match="None comes close"):
+        directory.item("qqqqqqqq")
+
+
+def test_a_new_user_is_what_it_liked(directory: Directory) -> None:
+    pairs = directory.pairs_of_new_user(np.array([5, 2]), np.array([7, 8, 9]))
+    assert pairs.user_ids.tolist() == [0, 0, 0]
+    assert pairs.item_ids.tolist() == [7, 8, 9]
+    assert [pairs.histories[n].tolist() for n in range(3)] == [[5, 2]] * 3
+    assert pairs.rows is None
+
+
+def test_a_known_user_is_all_that_it_liked_and_user_zero_nothing(directory: Directory) -> None:
+    user = directory.user(directory.most_active(1)[0])
+    pairs = directory.pairs(np.array([0, user]), np.array([3, 3]))
+    rows = directory.dataset.interactions
+    liked = rows.filter((rows["user_id"] == user) & (rows["label"] == 1))["item_id"].to_list()
+    assert pairs.histories[0].tolist() == []
+    assert pairs.histories[1].tolist() == liked
+
+
+def test_the_most_active_like_most(directory: Directory) -> None:
+    counts = directory.dataset.timeline.liked_counts()
+    best = [directory.user(raw) for raw in directory.most_active(3)]
+    assert counts[best].tolist() == sorted(counts[1:].tolist(), reverse=True)[:3]

@@ -1,0 +1,69 @@
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from corarec.data import Dataset
+from corarec.score.people import Directory
+from corarec.score.recommend import candidate_order, recommend
+from corarec.types import FloatArray, Pairs
+
+
+class Likes:
+    """Scores by a number per item; stands for a CF model or a recommender."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self.values = values
+        self.asked: list[int] = []
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        self.asked = pairs.item_ids.tolist()
+        return self.values[pairs.item_ids]
+
+
+@pytest.fixture(scope="module")
+def make_pairs(small_world: Dataset) -> Any:
+    return partial(Directory(small_world).pairs_of_new_user, np.array([1]))
+
+
+def test_candidates_come_from_cf_and_the_order_from_the_recommender(
+    small_world: Dataset, make_pairs: Any
+) -> None:
+    size = small_world.num_items + 1
+    cf, recommender = Likes(np.arange(size) * 1.0), Likes(-np.arange(size) / 10)
+    exclude = np.array([size - 1, 3])
+    best = recommend(
+        recommender,  # type: ignore[arg-type]
+        cf,  # type: ignore[arg-type]
+        small_world,
+        make_pairs,
+        exclude,
+        count=2,
+        candidates=4,
+    )
+    # Cf likes large ids best: the last is excluded, so its first four are these, in this order.
+    assert recommender.asked == [size - 2, size - 3, size - 4, size - 5]
+    chosen = [size - 5, size - 4]
+    assert best["item"].to_list() == small_world.item_vocabulary.raw(np.array(chosen))
+    assert best["title"].to_list() == [small_world.titles[item] for item in chosen]
+    assert best["rank"].to_list() == [1, 2]
+    assert best["candidate_rank"].to_list() == [4, 3]
+    assert best["score"].to_list() == (-np.array(chosen) / 10).tolist()
+    np.testing.assert_allclose(best["probability"], expit(best["score"].to_numpy()))
+    assert not {3, size - 1} & set(cf.asked)
+
+
+def test_without_cf_and_on_ties_the_popular_come_first(
+    small_world: Dataset, make_pairs: Any
+) -> None:
+    items = np.arange(1, small_world.num_items + 1)
+    popularity = small_world.popularity[items]
+    order = candidate_order(None, small_world, make_pairs(items))
+    assert popularity[order].tolist() == sorted(popularity.tolist(), reverse=True)
+    values = np.zeros(small_world.num_items + 1)
+    values[items[-1]] = 1.0
+    first, *rest = candidate_order(Likes(values), small_world, make_pairs(items))  # type: ignore[arg-type]
+    assert items[first] == items[-1]
+    assert popularity[rest].tolist() == sorted(popularity[:-1].tolist(), reverse=True)
