@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from corarec.cf.vectors import VectorTable
+from corarec.errors import ConfigError
 from corarec.types import Config, Histories, Pairs
 
 
@@ -57,3 +58,29 @@ def test_configs_refuse_unknown_keys() -> None:
 
     with pytest.raises(ValueError, match="widht"):
         Size.model_validate({"widht": 4})
+
+
+class Inner(Config):
+    batch_size: int = 1
+
+
+class Outer(Config):
+    inner: Inner = Inner()
+    steps: int = 1
+
+
+def test_unknown_keys_are_named_with_the_nearest_and_all_known_ones() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Outer.parse({"inner": {"batchsize": 2}, "stepps": 1, "steps": "x"}, "r.yaml")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "r.yaml has 3 mistakes:"
+    assert (
+        "  inner.batchsize: Extra inputs are not permitted. "
+        + ("Did you mean 'batch_size'? Known: batch_size")
+        in lines
+    )
+    assert (
+        "  stepps: Extra inputs are not permitted. " + ("Did you mean 'steps'? Known: inner, steps")
+        in lines
+    )
+    assert any(line.startswith("  steps: Input should be a valid integer") for line in lines)

@@ -4,6 +4,9 @@ Every message says what came, what was wanted and what to do next, and names the
 where there is one.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class CorarecError(Exception):
     """Base of every error raised on purpose; the command line prints its message alone."""
@@ -31,3 +34,9 @@ class InUseError(CorarecError, RuntimeError):
 
 class StorageError(CorarecError, OSError):
     """The system refused to read or to write: disk full, no permission, a file for a folder."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the known names nearest to `name`; empty if none is near."""
+    near = get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""

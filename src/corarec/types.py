@@ -15,9 +15,16 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from corarec.errors import ConfigError
+from corarec.errors import ConfigError, did_you_mean
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -30,6 +37,30 @@ class Config(BaseModel):
     """Base of every config: immutable, an unknown key is an error, a default is validated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_the_known_keys(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as error:
+            mistakes = error.errors(include_url=False)
+            if not any(map(_is_unknown_key, mistakes)):
+                raise
+            explained = [cls._explained(mistake) for mistake in mistakes]
+            raise ValidationError.from_exception_data(cls.__name__, explained) from None
+
+    @classmethod
+    def _explained(cls, mistake: ErrorDetails) -> InitErrorDetails:
+        """Return a mistake again; if a key of this config is unknown it says which there are."""
+        words = mistake["msg"]
+        if _is_unknown_key(mistake):
+            hint = did_you_mean(str(mistake["loc"][0]), cls.model_fields)
+            known = f"Known: {', '.join(cls.model_fields) or 'none'}"
+            words = " ".join(filter(None, [f"{words}.", hint, known]))
+        kind = mistake["type"]
+        error = PydanticCustomError(kind, words)
+        return InitErrorDetails(type=error, loc=mistake["loc"], input=mistake["input"])
 
     @classmethod
     def parse(cls, values: Any, origin: str) -> Self:
@@ -51,6 +82,11 @@ class Config(BaseModel):
             raise ConfigError(
                 f"{origin} has {len(mistakes)} {noun}:\n" + "\n".join(mistakes)
             ) from None
+
+
+def _is_unknown_key(mistake: ErrorDetails) -> bool:
+    """Whether a mistake is about a key of the config itself, not of one inside it."""
+    return mistake["type"] == "extra_forbidden" and len(mistake["loc"]) == 1
 
 
 class Fingerprint(Config):

@@ -2,6 +2,7 @@ import json
 import re
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from corarec import cli
+from corarec import __version__, cli
 from corarec.data import Synthetic, synthetic_world
 
 ROOT = Path(__file__).parents[2]
@@ -229,3 +230,75 @@ def test_what_the_system_refuses_is_one_message_and_nothing_is_left(
     assert "Traceback" not in captured.err
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_version_is_printed(capsys: Any) -> None:
+    assert corarec("--version") == 0
+    assert capsys.readouterr().out == f"corarec {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("corarec fit-cf data --model light", "lightgcn"),
+        ("corarec prepare movie", "movielens"),
+        ("corarec prepare x --split leave", "leave-last-out"),
+        ("corarec evaluate-r", "evaluate-ranking"),
+    ],
+)
+def test_a_shell_completes_commands_and_names(
+    words: str, completed: str, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.setenv("_CORAREC_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    assert corarec() == 0
+    assert capsys.readouterr().out.split() == [completed]
+
+
+def test_help_and_version_import_nothing_slow() -> None:
+    heavy = "{'torch', 'transformers', 'polars', 'pydantic', 'numpy'} & set(sys.modules)"
+    for option in ("--help", "--version"):
+        code = (
+            f"import sys; sys.argv = ['corarec', {option!r}]\n"
+            f"import atexit, os; atexit.register(lambda: {heavy} and os._exit(9))\n"
+            "from corarec.cli import main; main()"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["recommend", "x", "-k", "0"], "-k"),
+        (["recommend", "x", "-k", "-3"], "-k"),
+        (["recommend", "x", "--candidates", "0"], "--candidates"),
+        (["evaluate", "x", "--draws", "0"], "--draws"),
+        (["evaluate", "x", "--draws", "1000000000"], "--draws"),
+        (["evaluate", "x", "--format", "[red]xml"], "--format"),
+        (["evaluate-ranking", "x", "--cutoff", "0"], "--cutoff"),
+        (["fit-cf", "x", "--model", "mf", "--output", "y", "--seed", "-1"], "--seed"),
+        (["fit-cf", "x", "--model", "mf", "--output", "y", "--seed", str(2**64)], "--seed"),
+        (["recomend", "x"], "recommend"),
+        (["[/]"], "[/]"),
+    ],
+)
+def test_what_cannot_be_typed_is_a_usage_error(
+    arguments: list[str], message: str, capsys: Any
+) -> None:
+    assert corarec(*arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+
+
+def test_the_readme_lists_every_command_and_only_those() -> None:
+    listed = {
+        verb
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith("| ")
+        for verb in re.findall(r"`corarec ([a-z-]+)", line)
+    }
+    group = typer.main.get_command(cli.app)
+    assert listed == set(group.commands)  # type: ignore[attr-defined]

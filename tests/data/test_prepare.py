@@ -100,9 +100,9 @@ def test_reviews_become_texts(tmp_path: Path) -> None:
         ({"split": "random"}, "There is no split 'random'; choose one of collm-ml1m"),
         (
             {"source_options": {"usr_column": "u"}},
-            "'table': usr_column: Extra inputs .* user_column",
+            r"'table' .*\n  usr_column: Extra inputs .* Did you mean 'user_column'",
         ),
-        ({"split_options": {"valid": 2}}, "'temporal': valid: Input should be less than 1"),
+        ({"split_options": {"valid": 2}}, r"'temporal' .*\n  valid: Input should be less than 1"),
         ({"split_options": {"valid": 0.5, "test": 0.5}}, "nothing is left to train"),
     ],
 )

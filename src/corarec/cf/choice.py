@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from corarec.cf.base import CFModel
+from corarec.errors import did_you_mean
 from corarec.types import Config
 
 
@@ -27,6 +28,9 @@ class CFChoice(Config):
         from corarec.cf.registry import CF_MODELS
 
         if self.model not in CF_MODELS:
-            raise ValueError(f"no CF model '{self.model}'; choose from {', '.join(CF_MODELS)}")
+            hint = did_you_mean(self.model, CF_MODELS)
+            raise ValueError(
+                f"no CF model '{self.model}'; choose from {', '.join(CF_MODELS)}. {hint}".rstrip()
+            )
         kind = CF_MODELS[self.model]
         return kind(kind.config_class.model_validate(self.options))

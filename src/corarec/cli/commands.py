@@ -2,11 +2,14 @@
 
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
+from corarec import __version__
 from corarec.cli.data import fit_cf, prepare
 from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
+from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.training import doctor, pretrain_backbone, train
 from corarec.cli.using import quickstart, recommend, score
@@ -17,25 +20,44 @@ app = typer.Typer(
     name="corarec",
     help="Collaborative filtering as generated weights for a frozen large language model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-for _command in (
-    prepare,
-    fit_cf,
-    train,
-    evaluate,
-    evaluate_ranking,
-    compare,
-    score,
-    recommend,
-    doctor,
-    pretrain_backbone,
-    report,
-    quickstart,
+_OPTIONS_OF = "Its own options, with values, defaults and meaning: corarec options NAME"
+
+for _command, _epilog in (
+    (prepare, f"{_OPTIONS_OF}, where NAME is a source or a split rule."),
+    (fit_cf, f"{_OPTIONS_OF}, where NAME is a CF model."),
+    (options, ""),
+    (train, "All keys of a recipe: docs/recipe.md, or corarec options for those of its parts."),
+    (evaluate, ""),
+    (evaluate_ranking, ""),
+    (compare, ""),
+    (score, ""),
+    (recommend, ""),
+    (doctor, ""),
+    (pretrain_backbone, ""),
+    (report, ""),
+    (quickstart, ""),
 ):
-    app.command()(_command)
+    app.command(epilog=_epilog)(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"corarec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _corarec(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it, exit."),
+    ] = False,
+) -> None:
+    pass
+
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -59,6 +81,6 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            goes_on = " The same command goes on where it was." if sys.argv[1] in RESUMABLE else ""
+            goes_on = " The same command goes on where it was." if {*sys.argv[1:2]} & {*RESUMABLE} else ""
             say(f"stopped.{goes_on}", log)
         raise

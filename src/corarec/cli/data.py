@@ -5,15 +5,20 @@ from typing import Annotated
 
 import typer
 
+from corarec.cli.names import CF_MODELS, SOURCES, SPLIT_RULES, completing
 from corarec.cli.options import Options, Seed, TableOrJson, named_values
 from corarec.cli.output import log, print_json, say
 from corarec.text import printable
 
 
 def prepare(
-    source: Annotated[str, typer.Argument(help="movielens, amazon, yelp, recbole, table, ...")],
+    source: Annotated[
+        str, typer.Argument(help=", ".join(SOURCES), autocompletion=completing(*SOURCES))
+    ],
     output: Annotated[Path, typer.Option(help="Dataset folder to write.")],
-    split: Annotated[str, typer.Option(help="collm-ml1m, temporal, leave-last-out, ...")],
+    split: Annotated[
+        str, typer.Option(help=", ".join(SPLIT_RULES), autocompletion=completing(*SPLIT_RULES))
+    ],
     input: Annotated[Path | None, typer.Option(help="Folder, archive or file to read.")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Ratings of at least this are positives.")
@@ -65,7 +70,7 @@ def prepare(
 def fit_cf(
     data: Annotated[Path, typer.Argument(help="Dataset folder.")],
     model: Annotated[
-        str, typer.Option(help="mf, mf-b, lightgcn, sasrec, rates, als, imported, fused")
+        str, typer.Option(help=", ".join(CF_MODELS), autocompletion=completing(*CF_MODELS))
     ],
     output: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
     seed: Seed = 0,

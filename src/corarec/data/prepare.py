@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from corarec.data.assemble import assemble
 from corarec.data.dataset import Dataset
@@ -24,7 +24,7 @@ from corarec.data.splits.leave_last_out import LeaveLastOut
 from corarec.data.splits.published import Published
 from corarec.data.splits.temporal import Temporal
 from corarec.data.storage import KIND, SPLITS
-from corarec.errors import ConfigError, DataError
+from corarec.errors import ConfigError, DataError, did_you_mean
 from corarec.files import real_place
 from corarec.ownership import check_inputs_survive, check_replaceable
 from corarec.types import Config
@@ -104,17 +104,13 @@ def _build(
     choices: dict[str, type[Component]], name: str, options: dict[str, Any], what: str
 ) -> Component:
     if name not in choices:
-        raise ConfigError(f"There is no {what} {name!r}; choose one of {', '.join(choices)}.")
-    try:
-        return choices[name](**options)
-    except ValidationError as error:
-        known = ", ".join(choices[name].model_fields) or "none"
-        complaints = "; ".join(
-            f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()
-        )
+        hint = did_you_mean(name, choices)
         raise ConfigError(
-            f"Options of the {what} {name!r}: {complaints}. It knows: {known}."
-        ) from error
+            f"There is no {what} {name!r}; choose one of {', '.join(choices)}. {hint}".rstrip()
+        )
+    return choices[name].parse(
+        options, f"What was given to the {what} {name!r} (see `corarec options {name}`)"
+    )
 
 
 def _check_parts(rows: pl.DataFrame, rule: str) -> None:

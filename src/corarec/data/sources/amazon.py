@@ -35,6 +35,7 @@ class Amazon(FileSource):
     item_noun_singular: str = "item"
     """what an item is, for prompts: `book` for Books"""
     item_noun_plural: str = "items"
+    """what several of them are, for prompts"""
 
     def read(self, files: InputFiles) -> RawData:
         """Read the metadata; reviews are read when they are selected from."""

@@ -30,6 +30,7 @@ class Collm(FileSource):
     item_noun_singular: str = "movie"
     """what an item is; `book` for Amazon-Book"""
     item_noun_plural: str = "movies"
+    """what several of them are, for prompts"""
 
     def read(self, files: InputFiles) -> RawData:
         """Read the three parts."""

@@ -32,6 +32,7 @@ class RecBole(FileSource):
     item_noun_singular: str = "item"
     """what an item is, for prompts"""
     item_noun_plural: str = "items"
+    """what several of them are, for prompts"""
 
     def read(self, files: InputFiles) -> RawData:
         """Read the interactions of one file or of three parts, and the items."""

@@ -52,6 +52,7 @@ class Table(FileSource):
     item_noun_singular: str = "item"
     """what an item is, for prompts"""
     item_noun_plural: str = "items"
+    """what several of them are, for prompts"""
     licence: str = "The terms of whoever gave you the data."
     """for the dataset card"""
 
