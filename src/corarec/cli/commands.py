@@ -81,6 +81,6 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            goes_on = " The same command goes on where it was." if {*sys.argv[1:2]} & {*RESUMABLE} else ""
-            say(f"stopped.{goes_on}", log)
+            resumable = any(verb in RESUMABLE for verb in sys.argv[1:2])
+            say(f"stopped.{' The same command goes on where it was.' * resumable}", log)
         raise
