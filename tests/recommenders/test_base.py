@@ -51,7 +51,8 @@ def pairs_of(items: list[int]) -> Pairs:
 
 
 def test_scores_come_in_the_order_of_the_pairs_and_like_lengths_share_a_batch() -> None:
-    echo, counts = Echo(), []
+    echo = Echo()
+    counts: list[int] = []
     items = [4, 1, 7, 2, 3, 8]
     scores = echo.score(pairs_of(items), batch_size=2, progress=counts.append)
     assert scores.tolist() == items

@@ -32,7 +32,7 @@ def test_candidates_come_from_cf_and_the_order_from_the_recommender(
     small_world: Dataset, make_pairs: Any
 ) -> None:
     size = small_world.num_items + 1
-    cf, recommender = Likes(np.arange(size) * 1.0), Likes(-np.arange(size) / 10)
+    cf, recommender = Likes(np.arange(size, dtype=np.float64)), Likes(np.arange(size) / -10)
     exclude = np.array([size - 1, 3])
     best = recommend(
         recommender,  # type: ignore[arg-type]
