@@ -25,7 +25,7 @@ def test_records(
     monitor.on_log(arguments, state, control, logs=logs)
     monitor.on_log(arguments, state, control, logs={"train_runtime": 3})
     tiny_model.train()
-    monitor.on_save(arguments, state, control, model=tiny_model)
+    monitor.measure(tiny_model, 10)
     assert tiny_model.training
 
     first, second, held_out = (
@@ -42,7 +42,7 @@ def test_records_after_the_checkpoint_are_dropped(
     tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 5, "loss": 1.0}\n{"step": 10, "loss": 0.5}\n')
+    path.write_text('{"step": 5, "loss": 1.0}\n{"step": 10, "loss": 0.5}\n{"step": 10, "samp')
     monitor = Monitor(tmp_path, tiny_tokenizer, {}, (), 64)
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     monitor.on_train_begin(arguments, TrainerState(global_step=5), TrainerControl())

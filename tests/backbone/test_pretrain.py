@@ -17,7 +17,7 @@ from corarec.backbone.load import BackboneConfig, load_backbone
 from corarec.backbone.monitor import Monitor
 from corarec.backbone.pretrain import pretrain_backbone
 from corarec.backbone.trainer import last_checkpoint
-from corarec.errors import ArtifactError, ConfigError
+from corarec.errors import ArtifactError, ConfigError, InUseError
 
 Write = Callable[..., Path]
 
@@ -66,20 +66,22 @@ def test_stopped_and_resumed_equals_never_stopped(
     path = write_recipe(recipe_values)
     whole = pretrain_backbone(path, path.parent / "whole")
 
-    measure = Monitor.on_save
+    measure = Monitor.measure
     with monkeypatch.context() as patch:
 
-        def stop(self: Monitor, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            measure(self, args, state, control, **kwargs)
-            if state.global_step == 10:
+        def stop(self: Monitor, model: Any, step: int) -> None:
+            measure(self, model, step)
+            if step == 10:
                 raise KeyboardInterrupt
 
-        patch.setattr(Monitor, "on_save", stop)
+        patch.setattr(Monitor, "measure", stop)
         with pytest.raises(KeyboardInterrupt):
             pretrain_backbone(path, path.parent / "stopped")
     checkpoint = last_checkpoint(path.parent / "stopped")
     assert checkpoint is not None
-    assert checkpoint.name == "checkpoint-10"
+    assert checkpoint.name == "checkpoint-5"  # what is measured at 10 stands in the log before it
+    with (path.parent / "stopped" / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 11, "lo')
     assert_same(pretrain_backbone(path, path.parent / "stopped"), whole)
     assert steps(path.parent / "stopped") == steps(path.parent / "whole")
 
@@ -130,3 +132,16 @@ def test_a_folder_of_another_recipe(write_recipe: Write, recipe_values: dict[str
     (output / "recipe.json").write_text("{}")
     with pytest.raises(ArtifactError, match="holds a run of another recipe"):
         pretrain_backbone(write_recipe(recipe_values), output)
+
+
+def test_two_processes_do_not_pretrain_in_one_folder(
+    write_recipe: Write, recipe_values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(recipe_values)
+    output = path.parent / "run"
+    monkeypatch.setattr(
+        "corarec.backbone.pretrain._pretrain",
+        lambda recipe, folder: pretrain_backbone(path, folder),
+    )
+    with pytest.raises(InUseError, match=f"The pretraining folder .* process {os.getpid()} on"):
+        pretrain_backbone(path, output)

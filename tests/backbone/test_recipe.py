@@ -63,6 +63,10 @@ def test_every_problem_is_listed(write_recipe: Write, recipe_values: dict[str, A
             {"model": {"hidden": 16, "heads": 4, "key_value_heads": 3}},
             "heads 4 is not a multiple of key_value_heads 3",
         ),
+        (
+            {"phases": [{"name": "p", "tokens": 127, "mix": {"films": 1}, "block": 32}]},
+            "no phase has the 128 tokens of one step",
+        ),
         ({"without_columns": ["votes", "name"]}, "source films is drawn from but has no template"),
     ],
 )

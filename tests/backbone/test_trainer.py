@@ -76,6 +76,15 @@ def test_a_loss_that_is_not_finite(
     assert last_checkpoint(tmp_path) is None
 
 
+def test_a_gradient_that_is_not_finite(
+    tiny_model: LlamaForCausalLM, recipe: PretrainingRecipe, tmp_path: Path
+) -> None:
+    tiny_model.model.norm.weight.register_hook(lambda gradient: gradient * torch.inf)
+    trainer = LanguageTrainer(tiny_model, recipe, StepBatches(CORPUS, recipe), tmp_path, [])
+    with pytest.raises(TrainingError, match=r"gradient became (nan|inf) at step 1\."):
+        trainer.train()
+
+
 def test_the_last_checkpoint_by_number(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) is None
     for name in ("checkpoint-9", "checkpoint-100", "checkpoint-9.kept-1", "checkpoint-mine"):

@@ -124,3 +124,8 @@ def test_the_learning_rate_too_high_is_reported(checkerboard: FitData) -> None:
 def test_rows_are_shuffled_one_by_one_unless_grouped(pairs_of: PairsOf) -> None:
     network = _Scripted(set())
     assert network.row_groups(pairs_of([4, 4, 4], [1, 2, 3])).tolist() == [0, 1, 2]
+
+
+def test_an_auc_of_scores_that_are_not_finite() -> None:
+    with pytest.raises(TrainingError, match="1 of 3 scores are not finite"):
+        auc(np.array([0, 1, 1]), np.array([0.5, np.nan, 1.0]))

@@ -218,6 +218,13 @@ class TestLateCora(SystemContract):
 class TestTALLRec(SystemContract):
     system = TALLRecSystem
 
+    def test_layers_that_the_model_does_not_have(
+        self, small_world: Dataset, tiny_backbone: Path
+    ) -> None:
+        config = TALLRecSystem(backbone={"model": str(tiny_backbone)}, targets=("no_proj",))
+        with pytest.raises(ConfigError, match="no_proj.*Set system.targets"):
+            build_recommender(config, small_world)
+
 
 def test_icl_trains_nothing(small_world: Dataset, tiny_backbone: Path) -> None:
     config = ICLSystem(backbone={"model": str(tiny_backbone)})

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -201,6 +202,15 @@ def test_notes_of_the_user_inside_a_run_are_kept(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / BEST).iterdir()) == [MARKER, "w"]
 
 
+def test_a_checkpoint_too_many_goes_even_from_a_finished_run(tmp_path: Path) -> None:
+    train(tmp_path)
+    checkpoints = tmp_path / CHECKPOINTS
+    # As it is where a run is killed before it removes the oldest.
+    shutil.copytree(checkpoints / "checkpoint-30", checkpoints / "checkpoint-20")
+    train(tmp_path)
+    assert sorted(p.name for p in checkpoints.iterdir()) == ["checkpoint-30", "checkpoint-40"]
+
+
 def test_it_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, CONFIG.model_copy(update={"steps": 400, "patience": 2}))
     trainer.validate = lambda recommender: {"auc": 0.5}
@@ -215,6 +225,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(tmp_path: Path) 
         trainer.model.items.weight.fill_(float("nan"))
     with pytest.raises(TrainingError, match="loss became nan at step 1"):
         trainer.train_or_resume()
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_though_the_loss_is(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    trainer.model.items.weight.register_hook(lambda gradient: gradient * float("nan"))
+    before = trainer.model.items.weight.clone()
+    with pytest.raises(TrainingError, match="norm of the gradient became nan at step 1"):
+        trainer.train_or_resume()
+    assert torch.equal(trainer.model.items.weight, before)
 
 
 def test_a_score_that_is_not_finite_names_its_pair() -> None:

@@ -1,7 +1,6 @@
 """What a pretraining run tells while it goes on: losses, held-out bits per byte, samples."""
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from transformers import (
 )
 
 from corarec.backbone.held_out import bits_per_byte
-from corarec.files import atomic_file
+from corarec.records import append_record, keep_records
 
 Record = dict[str, Any]
 
@@ -55,11 +54,7 @@ class Monitor(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Drop what an interrupted run wrote after the checkpoint that this one goes on from."""
-        if self._path.exists():
-            lines = self._path.read_text("utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-            with atomic_file(self._path) as temporary:
-                temporary.write_text("".join(kept), "utf-8")
+        keep_records(self._path, state.global_step)
 
     def on_log(
         self,
@@ -85,16 +80,12 @@ class Monitor(TrainerCallback):
         self._since = (state.global_step, now)
         self._write(record)
 
-    def on_save(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: PreTrainedModel | None = None,
-        **_: Any,
-    ) -> None:
-        """Write the held-out bits per byte of each source and the continued prompts."""
-        assert model is not None
+    def measure(self, model: PreTrainedModel, step: int) -> None:
+        """Write the held-out bits per byte of each source and the continued prompts.
+
+        To be called before the checkpoint of that step appears: a run that is killed between the
+        two goes on from the checkpoint before, and measures again.
+        """
         model.eval()
         bits = {
             source: round(bits_per_byte(model, self._tokenizer, texts[:_TEXTS_PER_SOURCE]), 4)
@@ -102,14 +93,12 @@ class Monitor(TrainerCallback):
         }
         samples = [continue_prompt(model, self._tokenizer, prompt) for prompt in self._prompts]
         model.train()
-        self._write({"step": state.global_step, "bits_per_byte": bits, "samples": samples})
+        self._write({"step": step, "bits_per_byte": bits, "samples": samples})
         self._since = None
 
     def _write(self, record: Record) -> None:
-        line = json.dumps(record, ensure_ascii=False)
-        print(line, file=sys.stderr, flush=True)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        print(json.dumps(record, ensure_ascii=False), flush=True)
+        append_record(self._path, record)
 
 
 def continue_prompt(

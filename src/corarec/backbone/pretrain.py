@@ -15,9 +15,15 @@ from corarec.backbone.corpus import Corpus, Sources, tokenizer_texts, write_corp
 from corarec.backbone.monitor import Monitor
 from corarec.backbone.recipe import ModelConfig, PretrainingRecipe, load_recipe
 from corarec.backbone.tokenizer import train_tokenizer
-from corarec.backbone.trainer import LanguageTrainer, StepBatches, last_checkpoint
+from corarec.backbone.trainer import (
+    LanguageTrainer,
+    StepBatches,
+    last_checkpoint,
+    remove_old_checkpoints,
+)
 from corarec.errors import ArtifactError, ConfigError
 from corarec.files import atomic_directory, read_json, write_json
+from corarec.locks import LOCK, locked
 from corarec.staging import sweep
 
 
@@ -45,18 +51,28 @@ def pretrain_backbone(recipe_path: Path, output: Path) -> Path:
         A source cannot be read.
     ArtifactError
         `output` holds a run of another recipe.
+    InUseError
+        Another process pretrains there.
     TrainingError
         The loss is not finite, or the tokenizer cannot hold the pieces asked for.
     """
     recipe = load_recipe(recipe_path)
     _claim(output, recipe)
+    with locked(output / LOCK, f"The pretraining folder {output}"):
+        _claim(output, recipe)  # again: another recipe may have come in between
+        return _pretrain(recipe, output)
+
+
+def _pretrain(recipe: PretrainingRecipe, output: Path) -> Path:
+    sweep(output)
     tokenizer, corpus = _prepare(recipe, output)
     batches = StepBatches(corpus, recipe)
     torch.manual_seed(recipe.seed)
     model = new_model(recipe.model, tokenizer)
     batch_tokens = recipe.optimizer.batch_tokens
     monitor = Monitor(output, tokenizer, corpus.held_out, recipe.prompts, batch_tokens)
-    trainer = LanguageTrainer(model, recipe, batches, output, [monitor])
+    trainer = LanguageTrainer(model, recipe, batches, output, [monitor], monitor.measure)
+    remove_old_checkpoints(output)
     checkpoint = last_checkpoint(output)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = output / "model"
@@ -104,7 +120,6 @@ def _claim(output: Path, recipe: PretrainingRecipe) -> None:
     ArtifactError
         It holds a run of another recipe.
     """
-    sweep(output)
     resolved = output / "recipe.json"
     values = recipe.model_dump(mode="json", exclude={"data_directory"})
     if resolved.exists() and read_json(resolved) != values:
@@ -112,12 +127,14 @@ def _claim(output: Path, recipe: PretrainingRecipe) -> None:
             f"{output} holds a run of another recipe (see {resolved}). "
             "Give another output folder, or delete this one to start again."
         )
+    sweep(output)
     if not resolved.exists() and output.exists() and any(output.iterdir()):
         raise ConfigError(
             f"{output} has files in it but no {resolved.name}, so it is no pretraining run. "
             "Choose another --output."
         )
-    write_json(resolved, values)
+    if not resolved.exists():
+        write_json(resolved, values)
 
 
 def _prepare(recipe: PretrainingRecipe, output: Path) -> tuple[PreTrainedTokenizerFast, Corpus]:

@@ -158,6 +158,11 @@ class PretrainingRecipe(Config):
             )
         if silent := sorted(name for name in used if not self.templates(name)):
             raise ValueError(f"source {', '.join(silent)} is drawn from but has no template left")
+        if self.steps == 0:
+            raise ValueError(
+                f"no phase has the {self.optimizer.batch_tokens} tokens of one step "
+                "(optimizer.batch_tokens), so there is nothing to train on"
+            )
         for phase in self.phases:
             if phase.block > self.model.positions:
                 raise ValueError(

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from corarec.backbone.corpus import Corpus
 from corarec.backbone.recipe import OptimizerConfig, PretrainingRecipe
 from corarec.errors import TrainingError
 from corarec.files import atomic_directory, remove_directory
+from corarec.gradients import FiniteGradients
 
 _FINAL_RATE = 0.02
 _KEEP_CHECKPOINTS = 2
@@ -80,7 +82,9 @@ class LanguageTrainer(Trainer):
     output
         Folder of the checkpoints; each appears under its name only when it is complete.
     callbacks
-        What to do on logs and at checkpoints.
+        What to do on logs.
+    measure
+        Called with the model and its step just before a checkpoint appears.
     """
 
     def __init__(
@@ -90,7 +94,9 @@ class LanguageTrainer(Trainer):
         batches: StepBatches,
         output: Path,
         callbacks: list[TrainerCallback],
+        measure: Callable[[PreTrainedModel, int], None] = lambda model, step: None,
     ) -> None:
+        self._measure = measure
         optimizer = _adamw(model, recipe.optimizer)
         factor = functools.partial(rate_factor, steps=len(batches), config=recipe.optimizer)
         self._bf16 = recipe.bf16
@@ -101,7 +107,7 @@ class LanguageTrainer(Trainer):
             model=model,
             train_dataset=batches,
             data_collator=_only_item,
-            callbacks=callbacks,
+            callbacks=[*callbacks, FiniteGradients("optimizer.learning_rate")],
             optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)),
             args=TrainingArguments(
                 output_dir=str(output),
@@ -148,16 +154,22 @@ class LanguageTrainer(Trainer):
     def _save_checkpoint(self, model: PreTrainedModel, trial: Any) -> None:
         output = Path(self.args.output_dir)
         checkpoint = output / f"checkpoint-{self.state.global_step}"
+        self._measure(self.model, self.state.global_step)
         with atomic_directory(checkpoint, _CHECKPOINT, keep_foreign=True) as folder:
             self._writing_to = folder.parent
             super()._save_checkpoint(model, trial)
-        for old in _checkpoints(output)[:-_KEEP_CHECKPOINTS]:
-            remove_directory(old, _CHECKPOINT)
+        remove_old_checkpoints(output)
 
 
 def last_checkpoint(output: Path) -> Path | None:
     """Return the newest checkpoint of a run; only whole ones bear the name."""
     return next(reversed(_checkpoints(output)), None)
+
+
+def remove_old_checkpoints(output: Path) -> None:
+    """Keep the newest two."""
+    for old in _checkpoints(output)[:-_KEEP_CHECKPOINTS]:
+        remove_directory(old, _CHECKPOINT)
 
 
 def _checkpoints(output: Path) -> list[Path]:

@@ -87,7 +87,18 @@ def predict(network: PointwiseNetwork, pairs: Pairs, batch_size: int = 16384) ->
 
 
 def auc(labels: IntArray, scores: FloatArray) -> float:
-    """Return the area under the ROC curve; ties count half. Both classes must occur."""
+    """Return the area under the ROC curve; ties count half. Both classes must occur.
+
+    Raises
+    ------
+    TrainingError
+        A score is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise TrainingError(
+            f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite "
+            "numbers. Lower the model's learning rate or raise its penalty."
+        )
     return float(roc_auc_score(labels, scores))
 
 

@@ -6,6 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from pydantic import Field
 
+from corarec.errors import ConfigError
 from corarec.recommenders.llm import Ingredients, PromptRecommender, PromptSystem
 
 
@@ -37,7 +38,13 @@ class TALLRecRecommender(PromptRecommender):
             target_modules=list(config.targets),
             task_type="CAUSAL_LM",
         )
-        model = get_peft_model(backbone.model, lora)
+        try:
+            model = get_peft_model(backbone.model, lora)
+        except ValueError as error:
+            raise ConfigError(
+                f"The LoRA cannot be put on this model: {error} Set system.targets to names of its "
+                "linear layers."
+            ) from error
         return cls(model, backbone, ingredients.encoder, config.answer)
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,12 @@
 """One record per interval, the same to the file and to the console."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from corarec.errors import ArtifactError
-from corarec.files import atomic_file
+from corarec.records import append_record, keep_records, read_records
 
 METRICS = "metrics.jsonl"
 Record = dict[str, float]
@@ -29,10 +27,8 @@ class MetricsLog(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Forget what a killed run logged after its last checkpoint."""
-        kept = [r for r in read_metrics(self.path.parent) if r["step"] <= state.global_step]
-        with atomic_file(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), "utf-8")
-        self.seconds = kept[-1]["seconds"] if kept else 0.0
+        kept = keep_records(self.path, state.global_step)
+        self.seconds = kept[-1].get("seconds", 0.0) if kept else 0.0
         self.started = time.monotonic()
 
     def on_log(
@@ -52,8 +48,7 @@ class MetricsLog(TrainerCallback):
         if len(record) == 1:
             return
         record["seconds"] = round(self.seconds + time.monotonic() - self.started, 3)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        append_record(self.path, record)
         self.show(record)
 
 
@@ -67,15 +62,4 @@ def read_metrics(folder: Path) -> list[Record]:
     ArtifactError
         A line before the last is not JSON.
     """
-    path = folder / METRICS
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise ArtifactError(
-                    f"{path} line {number} is not JSON ({error}). Remove the line to read the rest."
-                ) from error
-    return records
+    return read_records(folder / METRICS)

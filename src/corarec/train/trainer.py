@@ -19,6 +19,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from corarec.errors import ConfigError, TrainingError
 from corarec.files import atomic_directory, remove_directory
+from corarec.gradients import FiniteGradients
 from corarec.recommenders.base import Batch, PairInputs, Recommender
 from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
@@ -100,7 +101,7 @@ class RecommenderTrainer(Trainer):
         self._writing_to = folder / CHECKPOINTS
         super().__init__(
             model=recommender,
-            callbacks=callbacks,
+            callbacks=[*callbacks, FiniteGradients("train.learning_rate")],
             eval_dataset=[],  # asked for, never read: `validate` has its own rows
             args=TrainingArguments(
                 output_dir=str(folder / CHECKPOINTS),
@@ -141,6 +142,7 @@ class RecommenderTrainer(Trainer):
         """Train to the end, from the last whole checkpoint if there is one."""
         for written in (self.folder, self.folder / CHECKPOINTS):
             sweep(written)
+        self._remove_old_checkpoints()
         checkpoint = last_checkpoint(self.folder)
         self._first_step = 0
         if checkpoint is not None:
@@ -232,6 +234,9 @@ class RecommenderTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             if self.seal is not None:
                 self.seal.write(folder)
+        self._remove_old_checkpoints()
+
+    def _remove_old_checkpoints(self) -> None:
         for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
             remove_directory(old, CHECKPOINT)
 
