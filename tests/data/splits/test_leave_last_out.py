@@ -42,3 +42,12 @@ def test_negatives_go_where_their_positive_goes(make_raw: MakeRaw) -> None:
     assert of_a["label"].to_list() == [0, 1] * 4
     assert of_a["split"].to_list() == ["train"] * 4 + ["valid"] * 2 + ["test"] * 2
     assert set(of_a.filter(of_a["label"] == 0)["item"]) == {"z"}
+
+
+def test_equal_times_stay_in_the_order_of_the_source(make_raw: MakeRaw) -> None:
+    rows = [(f"u{n % 7}", f"i{n}", 5.0, 0) for n in range(7_000)]
+    result = LeaveLastOut().apply(make_raw(rows), LabelConfig()).rows
+    for user in range(7):
+        own = result.filter(result["user"] == f"u{user}")
+        assert own["item"].to_list() == [f"i{n}" for n in range(user, 7_000, 7)]
+        assert own["split"].to_list() == ["train"] * 998 + ["valid", "test"]

@@ -38,3 +38,12 @@ def test_equal_times_stay_together(make_raw: MakeRaw) -> None:
 def test_something_must_be_left_to_train() -> None:
     with pytest.raises(ValidationError, match=r"valid \+ test is 1\.1"):
         Temporal(valid=0.5, test=0.6)
+
+
+def test_rounding_of_shares_costs_no_part_a_row(make_raw: MakeRaw) -> None:
+    # 100 * (1 - 0.05 - 0.15) is a hair below 80 in floating point, as is 100 * (1 - 0.55) of 45.
+    raw = make_raw([("u", f"i{n}", 5.0, n) for n in range(100)])
+    for valid in range(5, 50, 5):
+        for test in (5, 15, 34, 40):
+            values = list(parts(raw, valid=valid / 100, test=test / 100).values())
+            assert (values.count("valid"), values.count("test")) == (valid, test)
