@@ -200,6 +200,9 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
         (["fit-cf", "file", "--model", "mf", "--output", "x"], "a file where a folder is wanted"),
         (["evaluate", "n" * 300], "Choose a shorter one"),
         (["report", "file"], "file"),
+        (["score", "x", "--pairs", "a.csv", "--output", "./a.csv"], "overwrite the input"),
+        (["score", "x", "--pairs", "a.csv", "--output", "old.csv"], "give --overwrite"),
+        (["score", "x", "--pairs", "a.csv", "--output", "a.xlsx"], "tells no format"),
         (["pretrain-backbone", "folder", "--output", "x"], "folder"),
         (["quickstart", "--output", "file"], "A file stands where a folder is wanted"),
         (["quickstart", "--output", "dangling"], "is a symbolic link to nowhere/at/all"),
@@ -221,6 +224,8 @@ def test_what_the_system_refuses_is_one_message_and_nothing_is_left(
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("nowhere/at/all")
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    for name in ("a.csv", "old.csv"):
+        (tmp_path / name).write_text("user,item\n7,1\n")
     (tmp_path / "nul.yaml").write_text('data: "a\\0b"\nsystem: {name: icl}\n')
     before = sorted(tmp_path.rglob("*"))
     assert corarec(*arguments) == 1

@@ -20,18 +20,28 @@ from corarec.text import printable
 
 def score(
     run: RunFolder,
-    pairs: Annotated[Path, typer.Option(help="Parquet with columns `user` and `item` (raw ids).")],
-    output: Annotated[Path, typer.Option(help="Parquet to write; a stopped command goes on.")],
+    pairs: Annotated[
+        Path,
+        typer.Option(help="Table with columns `user` and `item` (raw ids): .parquet, .csv, .tsv."),
+    ],
+    output: Annotated[
+        Path, typer.Option(help=".parquet, .csv or .tsv to write; a stopped command goes on.")
+    ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that stands at --output.")
+    ] = False,
     form: TableOrJson = "table",
 ) -> None:
     """Score a table of pairs with all that is known of each user; to measure, use evaluate."""
     from corarec.score import load_run
-    from corarec.score.table import count_rows
+    from corarec.score.formats import count_rows
+    from corarec.score.table import check_output
 
+    check_output(pairs, output, overwrite=overwrite)
     total = count_rows(pairs)
     opened = load_run(run)
     with scoring_progress(total, "scoring") as advance:
-        rows = opened.score_file(pairs, output, progress=advance)
+        rows = opened.score_file(pairs, output, overwrite=overwrite, progress=advance)
     if form == "json":
         print_json({"run": str(run), "pairs": str(pairs), "rows": rows, "output": str(output)})
     else:

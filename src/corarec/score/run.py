@@ -49,15 +49,26 @@ class Run:
         return score_frame(self.recommender, self.directory, pairs, progress=progress)
 
     def score_file(
-        self, source: Path, output: Path, *, progress: Callable[[int], None] | None = None
+        self,
+        source: Path,
+        output: Path,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Score a Parquet file of pairs into another; resumable. Returns the number of rows."""
+        """Score a file of pairs into another (Parquet, CSV or TSV, by suffix); resumable.
+
+        A file that stands at `output` is replaced only with `overwrite`, an input never. Returns
+        the number of rows.
+        """
         return score_file(
             self.recommender,
             self.directory,
             source,
             output,
             system=self._identity(),
+            overwrite=overwrite,
+            inputs=self.config.data.glob("*.parquet"),
             progress=progress,
         )
 
