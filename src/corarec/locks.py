@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,13 @@ OWNER_SUFFIX = ".owner"
 def lock_beside(output: Path) -> Path:
     """Return the lock of an output that is replaced as a whole, and so cannot hold its own."""
     return output.with_name(f".{output.name}{LOCK}")
+
+
+def locked_output(output: Path | None) -> AbstractContextManager[None]:
+    """Hold the lock beside an output for a block, if there is one; see `locked`."""
+    if output is None:
+        return nullcontext()
+    return locked(lock_beside(output), f"The output {output}")
 
 
 @contextmanager

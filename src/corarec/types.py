@@ -128,6 +128,9 @@ class Histories:
     end: IntArray
     """[N] one past the last position; equal to `start` where there is no history."""
 
+    def __repr__(self) -> str:
+        return f"Histories({len(self):,} pairs)"
+
     def __len__(self) -> int:
         return len(self.start)
 
@@ -171,6 +174,9 @@ class Pairs:
     rows: IntArray | None = None
     """[N] which row of the dataset each pair is; None for pairs that somebody asks about."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self):,} rows)"
+
     def __len__(self) -> int:
         return len(self.user_ids)
 
@@ -199,6 +205,9 @@ class ScoreTable:
     """[N] true where both the user and the item occur in the training data."""
     scores: FloatArray
     """[N] any real number, larger for more likely to enjoy."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self):,} rows)"
 
     def __len__(self) -> int:
         return len(self.user_ids)

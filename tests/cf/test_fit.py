@@ -1,5 +1,6 @@
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -7,10 +8,21 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf, seen_rows
+from corarec.cf import (
+    CF_MODELS,
+    FitConfig,
+    FitData,
+    FitReport,
+    VectorSource,
+    fit_cf,
+    load_cf,
+    mf,
+    seen_rows,
+)
 from corarec.cf.rates import Rates
 from corarec.data import Dataset, DatasetCard
-from corarec.errors import ArtifactError, ConfigError, DataError
+from corarec.errors import ArtifactError, ConfigError, DataError, InUseError
+from corarec.locks import lock_beside, locked
 from corarec.types import IntArray
 
 MF = {"embedding_size": 4, "max_epochs": 2}
@@ -213,3 +225,31 @@ def test_a_refused_output_costs_no_fit(
     with pytest.raises(ConfigError, match="corarec did not write"):
         fit_cf(small_world, FitConfig(model="rates"), output=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_two_cannot_fit_into_one_folder(dataset: Dataset, tmp_path: Path) -> None:
+    config = FitConfig(model="mf", options=MF)
+    with (
+        locked(lock_beside(tmp_path / "mf"), "it"),
+        pytest.raises(InUseError, match="mf is in use"),
+    ):
+        fit_cf(dataset, config, output=tmp_path / "mf")
+    fit_cf(dataset, config, output=tmp_path / "mf")
+    assert [path.name for path in tmp_path.iterdir()] == ["mf"]
+
+
+def test_fit_data_is_named_in_a_line(dataset: Dataset) -> None:
+    seen: list[FitData] = []
+
+    class Spy(mf.MF):
+        def fit(self, data: FitData, *args: Any, **kwargs: Any) -> FitReport:
+            seen.append(data)
+            return super().fit(data, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CF_MODELS, "mf", Spy)
+        model, _ = fit_cf(dataset, FitConfig(model="mf", options=MF))
+    table = model.vector_table(seen[0].train)
+    for thing in (seen[0], seen[0].train, table):
+        assert len(repr(thing)) < 120
+    assert repr(seen[0]).startswith("FitData(348 training and 87 validation rows, 30 users")

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from corarec.data import Dataset
-from corarec.errors import ArtifactError, DataError
+from corarec.errors import ArtifactError, DataError, InUseError
+from corarec.locks import lock_beside, locked
 from corarec.score import Run, load_run
 from corarec.score import table as score_table
 
@@ -148,3 +149,26 @@ def test_an_empty_file_gives_an_empty_file(run: Run, tmp_path: Path) -> None:
         "score",
         "probability",
     ]
+
+
+def test_one_liked_title_may_come_alone(run: Run) -> None:
+    title = run.dataset.titles[1]
+    assert run.recommend(liked=title, k=3).equals(run.recommend(liked=[title], k=3))
+
+
+def test_a_run_and_its_parts_are_named_in_a_line(run: Run) -> None:
+    pairs = run.dataset.pairs("train")
+    assert repr(run).startswith(f"Run('{run.folder}', system='cora', cf='mf-b', Dataset(")
+    scores = run.dataset.score_table("train", np.zeros(len(pairs)))
+    for thing in (run, run.dataset, pairs, pairs.histories, scores):
+        assert len(repr(thing)) < 250
+        assert "array" not in repr(thing)
+
+
+def test_two_cannot_score_into_one_file(run: Run, tmp_path: Path) -> None:
+    pl.DataFrame({"user": ["7"], "item": ["1"]}).write_parquet(tmp_path / "in.parquet")
+    output = tmp_path / "out.parquet"
+    with locked(lock_beside(output), "it"), pytest.raises(InUseError, match="out.parquet is in"):
+        run.score_file(tmp_path / "in.parquet", output)
+    assert run.score_file(tmp_path / "in.parquet", output) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"in.parquet", "out.parquet"}

@@ -1,15 +1,21 @@
+import os
 import shutil
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 
 from corarec.cf import FitConfig, fit_cf, seen_rows
 from corarec.data import Dataset
-from corarec.errors import ArtifactError, ConfigError
+from corarec.errors import ArtifactError, ConfigError, InUseError
+from corarec.locks import LOCK, locked
 from corarec.score import load_run
 from corarec.train.config import TrainConfig
+from corarec.train.doctor import diagnose
 from corarec.train.metrics import read_metrics
 from corarec.train.recipe import RunConfig, load_recipe
 from corarec.train.run import Validation, train_run, training_rows
@@ -103,3 +109,106 @@ def test_the_earliest_training_rows_can_be_left_out(small_world: Dataset) -> Non
     left_out = np.setdiff1d(small_world.rows("train"), rows)
     assert len(rows) == pytest.approx(0.4 * len(small_world.rows("train")), abs=1)
     assert times[left_out].max() <= times[rows].min()
+
+
+def prolonged(recipe: dict[str, Any], **train: Any) -> RunConfig:
+    return RunConfig.parse({**recipe, "train": {**recipe["train"], **train}}, "recipe")
+
+
+def test_a_finished_run_goes_on_with_more_steps(
+    recipe: dict[str, Any], trained_run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    before = read_metrics(folder)
+    text = StringIO()
+    train_run(prolonged(recipe, steps=12), folder, console=Console(file=text, width=1000))
+    assert "goes on from step 6 with train.steps from 6 to 12" in text.getvalue()
+    assert "its learning rate follows" in text.getvalue().lower()
+    records = read_metrics(folder)
+    assert records[: len(before)] == before
+    assert [r["step"] for r in records if "valid_auc" in r] == [3, 6, 9, 12]
+    load_run(folder)
+    with pytest.raises(ConfigError, match="it can be raised, not lowered"):
+        train_run(prolonged(recipe, steps=6), folder)
+
+
+def test_the_first_step_after_the_change_has_the_rate_of_the_new_course(
+    recipe: dict[str, Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    config = prolonged(recipe, steps=8)
+    train_run(config, folder)
+    assert rates == pytest.approx([config.train.learning_rate_at(n) for n in (6, 7)])
+    assert rates[0] > config.train.final_learning_rate * 1.5
+
+
+def test_more_patience_takes_a_stopped_run_further(recipe: dict[str, Any], tmp_path: Path) -> None:
+    impatient = {"steps": 60, "validate_every": 1, "patience": 1, "learning_rate": 1e-9}
+    impatient |= {"final_learning_rate": 0, "warmup_start": 0}
+    train_run(prolonged(recipe, **impatient), tmp_path / "run")
+    stopped = read_metrics(tmp_path / "run")[-1]["step"]
+    assert stopped < 10
+    train_run(prolonged(recipe, **impatient | {"patience": 3}), tmp_path / "run")
+    assert read_metrics(tmp_path / "run")[-1]["step"] == stopped + 2
+
+
+def test_a_damaged_checkpoint_is_named_and_not_continued(
+    recipe: dict[str, Any], trained_run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    path = folder / "checkpoints" / "checkpoint-6" / "optimizer.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ArtifactError, match=r"optimizer\.pt is missing, damaged"):
+        train_run(prolonged(recipe, steps=9), folder)
+
+
+def test_two_trainings_cannot_share_a_folder(
+    recipe: dict[str, Any], trained_run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    with locked(folder / LOCK, "it"):
+        with pytest.raises(InUseError, match=f"process {os.getpid()} on"):
+            train_run(RunConfig.parse(recipe, "recipe"), folder)
+        load_run(folder)  # reading needs no lock
+    train_run(RunConfig.parse(recipe, "recipe"), folder)
+
+
+@pytest.mark.parametrize("share", [0.9999, 0.999])
+def test_a_share_that_leaves_no_rows_is_refused_before_any_work(
+    recipe: dict[str, Any], tmp_path: Path, share: float
+) -> None:
+    with pytest.raises(ConfigError, match=r"leaves [01] of [\d,]+ training rows.*Lower train"):
+        train_run(prolonged(recipe, train_from=share), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_share_of_no_rows_is_refused(small_world: Dataset) -> None:
+    with pytest.raises(ConfigError, match="The validation sample has no rows"):
+        Validation(small_world, TrainConfig(validation_fraction=1e-6))
+
+
+def test_a_cf_model_of_another_dataset_is_refused(
+    recipe: dict[str, Any], small_world: Dataset, tmp_path: Path
+) -> None:
+    users = small_world.users.with_columns(raw_id=small_world.users["raw_id"].reverse())
+    other = Dataset(small_world.card, small_world.interactions, small_world.items, users)
+    fit_cf(other, FitConfig.model_validate(recipe["cf"]), output=tmp_path / "cf")
+    config = RunConfig.parse({**recipe, "cf": {"path": str(tmp_path / "cf")}}, "recipe")
+    with pytest.raises(ArtifactError, match="cf was fitted on another dataset: its users"):
+        train_run(config, tmp_path / "run")
+    with pytest.raises(ArtifactError, match="cf was fitted on another dataset: its users"):
+        diagnose(config)

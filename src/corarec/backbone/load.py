@@ -94,6 +94,9 @@ class Backbone:
     frame: PromptFrame
     """What stands around a prompt."""
 
+    def __repr__(self) -> str:
+        return f"Backbone({self.fingerprint!r}, answers {self.answers})"
+
 
 def load_backbone(config: BackboneConfig) -> Backbone:
     """Load a model and its tokenizer.

@@ -10,7 +10,7 @@ from corarec.errors import DataError
 from corarec.types import Fingerprint, FloatArray, IntArray, Pairs
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TrainingPairs(Pairs):
     """Pairs with the labels by which they took part in the fit.
 
@@ -64,6 +64,12 @@ class FitData:
     """The same for items."""
     fingerprint: Fingerprint | None = None
     """Which dataset the rows are of; a model remembers it."""
+
+    def __repr__(self) -> str:
+        return (
+            f"FitData({len(self.train):,} training and {len(self.valid):,} validation rows, "
+            f"{self.num_users:,} users, {self.num_items:,} items)"
+        )
 
     def __post_init__(self) -> None:
         self._check("training", self.train, self.train_labels)

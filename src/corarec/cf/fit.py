@@ -13,6 +13,7 @@ from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.progress import fit_progress
 from corarec.data.dataset import Dataset
 from corarec.files import real_place
+from corarec.locks import locked_output
 from corarec.ownership import check_inputs_survive, check_replaceable, paths_in
 from corarec.types import BoolArray, IntArray
 
@@ -60,6 +61,8 @@ def fit_cf(
         The loss is not finite.
     ArtifactError
         The checkpoint beside `output` is damaged or belongs to another fit.
+    InUseError
+        Another process fits a model for `output`.
     """
     model = config.build()
     checkpoint = None
@@ -85,7 +88,7 @@ def fit_cf(
         items=dataset.item_vocabulary,
         fingerprint=dataset.fingerprint,
     )
-    with fit_progress(config.model, console) as progress:
+    with locked_output(output), fit_progress(config.model, console) as progress:
         report = model.fit(data, seed, checkpoint, progress.epoch)
         progress.done(report)
     model.report = report = report.model_copy(update={"trained_until": cutoff})

@@ -25,6 +25,9 @@ class VectorTable:
     item_rows: IntArray
     """[N]"""
 
+    def __repr__(self) -> str:
+        return f"VectorTable({len(self):,} pairs, {self.vector_size} numbers each)"
+
     def __len__(self) -> int:
         return len(self.user_rows)
 

@@ -9,6 +9,7 @@ from corarec.cli.options import (
     SPLIT_HELP,
     Draws,
     FormOption,
+    RunData,
     RunFolder,
     SplitOption,
     TableOrJson,
@@ -28,13 +29,14 @@ def evaluate(
     ] = None,
     draws: Draws = 1000,
     form: FormOption = "table",
+    data: RunData = None,
 ) -> None:
     """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
     from corarec.evaluate import markdown, terminal_tables
     from corarec.report.runs import evaluate_run
     from corarec.score import load_run
 
-    opened = load_run(run)
+    opened = load_run(run, data)
     total = len(opened.dataset.rows(split))
     with scoring_progress(total, f"scoring {split}", "drawing intervals") as advance:
         result = evaluate_run(
@@ -61,6 +63,7 @@ def evaluate_ranking(
     ] = None,
     draws: Draws = 1000,
     form: FormOption = "table",
+    data: RunData = None,
 ) -> None:
     """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
     from corarec.evaluate import RankingConfig, ranking_markdown, ranking_tables
@@ -69,7 +72,7 @@ def evaluate_ranking(
 
     cutoffs = sorted(set(cutoff or (10, 20)))
     config = RankingConfig.parse({"cutoffs": cutoffs}, "--cutoff")
-    opened = load_run(run)
+    opened = load_run(run, data)
     each = min(candidates, opened.dataset.num_items)
     total = each * len(ranked_users(opened.dataset, split, users))
     with scoring_progress(total, f"ranking for {split}") as advance:
@@ -115,12 +118,14 @@ def compare(
     print_result(form, result, terminal_tables(result), markdown(result))
 
 
-def report(run: RunFolder, split: SplitOption = "valid", form: TableOrJson = "table") -> None:
+def report(
+    run: RunFolder, split: SplitOption = "valid", form: TableOrJson = "table", data: RunData = None
+) -> None:
     """Write one HTML page about an evaluated run."""
     from corarec.report.run_page import report_run
     from corarec.score import load_run
 
-    page = report_run(load_run(run), split)
+    page = report_run(load_run(run, data), split)
     if form == "json":
         print_json({"run": str(run), "split": split, "page": str(page)})
     else:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 MOST_DRAWS = 100_000
 
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+RunData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where the run's dataset is now, if both were not moved together."),
+]
 Form = Literal["table", "markdown", "json"]
 FORM_HELP = "json: one document on the standard output."
 FormOption = Annotated[Form, typer.Option("--format", help=FORM_HELP)]

@@ -15,6 +15,9 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
     output: Annotated[Path, typer.Option(help="Run folder; a run that stopped there goes on.")],
     override: Overrides = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The dataset folder, in place of the recipe's.")
+    ] = None,
     form: TableOrJson = "table",
 ) -> None:
     """Train a system around a language model."""
@@ -23,6 +26,8 @@ def train(
     from corarec.train.recipe import load_recipe
 
     config = load_recipe(recipe, override or ())
+    if data is not None:
+        config = config.model_copy(update={"data": data})
     with training_progress(config.train.steps, log, every_record=True) as show:
         train_run(config, output, show=show, console=log)
     records = read_metrics(output)

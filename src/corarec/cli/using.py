@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from corarec.cli.options import RunFolder, TableOrJson
+from corarec.cli.options import RunData, RunFolder, TableOrJson
 from corarec.cli.output import (
     console,
     log,
@@ -31,6 +31,7 @@ def score(
         bool, typer.Option("--overwrite", help="Replace a file that stands at --output.")
     ] = False,
     form: TableOrJson = "table",
+    data: RunData = None,
 ) -> None:
     """Score a table of pairs with all that is known of each user; to measure, use evaluate."""
     from corarec.score import load_run
@@ -39,7 +40,7 @@ def score(
 
     check_output(pairs, output, overwrite=overwrite)
     total = count_rows(pairs)
-    opened = load_run(run)
+    opened = load_run(run, data)
     with scoring_progress(total, "scoring") as advance:
         rows = opened.score_file(pairs, output, overwrite=overwrite, progress=advance)
     if form == "json":
@@ -62,6 +63,7 @@ def recommend(
         str | None, typer.Option(help="Instead: would the user enjoy a new item of this title?")
     ] = None,
     form: TableOrJson = "table",
+    data: RunData = None,
 ) -> None:
     """Recommend to a known or a new user, or ask about a new item."""
     from corarec.score import load_run
@@ -77,7 +79,7 @@ def recommend(
         raise ConfigError(
             f"-k {k} asks for more items than --candidates {candidates}; raise --candidates."
         )
-    opened = load_run(run)
+    opened = load_run(run, data)
     asked = {"run": str(run), "user": user, "liked": liked or []}
     if title is not None and user is not None:
         probability = opened.score_title(user, title)

@@ -10,9 +10,9 @@ from typing import Any
 
 from corarec.data import Dataset
 from corarec.errors import ConfigError
-from corarec.locks import LOCK, locked
+from corarec.locks import LOCK, OWNER_SUFFIX, lock_beside, locked
 from corarec.runs.dataset import check_same_data, read_run_data, write_run_data
-from corarec.runs.layout import CHANGES, CONFIG, foreign_files
+from corarec.runs.layout import CF, CHANGES, CONFIG, foreign_files
 from corarec.train.recipe import FREE, RunConfig, flat_values, load_recipe, write_config
 
 Changes = dict[str, tuple[Any, Any]]
@@ -80,6 +80,8 @@ def claimed(config: RunConfig, folder: Path, dataset: Dataset) -> Iterator[Chang
         if (folder / CONFIG).exists():
             wanted = read_run_data(folder).fingerprint
             check_same_data(folder, wanted, dataset, config.data)
+        for suffix in ("", OWNER_SUFFIX):  # of a fit that was killed; nobody fits here now
+            Path(f"{lock_beside(folder / CF)}{suffix}").unlink(missing_ok=True)
         write_run_data(folder, dataset, config.data)
         if changes:
             _remember(folder, changes)
