@@ -1,6 +1,7 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -307,3 +308,28 @@ def test_the_readme_lists_every_command_and_only_those() -> None:
     }
     group = typer.main.get_command(cli.app)
     assert listed == set(group.commands)  # type: ignore[attr-defined]
+
+
+def test_a_moved_dataset_is_named_with_data(
+    trained_run: Path, tmp_path: Path, small_world_path: Path, capsys: Any
+) -> None:
+    run, world = tmp_path / "run", tmp_path / "elsewhere" / "world"
+    shutil.copytree(trained_run, run)
+    shutil.copytree(small_world_path, world)
+    config, record = run / "config.yaml", run / "data.json"
+    config.write_text(config.read_text().replace(str(small_world_path), "/gone"))
+    record.write_text(json.dumps({**json.loads(record.read_text()), "path": "gone"}))
+    pairs = tmp_path / "pairs.parquet"
+    pl.DataFrame({"user": ["7"], "item": ["1"]}).write_parquet(pairs)
+    scored = ("--pairs", pairs, "--output", tmp_path / "out.parquet")
+    assert corarec("recommend", run, "--user", "7") == 1
+    assert "Say where it is now with --data FOLDER" in capsys.readouterr().err
+    for command in (
+        ("evaluate", run, "--draws", "10"),
+        ("evaluate-ranking", run, "--draws", "10", "--users", "2", "--candidates", "5"),
+        ("report", run),
+        ("recommend", run, "--user", "7", "-k", "2"),
+        ("score", run, *scored),
+        ("train", config, "--output", run),
+    ):
+        assert corarec(*command, "--data", world) == 0, command
