@@ -13,7 +13,6 @@ from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.errors import DataError
 from corarec.files import sha256
-from corarec.locks import locked_output
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import open_run
 from corarec.runs.layout import BEST, CONFIG
@@ -62,17 +61,16 @@ class Run:
         A file that stands at `output` is replaced only with `overwrite`, an input never. Returns
         the number of rows.
         """
-        with locked_output(output):
-            return score_file(
-                self.recommender,
-                self.directory,
-                source,
-                output,
-                system=self._identity(),
-                overwrite=overwrite,
-                inputs=self.config.data.glob("*.parquet"),
-                progress=progress,
-            )
+        return score_file(
+            self.recommender,
+            self.directory,
+            source,
+            output,
+            system=self._identity(),
+            overwrite=overwrite,
+            inputs=self.config.data.glob("*.parquet"),
+            progress=progress,
+        )
 
     def recommend(
         self,
