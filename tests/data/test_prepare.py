@@ -41,7 +41,12 @@ def test_the_card_says_what_was_done(table: Path, tmp_path: Path) -> None:
     assert card == dataset.card
     assert (card.name, card.source, card.split) == ("ratings", "table", "temporal")
     assert card.labels == "positive where the rating is at least 3"
-    assert card.split_options == {"untitled": "error", "valid": 0.2, "test": 0.2}
+    assert card.split_options == {
+        "untitled": "error",
+        "longest_title": 300,
+        "valid": 0.2,
+        "test": 0.2,
+    }
     assert card.inputs == {"ratings.csv": sha256(table)}
     assert (card.num_users, card.num_items) == (4, 5)
     assert card.item_noun_plural == "films"
@@ -208,3 +213,66 @@ def test_a_refused_output_costs_no_reading(ml1m: Path, monkeypatch: pytest.Monke
     config = PrepareConfig(source="movielens", input=ml1m, output=ml1m, split="collm-ml1m")
     with pytest.raises(ConfigError):
         prepare(config)
+
+
+def notes(path: Path, folder: Path, **options: Any) -> str:
+    card = run(path, output=folder / "out", **options).card
+    assert Dataset.load(folder / "out").card.notes == card.notes
+    return "\n".join(card.notes)
+
+
+def test_positives_only_is_said_first_and_aloud(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    rows = [f"u{n % 4},i{n % 9},{n * 10**12},T &amp; {n % 9}" for n in range(1, 21)]
+    path.write_text("\n".join(["user,item,timestamp,title", *rows]))
+    said = notes(path, tmp_path, split="leave-last-out").split("\n")
+    assert said[0].startswith("ASSUMED: ")
+    assert any(line.startswith("ASSUMED: there are no ratings or labels, so") for line in said)
+
+
+def test_titles_are_mended_and_shared_ones_named(table: Path, tmp_path: Path) -> None:
+    table.write_text(CSV.replace("Title 1", "A &amp;  B").replace("Title 2", "A & B "))
+    said = notes(table, tmp_path)
+    assert "1 title mended: HTML entities, such as 'A &amp;  B' to 'A &  B'" in said
+    assert "2 of 5 items share their title with another one, such as 'A & B'" in said
+    assert "A & B" in Dataset.load(tmp_path / "out").titles
+
+
+def test_repeated_interactions_are_counted(table: Path, tmp_path: Path) -> None:
+    table.write_text(CSV + "u3,i4,5,1039,Title 4\n")
+    assert "21 of 41 interactions repeat a user and an item, 1 of them at the same second" in (
+        notes(table, tmp_path)
+    )
+
+
+def test_a_long_title_is_cut(table: Path, tmp_path: Path) -> None:
+    table.write_text(CSV.replace("Title 1", "x" * 10_000))
+    assert "cut to 300 characters (longest_title)" in notes(table, tmp_path)
+    dataset = Dataset.load(tmp_path / "out")
+    assert max(map(len, dataset.titles)) == 300
+    notes(table, tmp_path, split_options={"longest_title": 20})
+    assert max(map(len, Dataset.load(tmp_path / "out").titles)) == 20
+
+
+def test_published_titles_stay(ml1m: Path, tmp_path: Path) -> None:
+    title = "Et Dieu&#8230;  Créa"
+    (ml1m / "movies.dat").write_text(
+        f"3::{title}::Drama\n5::{'x' * 5_000}::War\n7::Leaf::War\n", "utf-8"
+    )
+    output = tmp_path / "out"
+    config = PrepareConfig(source="movielens", input=ml1m, output=output, split="collm-ml1m")
+    said = prepare(config).card.notes
+    assert title in Dataset.load(output).titles
+    assert max(map(len, Dataset.load(output).titles)) == 1_000
+    assert any(note.startswith("1 title left as published: HTML entities") for note in said)
+
+
+def test_times_that_no_calendar_has(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2: the time 1,000,000,000,000 seconds.*time_unit"):
+        table.write_text(CSV.replace(",10", ",10000000000"))
+        run(table, output=tmp_path / "out", source_options={"time_unit": "s"})
+
+
+def test_the_scale_of_ratings_is_said_where_one_class_is_left(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"Here ratings run from 1 to 5\. Choose another"):
+        run(table, output=tmp_path / "out", labels=LabelConfig(threshold=9))

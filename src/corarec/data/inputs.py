@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -17,6 +18,13 @@ from corarec.files import sha256
 from corarec.text import printable
 
 MOST_MEMBERS = 100_000
+LIMITS: dict[pl.DataType, tuple[float, float]] = {
+    pl.Int8(): (-128, 127),
+    # The next number below 2**63 that 64 bits of floating point have.
+    pl.Int64(): (-(2.0**63), 2.0**63 - 1024),
+    pl.Float32(): (-3.4e38, 3.4e38),
+    pl.Float64(): (-math.inf, math.inf),
+}
 
 
 class InputFiles:
@@ -276,23 +284,33 @@ def parse_numbers(
     parsed = {}
     for name, kind in types.items():
         column = pl.col(name)
-        if schema[name].is_integer():
-            parsed[name] = column.cast(kind)
-            continue
         if schema[name] == pl.String:
             column = column.str.strip_chars()
             column = pl.when(column != "").then(column)
         number = column.cast(pl.Float64, strict=False)
-        bad = column.is_not_null() & ~number.is_finite().fill_null(value=False)
+        smallest, largest = LIMITS[kind]
+        is_good = number.is_finite() & number.is_between(smallest, largest)
+        if kind == pl.Int8:
+            is_good &= number == number.round()
+        bad = column.is_not_null() & ~is_good.fill_null(value=False)
         first = collect(table.filter(bad).select("row", name).head(1), file)
         if not first.is_empty():
             row, value = first.row(0)
             raise DataError(
-                f"{file}, row {row}: {name} is '{printable(value, 60)}', which is not a number. "
-                "Mend the row, or check that the columns are in the expected order."
+                f"{printable(file)}, row {row}: {name} is '{printable(value, 60)}', which is not a "
+                f"number{' that fits' * _is_number(value)}. Mend the row (1.5, not 1,5), or check "
+                "that the columns are in the expected order."
             )
-        parsed[name] = (number.round() if kind.is_integer() else number).cast(kind)
+        whole = column if schema[name].is_integer() else number.round()
+        parsed[name] = (whole if kind.is_integer() else number).cast(kind)
     return table.with_columns(**parsed)
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return math.isfinite(float(str(value)))
+    except ValueError:
+        return False
 
 
 def _unpacked(stream: IO[bytes], name: str) -> IO[bytes]:

@@ -14,9 +14,9 @@ class LabelConfig(Config):
 
     threshold: float | None = None
     """a rating of at least this much is a positive; None: the split rule's own threshold"""
-    negatives: int = Field(default=1, ge=1)
+    negatives: int = Field(default=1, ge=1, le=1_000)
     """sampled negatives per positive, where the data has positives only"""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """of the sampled negatives"""
 
 

@@ -1,5 +1,6 @@
 """`corarec prepare`: from the files of a source to a dataset folder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from corarec.data.assemble import assemble
 from corarec.data.dataset import Dataset
+from corarec.data.findings import LOUD, rating_range, remarks
 from corarec.data.labels import LabelConfig
 from corarec.data.sources.amazon import Amazon
 from corarec.data.sources.base import Source
@@ -24,6 +26,7 @@ from corarec.data.splits.leave_last_out import LeaveLastOut
 from corarec.data.splits.published import Published
 from corarec.data.splits.temporal import Temporal
 from corarec.data.storage import KIND, SPLITS
+from corarec.data.titles import mend_titles, shared_titles
 from corarec.errors import ConfigError, DataError, did_you_mean
 from corarec.files import real_place
 from corarec.ownership import check_inputs_survive, check_replaceable
@@ -87,8 +90,13 @@ def prepare(config: PrepareConfig) -> Dataset:
         check_inputs_survive(output, [config.input])
     check_replaceable(output, KIND)
     raw, fingerprints = source.load(config.input)
+    is_exact = rule.exact_titles or raw.facts.exact_titles
+    items, notes = mend_titles(raw.items, rule.longest_title, exact=is_exact)
+    raw = replace(raw, items=items)
     result = rule.apply(raw, config.labels)
     _check_parts(result.rows, config.split)
+    seen = remarks(result.rows, positives_only=result.positives_only)
+    result = replace(result, notes=(*notes, *result.notes, *seen))
     dataset = assemble(
         raw,
         result,
@@ -96,6 +104,10 @@ def prepare(config: PrepareConfig) -> Dataset:
         source=(config.source, source),
         split=(config.split, rule),
     )
+    card = dataset.card
+    together = [*card.notes, *shared_titles(dataset.items)]
+    together.sort(key=lambda note: not note.startswith(LOUD))
+    dataset = replace(dataset, card=card.model_copy(update={"notes": together}))
     dataset.save(output)
     return dataset
 
@@ -127,6 +139,6 @@ def _check_parts(rows: pl.DataFrame, rule: str) -> None:
             kind = "positive" if labels[0] else "negative"
             raise DataError(
                 f"All {len(labels)} rows of the part {split!r} are {kind}, so nothing can be "
-                "learned or measured there. Choose another rating threshold (--threshold) or "
-                "split."
+                f"learned or measured there. Here {rating_range(rows)}. Choose another rating "
+                "threshold (--threshold) or split."
             )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from corarec.data.findings import check_times
 from corarec.data.reading import collect
 from corarec.data.storage import SplitType
 from corarec.errors import DataError
@@ -33,6 +34,8 @@ class SourceFacts:
     item_noun_singular: str = "item"
     item_noun_plural: str = "items"
     notes: tuple[str, ...] = ()
+    exact_titles: bool = False
+    """titles are as they were published, and stay so"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class RawData:
         for name in needed:
             if table[name].null_count():
                 self._complain_of_missing(table, name)
+        check_times(table, self.interactions_file)
         return table
 
     def _complain_of_missing(self, table: pl.DataFrame, name: str) -> None:

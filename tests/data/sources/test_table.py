@@ -103,10 +103,99 @@ def test_bad_tables(tmp_path: Path, header: str, row: str, message: str) -> None
         read(csv(tmp_path, header, row))
 
 
-def test_two_titles_for_one_item(tmp_path: Path) -> None:
-    path = csv(tmp_path, "user,item,timestamp,title", "u,x,1,A", "v,x,2,B")
-    with pytest.raises(DataError, match="item 'x' occurs 2 times"):
+def test_several_titles_of_one_item(tmp_path: Path) -> None:
+    rows = ["u,x,1,A", "v,x,2,B", "w,x,3, B ", "u,y,4,", "v,y,5,C", "w,z,6,D", "v,z,7,E"]
+    raw = read(csv(tmp_path, "user,item,timestamp,title", *rows))
+    assert raw.items.rows() == [("x", "B"), ("y", "C"), ("z", "D")]
+    assert any("2 items have several titles (B / A): the most" in note for note in raw.facts.notes)
+
+
+@pytest.mark.parametrize("name", ["stars", "Rating", "review_score", "overall"])
+def test_a_column_that_looks_like_ratings_is_taken_aloud(tmp_path: Path, name: str) -> None:
+    path = csv(tmp_path, f"user,item,{name},timestamp,title", "u,x,1,10,T", "v,x,5,11,T")
+    raw = read(path)
+    assert raw.collect(raw.interactions)["rating"].to_list() == [1.0, 5.0]
+    assert f"ASSUMED: the column {name} holds the ratings" in raw.facts.notes
+    silent = read(path, positives_only=True)
+    assert silent.interactions.collect()["rating"].to_list() == [None, None]
+    assert not silent.facts.notes
+
+
+@pytest.mark.parametrize("names", ["stars,score", "liked", "stars,liked"])
+def test_columns_that_may_say_what_was_liked_must_be_named(tmp_path: Path, names: str) -> None:
+    values = ",".join("1" for _ in names.split(","))
+    path = csv(tmp_path, f"user,item,{names},timestamp,title", f"u,x,{values},10,T")
+    with pytest.raises(DataError, match=r"may say what was liked.*label_column.*positives_only"):
         read(path)
+
+
+def test_a_column_that_was_named_must_be_there(tmp_path: Path) -> None:
+    path = csv(tmp_path, "user,item,timestamp,title", "u,x,10,T")
+    with pytest.raises(DataError, match="lacks the column stars"):
+        read(path, rating_column="stars")
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1, ""), (1_000, "ms"), (1_000_000, "us"), (10**9, "ns")]
+)
+def test_units_of_time_are_told(tmp_path: Path, factor: int, unit: str) -> None:
+    rows = [f"u,x,{factor * 1_600_000_000},T", "v,x,0,T"]
+    raw = read(csv(tmp_path, "user,item,timestamp,title", *rows))
+    assert raw.interactions.collect()["timestamp"].to_list() == [1_600_000_000, 0]
+    assert any(f"timestamp counts {unit} since" in note for note in raw.facts.notes) == bool(unit)
+
+
+def test_units_of_time_that_differ(tmp_path: Path) -> None:
+    rows = ["u,x,1600000000000,T", "u,x,1600000000,T", "v,x,1600000000001,T"]
+    with pytest.raises(DataError, match="row 3: timestamp seems to count s and in most rows ms"):
+        read(csv(tmp_path, "user,item,timestamp,title", *rows))
+
+
+def test_ids_are_tidied(tmp_path: Path) -> None:
+    csv(tmp_path, "user,item,timestamp", " u ,1.0,1", "u,2.0,2", ",3.0,3", name="i.csv")
+    csv(tmp_path, "item,title", "1,A", "2,B", "3,C", name="t.csv")
+    raw = read(tmp_path, interactions="i.csv", items="t.csv")
+    table = raw.interactions.collect()
+    assert table["user"].to_list() == ["u", "u", None]
+    assert table["item"].to_list() == ["1", "2", "3"]
+    assert "spaces around 1 ids in the column user left out" in raw.facts.notes
+    assert any("1.0 read as 1" in note for note in raw.facts.notes)
+
+
+def test_ids_that_pandas_made_floats(tmp_path: Path) -> None:
+    columns = {"user": [1.0, 2.0], "item": [7, 8], "timestamp": [1, 2], "title": ["A", "B"]}
+    pl.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").interactions.collect()["user"].to_list() == ["1", "2"]
+
+
+def test_another_separator_is_told_by_the_header(tmp_path: Path) -> None:
+    raw = read(csv(tmp_path, "user;item;timestamp;title", "u;x;1;A, B"))
+    assert raw.items.rows() == [("x", "A, B")]
+    assert any("parted by ';'" in note for note in raw.facts.notes)
+
+
+def test_a_header_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="first line should name the columns, and looks like data"):
+        read(csv(tmp_path, "1,1193,5,978300760", "1,661,3,978302109"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('u,x,"4,5",1,T', "rating is '4,5', which is not a number.*1.5, not 1,5"),
+        ("u,x,nan,1,T", "rating is 'nan'"),
+        ("u,x,1e300,1,T", "rating is '1e300', which is not a number that fits"),
+        ("u,x,4,1e30,T", "timestamp is '1e30', which is not a number that fits"),
+    ],
+)
+def test_numbers_that_do_not_fit(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(DataError, match=f"row 2: {message}"):
+        read(csv(tmp_path, "user,item,rating,timestamp,title", row))
+
+
+def test_a_label_between_0_and_1(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2: label is '0\.7'"):
+        read(csv(tmp_path, "user,item,label,timestamp,title", "u,x,0.7,1,T"))
 
 
 def test_a_damaged_parquet_file(tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ class Collm(FileSource):
         table = table.sort("row")
         return RawData(
             facts=SourceFacts(
-                f"collm-{files.path.stem}", LICENCE, self.item_noun_singular, self.item_noun_plural
+                f"collm-{files.path.stem}",
+                LICENCE,
+                self.item_noun_singular,
+                self.item_noun_plural,
+                exact_titles=True,
             ),
             interactions=table.drop("title").lazy(),
             items=table.select("item", "title").unique("item", maintain_order=True),

@@ -86,6 +86,8 @@ def _read_100k(files: InputFiles) -> RawData:
     ratings, movies = files.require("u.data"), files.require("u.item")
     genre_file, users = files.require("u.genre"), files.find("u.user")
     genres = [line.split("|")[0] for line in files.text(genre_file).splitlines() if line]
+    if not genres:
+        raise DataError(f"{files.where(genre_file)} is empty. Get the file again.")
     info = ["item", "title", "release_date", "video_release_date", "imdb_url"]
     items = _split_lines(files, movies, "|", [*info, *genres])
     named = pl.concat_list(

@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
+from corarec.data.guesses import UNITS, guess_rating, guess_unit
 from corarec.data.inputs import InputFiles, parse_numbers, require_columns
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.reading import collect
@@ -22,11 +23,13 @@ class RecBole(FileSource):
     item_field: str = "item_id"
     """field of the items"""
     rating_field: str = "rating"
-    """field of the ratings; where there is none every interaction is a positive"""
+    """field of the ratings; without it and labels, one that looks like ratings is taken"""
+    positives_only: bool = False
+    """every interaction is a liked one, whatever fields there are"""
     label_field: str = "label"
     """field of 0/1 labels; used instead of ratings where it is there"""
     time_field: str = "timestamp"
-    """field of the times, in seconds"""
+    """field of the times; seconds or finer, told by the size of the numbers"""
     title_field: str | None = None
     """field of the titles; None: the first one with `title` or `name` in it"""
     item_noun_singular: str = "item"
@@ -40,42 +43,57 @@ class RecBole(FileSource):
         where = joined(list(parts.values()), files.path)
         item_file = _one(files, ".item")
         users = [name for name in files.names if name.endswith(".user")]
+        notes: list[str] = []
+        interactions = pl.concat(
+            self._interactions(files, member, split, notes) for split, member in parts.items()
+        )
         return RawData(
             facts=SourceFacts(
                 PurePosixPath(item_file).stem,
                 LICENCE,
                 self.item_noun_singular,
                 self.item_noun_plural,
+                tuple(notes),
             ),
-            interactions=pl.concat(
-                self._interactions(files, member, split) for split, member in parts.items()
-            ),
+            interactions=interactions,
             items=self._items(files, item_file),
             interactions_file=where,
             items_file=files.where(item_file),
             users=self._users(files, users[0]) if users else None,
         )
 
-    def _interactions(self, files: InputFiles, member: str, split: str) -> pl.LazyFrame:
+    def _interactions(
+        self, files: InputFiles, member: str, split: str, notes: list[str]
+    ) -> pl.LazyFrame:
         table, file = _table(files, member), files.where(member)
         names = table.collect_schema().names()
         needed = [self.user_field, self.item_field, self.time_field]
         require_columns(
             names, needed, file, "Other names can be given as options (time_field=...)."
         )
+        rating_name, label_name = self.rating_field, self.label_field
+        if self.positives_only:
+            rating_name = label_name = ""
+        elif rating_name not in names and label_name not in names:
+            guess, note = guess_rating(names, file, "rating_field")
+            rating_name = guess or rating_name
+            notes += [note] if note and note not in notes else []
         types: dict[str, pl.DataType] = {
             self.time_field: pl.Int64(),
-            **({self.rating_field: pl.Float32()} if self.rating_field in names else {}),
-            **({self.label_field: pl.Int8()} if self.label_field in names else {}),
+            **({rating_name: pl.Float32()} if rating_name in names else {}),
+            **({label_name: pl.Int8()} if label_name in names else {}),
         }
-        rating = pl.col(self.rating_field) if self.rating_field in names else pl.lit(None)
-        return parse_numbers(table, types, file).select(
+        rating = pl.col(rating_name) if rating_name in types else pl.lit(None)
+        numbers = parse_numbers(table, types, file)
+        unit, note = guess_unit(numbers, self.time_field, file)
+        notes += [note] if note and note not in notes else []
+        return numbers.select(
             "row",
             pl.col(self.user_field).alias("user"),
             pl.col(self.item_field).alias("item"),
             rating.cast(pl.Float32).alias("rating"),
-            pl.col(self.time_field).alias("timestamp"),
-            *([pl.col(self.label_field).alias("label")] if self.label_field in names else []),
+            (pl.col(self.time_field) // UNITS[unit]).alias("timestamp"),
+            *([pl.col(label_name).alias("label")] if label_name in types else []),
             *([pl.lit(split, SplitType).alias("split")] if split else []),
         )
 

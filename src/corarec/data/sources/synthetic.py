@@ -28,6 +28,8 @@ PART_ENDS = (0.8, 0.9)
 RATING_STEPS = (-2.0, -1.0, 0.0, 1.5)
 """utilities at which the rating rises from 1 to 2, 3, 4, 5; a rating of 4 is enjoyment"""
 LIKED_GENRES = 2
+LARGEST_EXPONENT = 700.0
+"""e to this is still a number"""
 TASTE_SCALE = 1.0
 QUALITY_SCALE = 1.5
 FACTOR_SCALE = 1.25
@@ -43,25 +45,25 @@ class Synthetic(Source):
     interactions only. Items are met at random, whatever they are.
     """
 
-    num_users: int = Field(default=600, ge=10)
+    num_users: int = Field(default=600, ge=10, le=1_000_000)
     """users"""
     num_items: int = Field(default=400, ge=20, le=MOST_TITLES)
     """items"""
-    interactions_per_user: int = Field(default=40, ge=5)
+    interactions_per_user: int = Field(default=40, ge=5, le=MOST_TITLES)
     """ratings of each user, all of different items"""
-    text_strength: float = Field(default=1.0, ge=0)
+    text_strength: float = Field(default=1.0, ge=0, le=1_000)
     """weight of what titles tell; 0: titles tell nothing"""
-    collaborative_strength: float = Field(default=1.0, ge=0)
+    collaborative_strength: float = Field(default=1.0, ge=0, le=1_000)
     """weight of what only interactions tell; 0: nothing that titles do not tell"""
-    noise: float = Field(default=1.0, gt=0)
+    noise: float = Field(default=1.0, ge=1e-3, le=1e6)
     """divides the log-odds: below 1 the world is more certain, above 1 less"""
-    num_factors: int = Field(default=2, ge=1)
+    num_factors: int = Field(default=2, ge=1, le=1_000)
     """hidden factors of users and items"""
     cold_users: float = Field(default=0.05, ge=0, lt=1)
     """share of the users that come after train"""
     cold_items: float = Field(default=0.2, ge=0, lt=1)
     """share of the items that come after train"""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """of everything"""
 
     def load(self, path: Path | None) -> tuple[RawData, dict[str, str]]:
@@ -116,7 +118,7 @@ def synthetic_world(config: Synthetic) -> RawData:
             "split": pl.Series([SPLITS[part] for part in np.searchsorted(PART_ENDS, times)]).cast(
                 SplitType
             ),
-            "true_probability": 1 / (1 + np.exp(-log_odds)),
+            "true_probability": 1 / (1 + np.exp(np.minimum(-log_odds, LARGEST_EXPONENT))),
         }
     )
     place = Path("the synthetic world")

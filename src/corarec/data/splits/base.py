@@ -2,8 +2,10 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
+from pydantic import Field
 
 from corarec.data.labels import LabelConfig
 from corarec.data.raw import RawData
@@ -21,10 +23,17 @@ class SplitResult:
     labels: str
     """how the labels were made, in words"""
     notes: tuple[str, ...] = ()
+    positives_only: bool = False
+    """the data has no ratings or labels: the negatives were drawn"""
 
 
 class SplitRule(Config):
     """A way to cut interactions into train, valid and test; the fields are its options."""
+
+    exact_titles: ClassVar[bool] = False
+    """reproduces a published split, titles as in the files included"""
+    longest_title: int = Field(default=300, ge=20, le=5_000)
+    """characters; a longer title is cut"""
 
     @abstractmethod
     def apply(self, raw: RawData, labels: LabelConfig) -> SplitResult:

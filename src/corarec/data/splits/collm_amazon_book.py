@@ -28,6 +28,8 @@ class CollmAmazonBook(SplitRule):
     in the middle may be in the other half than theirs.
     """
 
+    exact_titles = True
+
     def apply(self, raw: RawData, labels: LabelConfig) -> SplitResult:
         """Select the year and the active users and items, label at rating 5, cut and number."""
         require_default_labels("collm-amazon-book", labels, raw)

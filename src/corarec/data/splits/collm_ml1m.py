@@ -23,6 +23,8 @@ class CollmMl1m(SplitRule):
     the ratings, file order inside an item.
     """
 
+    exact_titles = True
+
     def apply(self, raw: RawData, labels: LabelConfig) -> SplitResult:
         """Select the months, label at rating 4, order and number."""
         require_default_labels("collm-ml1m", labels, raw)

@@ -32,9 +32,10 @@ class GeneralRule(SplitRule):
         threshold = DEFAULT_THRESHOLD if labels.threshold is None else labels.threshold
         rows, how = label_rows(rows, threshold)
         rows = self.cut(rows, raw)
-        if has_positives_only(rows):
+        positives_only = has_positives_only(rows)
+        if positives_only:
             rows, how = add_negatives(rows, labels)
-        return SplitResult(order_and_number(rows), how, notes)
+        return SplitResult(order_and_number(rows), how, notes, positives_only)
 
     @abstractmethod
     def cut(self, rows: pl.DataFrame, raw: RawData) -> pl.DataFrame:

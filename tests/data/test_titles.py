@@ -1,0 +1,77 @@
+import polars as pl
+import pytest
+
+from corarec.data.titles import mend_titles, shared_titles
+
+
+def mend(title: str, longest: int = 300, *, exact: bool = False) -> tuple[str, tuple[str, ...]]:
+    items, notes = mend_titles(pl.DataFrame({"title": [title]}), longest, exact=exact)
+    return items["title"].item(), notes
+
+
+@pytest.mark.parametrize(
+    ("title", "mended"),
+    [
+        ("Law &amp; Order", "Law & Order"),
+        ("Tom &amp;amp; Jerry", "Tom & Jerry"),
+        ("Dieu&#8230;Créa &#x27;x&#39;", "Dieu…Créa 'x'"),
+        ("&lt;b&gt;", "<b>"),
+        ("  The   End \t", "The End"),
+        ("one\ntwo\r\nthree\u2028four", "one two three four"),
+        ("\x1b[31mred\x1b[0m \x1b]0;title\x07x", "red x"),
+        ("\u202eabc\u202c\u2066d\u200b\ufeff\x00", "abcd"),
+        ("a\u00a0b\u3000c", "a b c"),
+        ("&#27;[2J&#8238;x", "[2Jx"),
+    ],
+)
+def test_what_is_mended(title: str, mended: str) -> None:
+    found, notes = mend(title)
+    assert found == mended
+    assert notes
+    assert mend(mended) == (mended, ())
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Q&A; more",
+        "AT&T",
+        "R&B & Soul",
+        "Café 日本 🎬",
+        "👨\u200d👩\u200d👧",
+        "&unknown;",
+        "a;b",
+        "",
+    ],
+)
+def test_what_stays(title: str) -> None:
+    assert mend(title)[0] == title
+
+
+def test_notes_count_each_kind_and_give_an_example() -> None:
+    items = pl.DataFrame({"title": ["A &amp; B", " C ", "D  E", "F"], "x": [1, 2, 3, 4]})
+    mended, notes = mend_titles(items, 300)
+    assert mended.rows() == [("A & B", 1), ("C", 2), ("D E", 3), ("F", 4)]
+    assert notes == (
+        "1 title mended: HTML entities, such as 'A &amp; B' to 'A & B'",
+        "2 titles mended: outer or repeated spaces, such as ' C ' to 'C'",
+    )
+
+
+def test_long_titles_are_cut() -> None:
+    title, notes = mend("word " * 100, 52)
+    assert title == ("word " * 10) + "w…"
+    assert len(title) == 52
+    assert any("cut to 52 characters" in note for note in notes)
+    assert mend("x" * 300)[1] == ()
+
+
+def test_published_titles_are_only_counted() -> None:
+    assert mend("A &amp;  B", exact=True)[0] == "A &amp;  B"
+    assert all("left as published" in note for note in mend("A &amp;  B", exact=True)[1])
+    assert len(mend("x" * 2_000, exact=True)[0]) == 1_000
+
+
+def test_titles_of_several_items() -> None:
+    assert shared_titles(pl.DataFrame({"title": ["A", "B", "", ""]})) == ()
+    assert shared_titles(pl.DataFrame({"title": ["A", "B", "A"]}))[0].startswith("2 of 3 items")
