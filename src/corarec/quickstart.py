@@ -1,47 +1,73 @@
 """The whole job in one command: interactions, CF, CoRA, a table, recommendations, a page."""
 
+import hashlib
+import re
 import shlex
 from pathlib import Path
+from typing import Any
 
-import torch
+from pydantic import Field
 from rich.console import Console
 
-from corarec.backbone import BackboneConfig
-from corarec.cf import FitConfig
 from corarec.cli.output import heading, print_recommendations, say, training_progress
-from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.data import Dataset, LabelConfig, PrepareConfig, prepare
+from corarec.data.detect import default_split, detect_source, input_digest
 from corarec.evaluate import terminal_tables
 from corarec.progress import progress
-from corarec.prompts import PromptConfig
-from corarec.recommenders.cora import CoraSystem
-from corarec.recommenders.vectors import VectorInputConfig
 from corarec.report.run_page import report_run
 from corarec.report.runs import evaluate_run
 from corarec.score import Run, load_run
+from corarec.starter import quickstart_config
 from corarec.text import printable
-from corarec.train import TrainConfig, train_run
-from corarec.train.recipe import RunConfig
+from corarec.train import train_run
+from corarec.types import Config
 
+CARD = "card.json"
 _WORLD: dict[str, int] = {}
 """Options of the made-up world, all at their defaults."""
 
 
-def run_quickstart(output: Path, movielens: Path | None, console: Console, log: Console) -> None:
+class Request(Config):
+    """Which data to begin with; what is left out is found out."""
+
+    input: Path | None = None
+    """folder, archive or file of a source, or a dataset folder"""
+    source: str | None = None
+    """key of `DATA_SOURCES`"""
+    split: str | None = None
+    """key of `SPLIT_RULES`"""
+    labels: LabelConfig = LabelConfig()
+    """threshold and negatives"""
+    source_options: dict[str, Any] = Field(default_factory=dict)
+    """fields of the source"""
+    split_options: dict[str, Any] = Field(default_factory=dict)
+    """fields of the split rule"""
+
+
+def run_quickstart(output: Path, request: Request, console: Console, log: Console) -> None:
     """Prepare data, train CoRA on the bundled language model, and show what it learned.
 
     Parameters
     ----------
     output
         Folder for the dataset, the run and the report. What is already there is not made again.
-    movielens
-        A MovieLens-1M folder or archive; None for a made-up world, which needs no download.
+    request
+        Which data; the empty request is a made-up world, which needs no download.
     console, log
         Where results go, and where progress does.
     """
-    name = "movielens" if movielens else "synthetic"
-    data, folder = output / f"data-{name}", output / f"run-{name}"
     heading("1 of 5  Data", console)
-    dataset = _dataset(data, movielens)
+    planned = plan(output, request)
+    data = planned if isinstance(planned, Path) else planned.output
+    if isinstance(planned, Path) or (data / CARD).exists():
+        dataset = Dataset.load(data)
+    else:
+        if planned.input is not None:
+            say(f"Reading it as {planned.source}, cut by {planned.split}.", log)
+        dataset = prepare(planned)
+    folder = output / f"run-{data.resolve().name.removeprefix('data-')}"
+    for note in dataset.card.notes:
+        say(printable(note), log)
     counts = ", ".join(f"{part} {c.rows:,}" for part, c in dataset.card.counts.items())
     say(
         f"{dataset.num_users:,} users, {dataset.num_items:,} items; interactions: {counts}",
@@ -63,54 +89,51 @@ def run_quickstart(output: Path, movielens: Path | None, console: Console, log: 
     say(f"Open {report_run(run, 'test').resolve()}", console)
 
 
-def quickstart_config(data: Path) -> RunConfig:
-    """Return the recipe of the quickstart: CoRA over ridge factors, sized for two CPU cores."""
-    return RunConfig(
-        data=data,
-        cf=FitConfig(model="als", options={"embedding_size": 8, "penalty": 16}),
-        system=CoraSystem(
-            backbone=_fast_backbone(),
-            answer="yes-minus-no",
-            prompt=PromptConfig(history_length=5),
-            vectors=VectorInputConfig(drop_half=0.8, product=True),
-        ),
-        train=TrainConfig(
-            steps=300,
-            batch_size=32,
-            learning_rate=2e-3,
-            warmup_steps=10,
-            validate_every=100,
-            validation_rows=1_000,
-        ),
-    )
+def plan(output: Path, request: Request) -> PrepareConfig | Path:
+    """Return how to prepare the dataset, or the dataset folder that `request` names.
 
+    Each input, and each way of reading it, has a folder of its own.
 
-def _fast_backbone() -> BackboneConfig:
-    """Return the bundled model in the precision that this machine multiplies fastest."""
-    capabilities = torch.cpu.get_capabilities()
-    if torch.cuda.is_available() or capabilities.get("avx512_bf16"):
-        # On a CPU the plain attention has the faster backward pass in bfloat16.
-        return BackboneConfig(dtype="bfloat16", attention="eager")
-    return BackboneConfig()
-
-
-def _dataset(folder: Path, movielens: Path | None) -> Dataset:
-    if (folder / "card.json").exists():
-        return Dataset.load(folder)
-    if movielens is None:
-        return prepare(
-            PrepareConfig(
-                source="synthetic", output=folder, split="published", source_options=_WORLD
-            )
-        )
-    return prepare(
-        PrepareConfig(source="movielens", input=movielens, output=folder, split="collm-ml1m")
+    Raises
+    ------
+    ConfigError, DataError
+        The input cannot be found or read, or nobody can tell what it is.
+    """
+    if request.input is not None and (request.input / CARD).exists() and request.source is None:
+        return request.input
+    named = request != Request()
+    source = request.source or ("synthetic" if request.input is None else "")
+    source = source or detect_source(request.input or Path())
+    options = request.source_options or (_WORLD if source == "synthetic" else {})
+    split = request.split or default_split(source, request.input, options)
+    split_options = request.split_options
+    if source == "amazon" and split in ("temporal", "leave-last-out"):
+        # Many of their items have no title.
+        split_options = {"untitled": "drop"} | split_options
+    said = (source, split, sorted(options.items()), sorted(split_options.items()), request.labels)
+    name = "synthetic"
+    if request.input is not None:
+        stem = re.sub(r"[^\w.-]+", "_", request.input.resolve().stem)[:40]
+        name = f"{stem}-{input_digest(request.input, *said)}"
+    elif named:
+        name = f"{source}-{hashlib.sha256(repr(said).encode()).hexdigest()[:8]}"
+    return PrepareConfig(
+        source=source,
+        input=request.input,
+        output=output / f"data-{name}",
+        split=split,
+        labels=request.labels,
+        source_options=options,
+        split_options=split_options,
     )
 
 
 def _show_recommendations(run: Run, console: Console) -> None:
     (user,) = run.directory.most_active(1)
     say(f"For user {printable(user)}", console)
-    print_recommendations(run.recommend(user, k=5), console)
+    best = run.recommend(user, k=5)
+    print_recommendations(best, console)
+    if best.is_empty():
+        say("There is no item that this user has not seen.", console)
     folder = shlex.quote(str(run.folder))
     say(f"For another user: corarec recommend {folder} --user ID -k 5", console)

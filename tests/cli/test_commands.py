@@ -16,6 +16,7 @@ import yaml
 
 from corarec import __version__, cli
 from corarec.data import Synthetic, synthetic_world
+from corarec.train.recipe import RunConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +66,12 @@ def test_every_verb_from_interactions_to_a_page(
     (tmp_path / "r.yaml").write_text(
         yaml.safe_dump({**recipe, "data": str(data), "cf": {"path": str(cf)}})
     )
+    starter = tmp_path / "starter.yaml"
+    assert one_document("init", data, "--output", starter)["recipe"] == str(starter)
+    starter.write_text(starter.read_text() + "# mine\n")
+    assert corarec("init", data, "--output", starter) == 1
+    assert starter.read_text().endswith("# mine\n")
+    assert RunConfig.parse(yaml.safe_load(starter.read_text()), "it").data == data
     diagnosis = one_document("doctor", tmp_path / "r.yaml")
     assert diagnosis["trainable"] > 0
     assert diagnosis["prompt_tokens"]["mean"] > 0

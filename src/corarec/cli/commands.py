@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from corarec import __version__
-from corarec.cli.data import fit_cf, prepare
+from corarec.cli.data import fit_cf, init, prepare
 from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
 from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
@@ -29,6 +29,7 @@ for _command, _epilog in (
     (prepare, f"{_OPTIONS_OF}, where NAME is a source or a split rule."),
     (fit_cf, f"{_OPTIONS_OF}, where NAME is a CF model."),
     (options, ""),
+    (init, ""),
     (train, "All keys of a recipe: docs/recipe.md, or corarec options for those of its parts."),
     (evaluate, ""),
     (evaluate_ranking, ""),

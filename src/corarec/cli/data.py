@@ -1,13 +1,15 @@
 """Commands that make datasets and CF models."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from corarec.cli.names import CF_MODELS, SOURCES, SPLIT_RULES, completing
-from corarec.cli.options import Options, Seed, TableOrJson, named_values
+from corarec.cli.options import Options, Seed, SplitOptions, TableOrJson, named_values
 from corarec.cli.output import log, print_json, say
+from corarec.errors import ConfigError
 from corarec.text import printable
 
 
@@ -31,9 +33,7 @@ def prepare(
         str | None, typer.Option(help="What becomes of items without a title: error or drop.")
     ] = None,
     source_option: Options = None,
-    split_option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeat for several.")
-    ] = None,
+    split_option: SplitOptions = None,
     form: TableOrJson = "table",
 ) -> None:
     """Turn the files of a source into a dataset folder."""
@@ -92,3 +92,26 @@ def fit_cf(
         print_json({"output": str(output), "model": model, **report.model_dump(mode="json")})
     else:
         say(f"Written to {output}")
+
+
+def init(
+    data: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    output: Annotated[Path, typer.Option(help="Recipe to write.")] = Path("recipe.yaml"),
+    form: TableOrJson = "table",
+) -> None:
+    """Write a recipe to start from, sized to a dataset and to the language model that ships."""
+    from corarec.data import Dataset
+    from corarec.files import atomic_file
+    from corarec.starter import starter_recipe
+
+    if output.exists():
+        raise ConfigError(f"{output} is there already. Choose another --output, or move it away.")
+    recipe = starter_recipe(Dataset.load(data), data)
+    with atomic_file(output) as temporary:
+        temporary.write_text(recipe, "utf-8")
+    if form == "json":
+        print_json({"data": str(data), "recipe": str(output)})
+        return
+    name = shlex.quote(str(output))
+    say(f"Written to {output}. Next: corarec doctor {name}")
+    say(f"Then: corarec train {name} --output {shlex.quote(f'runs/{output.stem}')}")

@@ -34,6 +34,10 @@ Options = Annotated[
     list[str] | None,
     typer.Option("--option", "-o", metavar="NAME=VALUE", help="Repeat for several."),
 ]
+SplitOptions = Annotated[
+    list[str] | None,
+    typer.Option("--split-option", metavar="NAME=VALUE", help="Repeat for several."),
+]
 
 
 def named_values(options: list[str] | None) -> dict[str, Any]:

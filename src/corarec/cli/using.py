@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from corarec.cli.options import RunData, RunFolder, TableOrJson
+from corarec.cli.names import SOURCES, SPLIT_RULES, completing
+from corarec.cli.options import (
+    Options,
+    RunData,
+    RunFolder,
+    SplitOptions,
+    TableOrJson,
+    named_values,
+)
 from corarec.cli.output import (
     console,
     log,
@@ -99,11 +107,40 @@ def recommend(
 
 def quickstart(
     data: Annotated[
-        Path | None, typer.Option(help="A MovieLens-1M folder or zip, instead of a made-up world.")
+        Path | None,
+        typer.Option(help="What `prepare` reads, or a dataset folder, for the made-up world."),
     ] = None,
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("quickstart"),
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(SOURCES)}; found out where it is not given.",
+            autocompletion=completing(*SOURCES),
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(SPLIT_RULES)}; published parts, or else by time.",
+            autocompletion=completing(*SPLIT_RULES),
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Ratings of at least this are positives.")
+    ] = None,
+    option: Options = None,
+    split_option: SplitOptions = None,
 ) -> None:
     """From interactions to recommendations in minutes, with a report to read."""
-    from corarec.quickstart import run_quickstart
+    from corarec.data import LabelConfig
+    from corarec.quickstart import Request, run_quickstart
 
-    run_quickstart(output, data, console, log)
+    request = Request(
+        input=data,
+        source=source,
+        split=split,
+        labels=LabelConfig.parse({"threshold": threshold}, "--threshold"),
+        source_options=named_values(option),
+        split_options=named_values(split_option),
+    )
+    run_quickstart(output, request, console, log)
