@@ -10,6 +10,7 @@ from corarec.recommenders.llm import PromptRecommender
 from corarec.runs.dataset import find_dataset
 from corarec.runs.layout import BEST, CF, CONFIG, MANIFEST
 from corarec.runs.manifest import Seal
+from corarec.system_errors import storage_errors
 from corarec.train.recipe import RunConfig, load_recipe
 
 TRIES = 3
@@ -35,7 +36,16 @@ def open_run(
     ArtifactError
         The folder is no run, its training has not reached a first validation, a file is missing,
         damaged or of another run, or the dataset is not there or another one.
+    StorageError
+        The system refuses to read a file.
     """
+    with storage_errors(folder):
+        return _open(folder, data)
+
+
+def _open(
+    folder: Path, data: Path | None
+) -> tuple[RunConfig, Dataset, VectorSource | None, PromptRecommender]:
     path = folder / CONFIG
     if not path.exists():
         raise ArtifactError(
