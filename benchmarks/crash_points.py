@@ -24,6 +24,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ RESULT = HERE / "results" / "crash_points.json"
 PRELOADED = "CORAREC_CRASH_LIBRARY"
 COMMANDS = ("train", "pretrain-backbone")
 PROCESSES = multiprocessing.get_context("forkserver")
+TRAINER_STATE, MANIFEST = "trainer_state.json", "manifest.json"
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -96,8 +98,9 @@ def _content(path: Path) -> Any:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        # `epoch` is transformers' own note of how far one process came; nothing reads it.
-        left_out = ("seconds", "tokens_per_second", "epoch")
+        # `epoch` is transformers' own note of how far one process came: nothing reads it, but the
+        # digests of the file that holds it, and of the file that holds those, follow it.
+        left_out = ("seconds", "tokens_per_second", "epoch", TRAINER_STATE, MANIFEST)
         return {key: _timeless(inner) for key, inner in value.items() if key not in left_out}
     return [_timeless(inner) for inner in value] if isinstance(value, list) else value
 
@@ -112,6 +115,8 @@ def _run(job: Job, kill_at: int) -> None:
 
     torch.set_num_threads(1)
     Checkpointer.__init__.__defaults__ = (0.0,)  # after every epoch, not every half minute
+    if job.command == "train":
+        time.perf_counter = lambda: 0.0  # the seconds of the CF fit, whose digests are kept
     tokenizer._OFTEN = 100  # there is little text beside the years
     with job.log.with_suffix(".output").open("w") as output:
         os.dup2(output.fileno(), 1)
@@ -245,6 +250,11 @@ def spread(events: int, points: int) -> list[int]:
     return [1 + round(n * (events - 1) / max(1, points - 1)) for n in range(points)]
 
 
+def compare(whole: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the files that are missing, too many or not the same."""
+    return [path for path in sorted(whole | now) if whole.get(path, ...) != now.get(path, ...)]
+
+
 def crash(job: Job, whole: dict[str, Any], kill_at: int, again: bool) -> Point:
     """Kill the command at an event, a second time on the way back if asked to; then let it end."""
     kills = []
@@ -254,8 +264,7 @@ def crash(job: Job, whole: dict[str, Any], kill_at: int, again: bool) -> Point:
         kills.append(job.events()[event - 1])
     status = job.run()
     now = job.content() if status == 0 else {}
-    differing = [path for path in sorted(whole | now) if path not in now or path not in whole]
-    differing += [path for path in whole if path in now and now[path] != whole[path]]
+    differing = compare(whole, now)
     if status:
         said = job.log.with_suffix(".output").read_text("utf-8").strip()
         differing = [f"exit status {status}: {said[-300:]}"]
@@ -273,7 +282,8 @@ def measure(command: str, points: int, show: Callable[[str], None]) -> dict[str,
         job.clear()
         job.run()
         steady = job.content()
-        assert steady == whole, "two runs left alone differ"
+        if differing := compare(whole, steady):
+            sys.exit(f"two runs left alone differ: {', '.join(differing)}")
         results = []
         for number, kill_at in enumerate(spread(len(events), points)):
             job.clear()

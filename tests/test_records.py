@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from corarec.records import append_record, keep_records, read_records
 def test_what_was_appended_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     assert read_records(path) == []
-    records = [{"step": 1, "loss": 0.5}, {"step": 2, "text": "Amélie"}]
+    records: list[dict[str, Any]] = [{"step": 1, "loss": 0.5}, {"step": 2, "text": "Amélie"}]
     for record in records:
         append_record(path, record)
     assert read_records(path) == records
