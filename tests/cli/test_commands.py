@@ -113,6 +113,12 @@ def test_every_verb_from_interactions_to_a_page(
     assert corarec("recommend", run, "--user", "7", "--title", "The Midnight Heist (1994)") == 0
     line = capsys.readouterr().out
     assert "%  The Midnight Heist (1994)" in line
+    assert corarec("recommend", run, "--user", "7", "--title", " ") == 1
+    assert "title of the new item is empty" in capsys.readouterr().err
+    assert len(one_document("recommend", run, "--user", "7", "-k", "90")["recommendations"]) < 90
+    seed = ["--set", f"seed={2**64}"]
+    assert corarec("train", tmp_path / "r.yaml", "--output", tmp_path / "other", *seed) == 1
+    assert "seed: Input should be less than" in capsys.readouterr().err
     about = one_document("recommend", run, "--user", "7", "--title", "[/] \u202eHeat")
     assert about["title"] == "[/] \u202eHeat"
     assert 0 < about["probability"] < 1

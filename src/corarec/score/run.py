@@ -123,8 +123,10 @@ class Run:
         Raises
         ------
         DataError
-            The user is unknown.
+            The user is unknown, or the title is empty.
         """
+        if not title.strip():
+            raise DataError("The title of the new item is empty, so there is nothing to read.")
         user_ids = np.array([self.directory.user(str(user))])
         new_item = np.array([self.dataset.num_items + 1])
         pairs = self.directory.pairs(user_ids, new_item)

@@ -47,7 +47,7 @@ class RunConfig(Config):
     """The recommender around the language model, by its `name`: cora, tallrec or icl."""
     train: TrainConfig = TrainConfig()
     """How it is trained."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Start values, order of the rows and dropout."""
 
     @model_validator(mode="after")
