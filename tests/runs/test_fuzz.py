@@ -129,7 +129,8 @@ MUTATIONS = [truncate, flip, overwrite, swap, delete, make_folder, delete_folder
 def test_a_spoiled_run_opens_or_says_why_not(
     home: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    folder = tmp_path_factory.mktemp("spoiled") / "home"
+    # One place for all cases: the length of its name is in the files, and cases must repeat.
+    folder = tmp_path_factory.getbasetemp() / "spoiled" / "home"
     try:
         shutil.copytree(home, folder)
         config = folder / "run" / "config.yaml"
