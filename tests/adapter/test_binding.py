@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from corarec.adapter.binding import Binding, Increment
-from corarec.errors import DataError
+from corarec.errors import ConfigError, DataError
 
 
 def _increment(active: torch.Tensor | None = None, repeats: bool = False) -> Increment:
@@ -33,7 +33,7 @@ def test_rows_that_do_not_fit_are_an_error() -> None:
         _increment().reduce(X.repeat(2, 1, 1), training=False)
     with pytest.raises(DataError, match=r"`cf_vectors` has 2 rows.*\[3, 1, 2\]"):
         _increment(repeats=True).reduce(X[[0, 1, 1]], training=False)
-    with pytest.raises(DataError, match=r"\[2, 2\]"):
+    with pytest.raises(ConfigError, match=r"a layer gets an input of the shape \[2, 2\]"):
         _increment().reduce(X[:, 0], training=False)
 
 
@@ -125,3 +125,47 @@ def test_copy_starts_empty_and_stays_shared() -> None:
     assert first is second
     assert first is not binding
     assert first.increment is None
+
+
+def test_product_made_without_gradient_is_not_used_again_with_it() -> None:
+    matrix = torch.randn(2, 2, 1, requires_grad=True)
+    increment = Increment({2: matrix}, scale=3.0)
+    binding = Binding()
+    with binding.scope(increment):
+        with torch.no_grad():
+            blind = binding.reduce(X, training=False)
+        with torch.inference_mode():
+            binding.reduce(X, training=False)
+        seeing = binding.reduce(X, training=False)
+    assert not blind.requires_grad
+    torch.autograd.backward(seeing.sum())
+    assert matrix.grad is not None
+    assert matrix.grad.abs().sum() > 0
+
+
+def test_product_is_not_shared_across_types_or_modes() -> None:
+    binding = Binding()
+    with binding.scope(Increment({2: torch.ones(2, 2, 1)}, scale=1.0, dropout=0.5)):
+        with torch.autocast("cpu", torch.bfloat16):
+            assert binding.reduce(X, training=False).dtype == torch.bfloat16
+        evaluated = binding.reduce(X, training=False)
+        assert evaluated.dtype == torch.float32
+        assert binding.reduce(X, training=True) is not evaluated
+
+
+def test_recomputation_in_another_thread_finds_adapter_and_switch() -> None:
+    binding = Binding()
+    binding.enabled = False
+    with binding.scope(_increment()):
+        _, again = binding.checkpoint_contexts()
+    seen: list[tuple[bool, bool]] = []
+
+    def recompute() -> None:
+        with again:
+            seen.append((binding.enabled, binding.increment is not None))
+        seen.append((binding.enabled, binding.increment is not None))
+
+    thread = threading.Thread(target=recompute)
+    thread.start()
+    thread.join()
+    assert seen == [(False, True), (True, False)]

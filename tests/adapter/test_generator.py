@@ -137,18 +137,12 @@ def test_initial_weights_have_the_stated_spread() -> None:
     assert spread == pytest.approx(1 / 8, rel=0.05)
 
 
-def test_input_scale_multiplies_the_vectors() -> None:
-    scaled = _generator(input_scale=10.0)(_pairs())[6]
-    torch.testing.assert_close(scaled, _generator()(10 * _pairs())[6])
-
-
-def test_layer_norm_of_each_half_removes_its_scale_and_keeps_zeros() -> None:
-    generator = _generator(input_norm="layer_norm")
-    pairs = _pairs()
-    louder = torch.cat([100 * pairs[:, :3], pairs[:, 3:]], dim=1)
-    torch.testing.assert_close(generator(louder)[6], generator(pairs)[6], rtol=1e-3, atol=1e-4)
-    assert generator.input_norm is not None
-    assert not generator.input_norm(torch.zeros(1, 3)).any()
+def test_fields_of_earlier_versions_are_dropped_where_they_were_idle() -> None:
+    sizes = {"vector_size": 3, "init_std": None}
+    old = sizes | {"input_scale": 1.0, "input_norm": "none"}
+    assert GeneratorConfig(**old) == GeneratorConfig(**sizes)
+    with pytest.raises(ValidationError, match="input_scale"):
+        GeneratorConfig(**(old | {"input_scale": 2.0}))
 
 
 def test_cold_half_leaves_an_increment_from_the_other_half() -> None:

@@ -28,7 +28,7 @@ def _conv1d() -> Conv1D:
 
 
 def _layer(base: nn.Module, rows: list[int] | None = None) -> CoraLayer:
-    target = Target("block.q", 2, 3, None if rows is None else torch.tensor(rows))
+    target = Target(("block.q",), 2, 3, None if rows is None else torch.tensor(rows))
     layer = CoraLayer(base, target, Binding())
     layer.add_adapter("default", 1, target)
     layer.set_adapter("default")
@@ -143,3 +143,38 @@ def test_half_precision_layer_keeps_its_type() -> None:
         y = layer(X.bfloat16())
     assert y.dtype == torch.bfloat16
     assert y[0, 0].tolist() == [-8.5, -18.0, 3.0]
+
+
+def test_shared_weight_is_merged_for_one_layer_only() -> None:
+    first, second = _linear(), _linear()
+    second.weight = first.weight
+    embedding = nn.Embedding(3, 2, _weight=first.weight)
+    embedding.weight = first.weight
+    frozen = first.weight
+    before = frozen.detach().clone()
+    layers = [_layer(first), _layer(second)]
+    for layer, value in zip(layers, [1.0, 2.0], strict=True):
+        _fill(layer, [value] * 3)
+        layer.merge_matrix("default", A[0])
+    for layer, value in zip(layers, [1.0, 2.0], strict=True):
+        torch.testing.assert_close(layer.weight, before + value * A[0].T)
+    assert torch.equal(embedding.weight, before)
+    for layer in layers:
+        layer.unmerge()
+    assert first.weight is second.weight is embedding.weight is frozen
+    assert torch.equal(frozen, before)
+
+
+def test_weight_comes_back_where_the_model_was_moved() -> None:
+    layer = _layer(_linear())
+    layer.merge_matrix("default", A[0])
+    assert [name for name, _ in layer.named_parameters() if "frozen" in name] == []
+    layer.double()
+    layer.unmerge()
+    assert layer.weight.dtype == torch.float64
+
+
+def test_weight_that_is_not_in_memory_is_not_merged() -> None:
+    layer = _layer(_linear().to("meta"))
+    with pytest.raises(ConfigError, match="offloading"):
+        layer.merge_matrix("default", A[0])

@@ -294,8 +294,8 @@ def test_gradient_flags_of_generator_and_projections_go_together(
     model.add_adapter("other", make_config(targets=["q", "up"]))
     assert _trained(model) == default
     with model.disable_adapter():
-        assert _trained(model) == set()
-    assert _trained(model) == default
+        # Untouched: another thread may be training.
+        assert _trained(model) == default
     model.set_requires_grad("other")
     assert _trained(model) == default | other
     model.set_adapter("other")

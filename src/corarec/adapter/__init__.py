@@ -9,14 +9,13 @@ Importing this package is enough for PEFT to know CoRA:
 >>> model(input_ids, attention_mask, cf_vectors=vectors, logits_to_keep=1)  # doctest: +SKIP
 """
 
+from corarec.adapter.architectures import ROLES, LayerPattern, Role
 from corarec.adapter.config import CoraConfig
 from corarec.adapter.generator import CollaborativeQueryGenerator, GeneratorConfig
 from corarec.adapter.model import CoraModel
 from corarec.adapter.register import register
-from corarec.adapter.targets import ARCHITECTURES, ROLES, LayerPattern, Role
 
 __all__ = [
-    "ARCHITECTURES",
     "ROLES",
     "CollaborativeQueryGenerator",
     "CoraConfig",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from corarec.errors import DataError
+from corarec.errors import ConfigError, DataError
 
 
 class Increment:
@@ -41,38 +41,55 @@ class Increment:
         self.dropout = dropout
         self.active = active
         self.repeats = repeats
+        self.called: set[str] = set()
+        """Layers that were called in this pass, as far as it was not compiled."""
+        self.read: set[str] = set()
+        """Layers whose weight the model asked for itself."""
         self._prepared: dict[Any, torch.Tensor] = {}
 
-    def reduce(self, x: torch.Tensor, training: bool) -> torch.Tensor:
-        """Return `alpha / r * x A: [B, T, r]` for the input `x: [B, T, width]` of a layer.
+    def reduce(self, x: torch.Tensor, training: bool, name: str = "a layer") -> torch.Tensor:
+        """Return `alpha / r * x A: [B, T, r]` for the input `x: [B, T, width]` of the layer `name`.
 
         Raises
         ------
+        ConfigError
+            `x` has other dimensions.
         DataError
             The rows or tokens of `x` are not those that the CF vectors were given for.
         """
-        reduced = functional.dropout(x, self.dropout, training) @ self._matrix(x)
+        if x.dim() != 3:
+            raise ConfigError(
+                f"{name} gets an input of the shape {list(x.shape)}, but CoRA adapts layers that "
+                "read [B, T, width], so that each row meets the matrix of its own pair. Leave this "
+                "layer out of `layers` or its role out of `targets`."
+            )
+        reduced = functional.dropout(x, self.dropout, training) @ self._matrix(x, name)
         if self.active is None:
             return reduced
         if self.active.shape != x.shape[:2]:
             raise DataError(
                 f"`cf_active` has the shape {list(self.active.shape)}, but the batch has "
-                f"{x.shape[0]} rows of {x.shape[1]} tokens. Give one bool for each token."
+                f"{x.shape[0]} rows of {x.shape[1]} tokens where it reaches {name}. Give one bool "
+                "for each token."
             )
         return reduced * self.active.to(x.device).unsqueeze(-1)
 
-    def _matrix(self, x: torch.Tensor) -> torch.Tensor:
-        """Return `alpha / r * A` in the rows, the type and the place of `x`, made once for each."""
-        key = (x.shape[-1], x.shape[0], x.dtype, x.device)
+    def _matrix(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        """Return `alpha / r * A` in the rows, the type and the place of `x`, made once for each.
+
+        And once for each gradient mode: what was made under `no_grad` leads no gradient back.
+        """
+        key = (x.shape[-1], x.shape[0], x.dtype, x.device, *_gradient_mode())
         if key not in self._prepared:
             matrix = (self.matrices[x.shape[-1]] * self.scale).to(x.device, x.dtype)
             pairs = len(matrix)
             if self.repeats and x.shape[0] % pairs == 0:
                 matrix = matrix.repeat_interleave(x.shape[0] // pairs, dim=0)
-            if x.dim() != 3 or len(matrix) != x.shape[0]:
+            if len(matrix) != x.shape[0]:
                 raise DataError(
-                    f"`cf_vectors` has {pairs} rows, but the batch reaches the layers in the shape "
-                    f"{list(x.shape)}. Give one row of CF vectors for each row of the batch."
+                    f"`cf_vectors` has {pairs} rows, but the batch reaches {name} in the shape "
+                    f"{list(x.shape)}. Give one row of CF vectors for each row of the batch; if "
+                    "there is one, leave out this layer, which reads something else."
                 )
             self._prepared[key] = matrix
         return self._prepared[key]
@@ -82,13 +99,15 @@ class Binding(threading.local):
     """Holds the increment of the forward pass that this thread is in; shared by all layers."""
 
     increment: Increment | None = None
-    _last: tuple[torch.Tensor, torch.Tensor] | None = None
+    enabled: bool = True
+    """Whether the adapter is on, in this thread."""
+    _last: tuple[torch.Tensor, tuple[Any, ...], torch.Tensor] | None = None
 
     def scope(self, increment: Increment | None) -> "Scope":
         """Bind `increment` inside a `with` block."""
-        return Scope(self, increment)
+        return Scope(self, increment, self.enabled)
 
-    def reduce(self, x: torch.Tensor, training: bool) -> torch.Tensor:
+    def reduce(self, x: torch.Tensor, training: bool, name: str = "a layer") -> torch.Tensor:
         """Return `alpha / r * x A`, computed once for layers that read the same `x` in turn.
 
         Raises
@@ -103,10 +122,13 @@ class Binding(threading.local):
                 "call of the PEFT model, or run the frozen model inside "
                 "`with model.disable_adapter():`."
             )
+        if not torch.compiler.is_compiling():
+            self.increment.called.add(name)
         # Compared by identity while a reference is held, so no other tensor can take its place.
-        if self._last is None or self._last[0] is not x:
-            self._last = (x, self.increment.reduce(x, training))
-        return self._last[1]
+        mode = (training, *_gradient_mode(), *_autocast_mode(x.device.type))
+        if self._last is None or self._last[0] is not x or self._last[1] != mode:
+            self._last = (x, mode, self.increment.reduce(x, training, name))
+        return self._last[2]
 
     def checkpoint_contexts(
         self,
@@ -120,16 +142,22 @@ class Binding(threading.local):
 
 
 class Scope:
-    """Context manager of `Binding.scope`; can be entered again once left."""
+    """Context manager of `Binding.scope`; can be entered again once left, in any thread.
 
-    def __init__(self, binding: Binding, increment: Increment | None) -> None:
+    It also sets whether the adapter is on: a block may be recomputed in another thread than its
+    forward pass ran in, and after the adapter was switched.
+    """
+
+    def __init__(self, binding: Binding, increment: Increment | None, enabled: bool) -> None:
         self._binding = binding
         self._increment = increment
+        self._enabled = enabled
         self._outer: Increment | None = None
+        self._outer_enabled = True
 
     def __enter__(self) -> None:
-        self._outer = self._binding.increment
-        self._switch(self._increment)
+        self._outer, self._outer_enabled = self._binding.increment, self._binding.enabled
+        self._switch(self._increment, self._enabled)
 
     def __exit__(
         self,
@@ -137,9 +165,19 @@ class Scope:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._switch(self._outer)
+        self._switch(self._outer, self._outer_enabled)
         self._outer = None
 
-    def _switch(self, increment: Increment | None) -> None:
+    def _switch(self, increment: Increment | None, enabled: bool) -> None:
         self._binding.increment = increment
+        self._binding.enabled = enabled
         self._binding._last = None
+
+
+def _gradient_mode() -> tuple[bool, bool]:
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+
+def _autocast_mode(device: str) -> tuple[Any, ...]:
+    enabled = torch.is_autocast_enabled(device)
+    return enabled, torch.get_autocast_dtype(device) if enabled else None

@@ -6,8 +6,8 @@ from typing import Any
 from peft import PeftConfig, TaskType
 from pydantic import TypeAdapter, ValidationError
 
+from corarec.adapter.architectures import ROLES, LayerPattern, Role
 from corarec.adapter.generator import GeneratorConfig
-from corarec.adapter.targets import ROLES, LayerPattern, Role
 from corarec.errors import ConfigError
 
 PEFT_TYPE = "CORA"
@@ -37,7 +37,7 @@ class CoraConfig(PeftConfig):
     """On the input of the branch in training. q, k and v of a block read one input and share the
     product with `A`, so they share the mask, too."""
     layers: list[LayerPattern] | None = field(default=None)
-    """Where the roles live in an architecture that `ARCHITECTURES` does not list."""
+    """Where the roles live; None finds them by the names that the layers bear."""
     seed: int = field(default=0)
     """Of the generator's initial weights; nothing else is drawn."""
 

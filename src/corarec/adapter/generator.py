@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional
 
@@ -34,14 +34,17 @@ class GeneratorConfig(Config):
     """Added to the variance in every layer norm."""
     init_std: float | None = Field(default=0.02, gt=0.0)
     """Standard deviation of the initial weights; None means one over the root of the fan-in."""
-    input_scale: float = Field(default=1.0, gt=0.0)
-    """`e` is multiplied by this first: one over the root mean square of the vectors in use brings
-    them to unit scale and keeps what their lengths say."""
-    input_norm: Literal["none", "layer_norm"] = "none"
-    """`layer_norm` normalises each half of `e` by itself. It has no bias, so that the zero half of
-    an unknown user or item stays zero."""
     normalize: bool = True
     """Divide every `A` by its Frobenius norm (as the authors' code does)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_old_fields(cls, fields: Any) -> Any:
+        """Drop two fields of adapters saved by earlier versions, where they did nothing."""
+        if not isinstance(fields, dict):
+            return fields
+        idle = {"input_scale": 1.0, "input_norm": "none"}
+        return {key: fields[key] for key in fields if key not in idle or fields[key] != idle[key]}
 
     @classmethod
     def preset(cls, name: Literal["paper", "fit"], vector_size: int, **changes: Any) -> Self:
@@ -167,9 +170,6 @@ class CollaborativeQueryGenerator(nn.Module):
         width = config.width or 2 * config.vector_size
         self.config = config
         self.rank = rank
-        self.input_norm: nn.LayerNorm | None = None
-        if config.input_norm == "layer_norm":
-            self.input_norm = nn.LayerNorm(config.vector_size, bias=False)
         self.queries = nn.Parameter(torch.empty(1, config.num_queries, width))
         self.query_norm = nn.LayerNorm(width, config.layer_norm_eps)
         self.blocks = nn.ModuleList(Block(config, width) for _ in range(config.num_blocks))
@@ -206,10 +206,7 @@ class CollaborativeQueryGenerator(nn.Module):
         dict
             Input width of a layer -> `A: [B, width, r]`.
         """
-        pair = pair.to(self.queries) * self.config.input_scale
-        if self.input_norm is not None:
-            pair = self.input_norm(pair.unflatten(-1, (2, -1))).flatten(-2)
-        pair = pair.unsqueeze(1)
+        pair = pair.to(self.queries).unsqueeze(1)
         queries = self.query_norm(self.queries)
         if self.training:
             # Dropout acts on each pair by itself. Without it the queries stay common to all pairs

@@ -50,12 +50,11 @@ class CoraLayer(nn.Module, BaseTunerLayer):
 
     # Of PEFT's base class, which is not typed.
     active_adapters: list[str]
-    disable_adapters: bool
     merged: bool
-    weight: torch.Tensor
     enable_adapters: Callable[[bool], None]
     get_base_layer: Callable[[], nn.Module]
     set_adapter: Callable[..., None]
+    _disable_adapters: bool
     _move_adapter_to_device_of_base_layer: Callable[[str], None]
 
     def __init__(self, base_layer: nn.Module, target: Target, binding: Binding) -> None:
@@ -67,7 +66,22 @@ class CoraLayer(nn.Module, BaseTunerLayer):
         self.binding = binding
         self.cora_projection = nn.ModuleDict()
         self.merged_adapters: list[str] = []
-        self._frozen_weight: torch.Tensor | None = None
+        # In a tuple, or it would be registered as a second weight.
+        self._frozen: tuple[nn.Parameter] | None = None
+
+    @property
+    def disable_adapters(self) -> bool:
+        """Whether the layer is the frozen one, in this thread."""
+        return self._disable_adapters or not self.binding.enabled
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The frozen weight; noted where the model asks for it instead of calling the layer."""
+        increment = self.binding.increment
+        if increment is not None and not torch.compiler.is_compiling():
+            increment.read.add(self.name)
+        weight: torch.Tensor = super().weight
+        return weight
 
     def add_adapter(self, adapter_name: str, rank: int, target: Target) -> None:
         """Give the adapter a `P` on this layer."""
@@ -84,7 +98,7 @@ class CoraLayer(nn.Module, BaseTunerLayer):
         for adapter_name in self.active_adapters:
             if adapter_name in self.cora_projection:
                 projection = self.cora_projection[adapter_name]
-                y = projection(y, self.binding.reduce(x, self.training))
+                y = projection(y, self.binding.reduce(x, self.training, self.name))
         return y
 
     def merge_matrix(self, adapter_name: str, matrix: torch.Tensor) -> None:
@@ -98,20 +112,25 @@ class CoraLayer(nn.Module, BaseTunerLayer):
         if adapter_name not in self.cora_projection:
             return
         base = self.get_base_layer()
-        if not isinstance(base, nn.Linear | Conv1D) or not base.weight.is_floating_point():
+        frozen = base._parameters.get("weight")
+        if not isinstance(base, nn.Linear | Conv1D) or not _is_plain(frozen):
             raise ConfigError(
                 f"{self.name} is a {type(base).__name__} whose weight is not stored as plain "
-                "floating-point numbers, so no increment can be merged into it. "
-                "Pass `cf_vectors` instead, or load the backbone without quantisation."
+                "floating-point numbers in memory, so no increment can be merged into it. "
+                "Pass `cf_vectors` instead, or load the backbone without quantisation, "
+                "parametrisation and offloading."
             )
+        assert frozen is not None
         projection = self.cora_projection[adapter_name]
         assert isinstance(projection, Projection)
-        frozen = base.weight.data
-        transposed = isinstance(base, Conv1D)
-        merged = projection.added_to(frozen.T if transposed else frozen, matrix.to(frozen.device))
-        base.weight.data = merged.T.contiguous() if transposed else merged
-        # Kept whole and not recovered by subtraction, so that unmerging is exact.
-        self._frozen_weight = frozen
+        data, transposed = frozen.data, isinstance(base, Conv1D)
+        merged = projection.added_to(data.T if transposed else data, matrix.to(data.device))
+        # A parameter of its own: other layers may hold the frozen one, too, which is kept whole and
+        # not recovered by subtraction, so that unmerging is exact.
+        base.weight = nn.Parameter(
+            merged.T.contiguous() if transposed else merged, requires_grad=frozen.requires_grad
+        )
+        self._frozen = (frozen,)
         self.merged_adapters = [adapter_name]
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
@@ -123,8 +142,22 @@ class CoraLayer(nn.Module, BaseTunerLayer):
         )
 
     def unmerge(self) -> None:
-        """Put the frozen weight back, bit for bit."""
-        if self._frozen_weight is not None:
-            self.get_base_layer().weight.data = self._frozen_weight
-        self._frozen_weight = None
+        """Put the frozen weight back, bit for bit, wherever the model has been moved since."""
+        if self._frozen is not None:
+            (frozen,) = self._frozen
+            base = self.get_base_layer()
+            now = base._parameters["weight"]
+            assert now is not None
+            frozen.data = frozen.data.to(now.device, now.dtype)
+            base.weight = frozen
+        self._frozen = None
         self.merged_adapters = []
+
+    @property
+    def frozen_weight(self) -> nn.Parameter | None:
+        """The weight that the merged one stands in for; None while nothing is merged."""
+        return self._frozen[0] if self._frozen else None
+
+
+def _is_plain(weight: nn.Parameter | None) -> bool:
+    return weight is not None and weight.is_floating_point() and not weight.is_meta

@@ -1,6 +1,8 @@
 """The tuner: turns a causal language model into one with collaborative perception."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from corarec.adapter.config import CoraConfig
 from corarec.adapter.generator import CollaborativeQueryGenerator
 from corarec.adapter.layer import CoraLayer
 from corarec.adapter.loading import check_weights_fit
+from corarec.adapter.reach import as_mask, check_reached, refuse_names
 from corarec.adapter.targets import Target, find_targets
 from corarec.errors import ConfigError, DataError
 
@@ -28,6 +31,10 @@ class CoraModel(BaseTuner):
 
     There is one generator per adapter. It lives here and not in the layers, which share its `A`;
     and one adapter is active at a time.
+
+    Threads may share the model for scoring: `cf_vectors` and `disable_adapter` (or
+    `disable_adapter_layers`) hold for the thread that they are used in. Which adapter is active,
+    and a merged pair, hold for all.
     """
 
     prefix = "cora_"
@@ -40,7 +47,8 @@ class CoraModel(BaseTuner):
     def _pre_injection_hook(self, model: nn.Module, config: CoraConfig, adapter_name: str) -> None:
         self.binding = Binding()
         self.cora_generator = nn.ModuleDict()
-        self._layers_enabled = True
+        # Which adapter was seen to reach its layers, in training and in evaluation.
+        self._reached: set[tuple[str, bool]] = set()
 
     def inject_adapter(
         self,
@@ -62,6 +70,12 @@ class CoraModel(BaseTuner):
         """
         config: CoraConfig = self.peft_config[adapter_name]
         targets = find_targets(model, config.targets, config.layers)
+        if any(layer.binding is not self.binding for layer in self._layers()):
+            raise ConfigError(
+                "This model carries a CoRA adapter already. Put a second one beside it with "
+                "`add_adapter(name, config)`, or take the first one off with `unload()`."
+            )
+        self._reached = {seen for seen in self._reached if seen[0] != adapter_name}
         is_first = not self.cora_generator
         with init_empty_weights() if low_cpu_mem_usage else nullcontext():
             for target in targets:
@@ -81,10 +95,9 @@ class CoraModel(BaseTuner):
             layer = CoraLayer(layer, target, self.binding)
             layer.train(self.training)
             layer.set_adapter(self.active_adapters)
-            if not self._layers_enabled:
-                layer.enable_adapters(False)
-            self.model.set_submodule(target.name, layer)
-            self.targeted_module_names.append(target.name)
+            for name in target.names:
+                self.model.set_submodule(name, layer)
+            self.targeted_module_names += target.names
         layer.add_adapter(adapter_name, config.r, target)
 
     @staticmethod
@@ -136,9 +149,8 @@ class CoraModel(BaseTuner):
             self.set_adapter(list(self.peft_config)[:1])
 
     def _enable_adapter_layers(self, enabled: bool = True) -> None:
-        super()._enable_adapter_layers(enabled)
-        self._layers_enabled = enabled
-        self._train_generators_with_layers()
+        # Not a flag of every layer, and no gradient flag either: another thread may be using them.
+        self.binding.enabled = enabled
 
     def _train_generators_with_layers(self) -> None:
         trained = {
@@ -175,10 +187,14 @@ class CoraModel(BaseTuner):
         DataError
             The adapter is on and the vectors are missing, or their shape is wrong.
         """
+        refuse_names(kwargs)
         if self.training:
             carry_through_checkpoints(self.model, self.binding)
-        with self._bound(cf_vectors, active=cf_active):
-            return self.model(*args, **kwargs)
+        increment = self._increment(cf_vectors, active=as_mask(cf_active))
+        with self.binding.scope(increment):
+            output = self.model(*args, **kwargs)
+        self._check_reached(increment)
+        return output
 
     @torch.no_grad()
     def generate(self, *args: Any, cf_vectors: torch.Tensor | None = None, **kwargs: Any) -> Any:
@@ -191,37 +207,57 @@ class CoraModel(BaseTuner):
         """
         if kwargs.pop("cf_active", None) is not None:
             raise DataError("`cf_active` is for forward only: leave it out of `generate`.")
+        refuse_names(kwargs)
         named = (kwargs.get(name) for name in ("inputs", "input_ids", "inputs_embeds"))
         prompts = next((value for value in (*args[:1], *named) if value is not None), None)
-        with self._bound(cf_vectors, repeats=True, rows=None if prompts is None else len(prompts)):
-            return self.model.generate(*args, **kwargs)
+        rows = None if prompts is None else len(prompts)
+        increment = self._increment(cf_vectors, repeats=True, rows=rows)
+        with self.binding.scope(increment):
+            output = self.model.generate(*args, **kwargs)
+        self._check_reached(increment)
+        return output
 
-    def _bound(
+    @contextmanager
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        # PEFT takes these keywords out before they reach `forward`.
+        refuse_names(kwargs)
+        yield
+
+    def _increment(
         self,
         cf_vectors: torch.Tensor | None,
         active: torch.Tensor | None = None,
         repeats: bool = False,
         rows: int | None = None,
-    ) -> AbstractContextManager[None]:
-        """Return the scope in which the layers find the matrices of `cf_vectors`."""
-        if cf_vectors is None or not self._layers_enabled or not self.active_adapters:
+    ) -> Increment | None:
+        """Return what the layers need to know of `cf_vectors`."""
+        if cf_vectors is None or not self.binding.enabled or not self.active_adapters:
             # Nothing is bound: layers that are on will ask for the vectors.
-            return self.binding.scope(None)
+            return None
         if any(layer.merged for layer in self._layers()):
             raise DataError(
                 "The increment of one pair is merged into the weights, so `cf_vectors` of other "
                 "pairs cannot be applied. Call `unmerge_adapter()` first."
             )
+        matrices = self.matrices(cf_vectors)
         if rows is not None and rows != len(cf_vectors):
             raise DataError(
                 f"`cf_vectors` has {len(cf_vectors)} rows, but there are {rows} prompts. "
                 "Give one row of CF vectors for each prompt; beams are looked after."
             )
         config: CoraConfig = self.peft_config[self.active_adapters[0]]
-        matrices = self.matrices(cf_vectors)
-        return self.binding.scope(
-            Increment(matrices, config.scale, config.dropout, active, repeats)
-        )
+        return Increment(matrices, config.scale, config.dropout, active, repeats)
+
+    def _check_reached(self, increment: Increment | None) -> None:
+        """Look, after the first pass, for layers that the increment did not reach."""
+        if increment is None or torch.compiler.is_compiling():
+            return
+        adapter_name = self.active_adapters[0]
+        if (adapter_name, self.training) in self._reached:
+            return
+        names = [layer.name for layer in self._layers() if adapter_name in layer.cora_projection]
+        check_reached(self.model, names, increment)
+        self._reached.add((adapter_name, self.training))
 
     def matrices(self, cf_vectors: torch.Tensor) -> dict[int, torch.Tensor]:
         """Generate the active adapter's `A` for `cf_vectors: [B, 2d]`.
@@ -239,6 +275,11 @@ class CoraModel(BaseTuner):
         generator = self.cora_generator[self.active_adapters[0]]
         assert isinstance(generator, CollaborativeQueryGenerator)
         size = generator.config.vector_size
+        if not isinstance(cf_vectors, torch.Tensor):
+            raise DataError(
+                f"`cf_vectors` is a {type(cf_vectors).__name__}; give a tensor of the shape "
+                f"[B, {2 * size}]."
+            )
         if cf_vectors.dim() != 2 or cf_vectors.shape[1] != 2 * size:
             raise DataError(
                 f"`cf_vectors` has the shape {list(cf_vectors.shape)}, but this adapter was made "
@@ -283,6 +324,29 @@ class CoraModel(BaseTuner):
         except ConfigError:
             self.unmerge_adapter()
             raise
+
+    def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
+        if tied := self._merged_ties():
+            raise ConfigError(
+                f"The weight of {tied[0]} is one with that of another layer, and the merged pair "
+                "has made two of them, which the plain model could not be saved with. Call "
+                "`unmerge_adapter()` first, or keep the adapter on."
+            )
+        layers = self._layers()
+        model: nn.Module = super()._unload_and_optionally_merge(*args, **kwargs)
+        # PEFT takes a layer off under the first of its names only.
+        for parent in list(model.modules()):
+            for name, child in parent._modules.items():
+                if child in layers:
+                    setattr(parent, name, child.base_layer)
+        return model
+
+    def _merged_ties(self) -> list[str]:
+        """Return the merged layers whose frozen weight stands elsewhere, too."""
+        merged = [(layer, layer.frozen_weight) for layer in self._layers() if layer.merged]
+        holders = Counter(id(frozen) for _, frozen in merged)
+        holders.update({id(parameter) for parameter in self.model.parameters()})
+        return [layer.name for layer, frozen in merged if holders[id(frozen)] > 1]
 
     # Saving, loading
 

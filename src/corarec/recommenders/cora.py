@@ -9,7 +9,7 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from corarec.adapter import CoraConfig, GeneratorConfig, Role
+from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, Role
 from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone
 from corarec.cf import VectorSource, VectorTable
@@ -41,6 +41,10 @@ class CoraSystem(PromptSystem):
     targets: tuple[Role, ...] = ("q", "k", "v", "o")
     """Which weights of every block get an increment; these four are the best of the paper's
     Table 4."""
+    layers: tuple[LayerPattern, ...] | None = None
+    """Where the roles live, for a language model whose layers bear names that are not known: a list
+    of `{path: model.layers.*.attn.wq, roles: [q]}`, `*` for the number of a block, and of a fused
+    layer `layout: stacked` or `per_head`. None finds them."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """On the input of the increment, in training (the authors' code)."""
     generator: Literal["paper", "fit"] = "fit"
@@ -117,6 +121,7 @@ class CoraRecommender(PromptRecommender):
             alpha=config.alpha,
             dropout=config.dropout,
             targets=list(config.targets),
+            layers=None if config.layers is None else list(config.layers),
             generator=GeneratorConfig.preset(config.generator, vector_size=half_size),
             seed=ingredients.seed,
         )
