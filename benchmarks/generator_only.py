@@ -28,8 +28,8 @@ from corarec.report.provenance import provenance
 from corarec.train.metrics import read_metrics
 from corarec.train.plan import BatchPlan
 from corarec.train.recipe import RunConfig, load_recipe
-from corarec.train.run import Validation
-from corarec.types import FloatArray
+from corarec.train.run import validation_rows
+from corarec.types import FloatArray, Pairs
 
 RESULT = Path(__file__).parent / "results" / "generator_only.json"
 WIDTH = 64
@@ -57,7 +57,7 @@ class ReadOut(nn.Module):
         return logits
 
 
-def train(config: RunConfig, dataset: Dataset, cf: VectorSource, rows: Validation) -> FloatArray:
+def train(config: RunConfig, dataset: Dataset, cf: VectorSource, valid: Pairs) -> FloatArray:
     """Return the scores of the validation rows after the recipe's steps: [N]."""
     assert isinstance(config.system, CoraSystem)
     torch.manual_seed(config.seed)
@@ -75,9 +75,9 @@ def train(config: RunConfig, dataset: Dataset, cf: VectorSource, rows: Validatio
         loss.backward()
         optimizer.step()
     model.eval()
-    valid = cf.vector_table(rows.pairs)
+    vectors = cf.vector_table(valid)
     with torch.no_grad():
-        return model(*valid.lookup(np.arange(len(valid)))).double().numpy()
+        return model(*vectors.lookup(np.arange(len(valid)))).double().numpy()
 
 
 def main() -> None:
@@ -93,29 +93,25 @@ def main() -> None:
         config = recipes[run.name]
         dataset = Dataset.load(config.data)
         cf = VectorSource(load_cf(run / "cf", dataset.fingerprint), dataset)
-        rows = Validation(dataset, config.train)
+        rows = validation_rows(dataset, config.train)
+        valid, labels = dataset.pairs(rows), dataset.labels(rows)
         last = [record for record in read_metrics(run) if "valid_auc" in record]
         aucs = models.setdefault(cf.name, {"alone": [], "generator": [], "cora": []})
-        aucs["alone"].append(auc(rows, cf.score(rows.pairs)))
-        aucs["generator"].append(auc(rows, train(config, dataset, cf, rows)))
+        aucs["alone"].append(roc_auc_score(labels, cf.score(valid)))
+        aucs["generator"].append(roc_auc_score(labels, train(config, dataset, cf, valid)))
         aucs["cora"].append(max(record["valid_auc"] for record in last))
         console.print(run.name, {way: round(values[-1], 4) for way, values in aucs.items()})
     train_part, valid_part = (
         LabelledPairs(dataset.pairs(part), dataset.labels(part)) for part in ("train", "valid")
     )
     references = {
-        name: auc(rows, scores)
-        for name, scores in TrivialReferences(train_part, valid_part).scores(rows.pairs).items()
+        name: roc_auc_score(labels, scores)
+        for name, scores in TrivialReferences(train_part, valid_part).scores(valid).items()
     }
     console.print(references)
     made = provenance(recipes)
-    found = {"rows": len(rows.labels), "models": models, "references": references}
+    found = {"rows": len(rows), "models": models, "references": references}
     write_json(RESULT, {"provenance": made} | found)
-
-
-def auc(rows: Validation, scores: FloatArray) -> float:
-    """Return the AUC on the validation rows."""
-    return float(roc_auc_score(rows.labels, scores))
 
 
 if __name__ == "__main__":

@@ -48,12 +48,12 @@ def measure(config: RunConfig) -> dict[str, float]:
     batches = [some.batch(np.arange(config.train.batch_size)) for some in inputs]
 
     def step(number: int) -> None:
-        logits = recommender(**batches[number])
+        logits = recommender.logits(**batches[number])
         binary_cross_entropy_with_logits(logits, torch.ones_like(logits)).backward()
 
     @torch.no_grad()
     def score(number: int) -> None:
-        recommender(**batches[number])
+        recommender.logits(**batches[number])
 
     recommender.train()
     first = _seconds(step, 0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from corarec.data.history import Timeline, told
+from corarec.data.history import Timeline
 
 USERS = np.array([1, 1, 1, 3, 3, 4])
 ITEMS = np.array([5, 6, 7, 5, 8, 9])
@@ -39,8 +39,3 @@ def test_no_rows() -> None:
     timeline = Timeline(nothing, nothing, nothing, num_users=1)
     assert len(timeline.before_rows(nothing)) == 0
     assert timeline.liked(1).tolist() == timeline.seen(1).tolist() == []
-
-
-def test_told_repeats_what_somebody_said() -> None:
-    histories = told(np.array([4, 2]), 3)
-    assert [histories[n].tolist() for n in range(3)] == [[4, 2]] * 3

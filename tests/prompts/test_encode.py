@@ -3,8 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corarec.errors import ConfigError
-from corarec.prompts import PromptConfig, PromptEncoder
+from corarec.errors import ConfigError, DataError
+from corarec.prompts import PromptConfig, PromptEncoder, SoftSlot, TextSlot
+from corarec.prompts.encode import SOFT_TOKEN
 from corarec.types import Histories, Pairs
 
 TITLES = ["", "Alien (1979)", "Heat (1995)", "Fargo (1996)", "Shawshank Redemption, The (1994)"]
@@ -66,21 +67,21 @@ def test_a_batch_is_padded_on_the_left_and_each_row_is_its_own_prompt(tiny_token
 def test_the_title_starts_where_it_is_said_to(tiny_tokenizer: Any, item: int) -> None:
     encoder = make_encoder(tiny_tokenizer)
     encoded = encoder.encode(make_pairs([item, 1], [[1], [1, 2, 3, 4]]))
-    before = tiny_tokenizer.decode(encoded.input_ids[0, : encoded.title_start[0]])
-    title_on = tiny_tokenizer.decode(encoded.input_ids[0, encoded.title_start[0] :])
+    before = tiny_tokenizer.decode(encoded.input_ids[0, : encoded.starts["title"][0]])
+    title_on = tiny_tokenizer.decode(encoded.input_ids[0, encoded.starts["title"][0] :])
     assert before.rstrip().endswith("the movie titled")
     assert title_on.lstrip().startswith(f'"{TITLES[item]}"?')
 
 
 def test_a_prompt_over_the_limit_loses_its_oldest_titles(tiny_tokenizer: Any) -> None:
-    pairs = make_pairs([1], [[2, 3, 4]])
+    pairs = make_pairs([4], [[2, 3, 1]])
     full = make_encoder(tiny_tokenizer, template="{history}|{title}")
     limit = int(full.token_counts(pairs)[0]) - 1
     short = make_encoder(tiny_tokenizer, template="{history}|{title}", max_length=limit)
     ids = short.encode(pairs).input_ids[0]
     assert len(ids) <= limit
     assert tiny_tokenizer.decode(ids, skip_special_tokens=True) == (
-        '"Fargo (1996)", "Shawshank Redemption, The (1994)"|"Alien (1979)"'
+        '"Fargo (1996)", "Alien (1979)"|"Shawshank Redemption, The (1994)"'
     )
 
 
@@ -102,10 +103,65 @@ def test_lengths_follow_the_text(tiny_tokenizer: Any) -> None:
     assert np.argsort(lengths).tolist() == [0, 1, 2]
 
 
-def test_templates_with_unknown_or_missing_slots_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"slots \['user'\]"):
-        PromptConfig(template="{user} {title}")
-    with pytest.raises(ValueError, match="exactly once"):
-        PromptConfig(template="{history}")
-    with pytest.raises(ValueError, match="it has it 2 times"):
-        PromptConfig(template="{title} {title}")
+def test_what_is_shown_of_a_history_does_not_depend_on_the_title(tiny_tokenizer: Any) -> None:
+    """Prompts of one user begin alike, also where they are too long: candidates share a prefix."""
+    history = [2, 3, 2, 3, 2]
+    pairs = make_pairs([1, 2, 3, 4], [history] * 4)
+    template = "Liked: {history}. Next: {title}?"
+    full = int(make_encoder(tiny_tokenizer, template=template).token_counts(pairs).max())
+    for limit in range(full - 40, full + 2):
+        encoder = make_encoder(tiny_tokenizer, template=template, max_length=limit)
+        encoded = encoder.encode(pairs)
+        prompts = [
+            tiny_tokenizer.decode(ids[mask.bool()], skip_special_tokens=True)
+            for ids, mask in zip(encoded.input_ids, encoded.attention_mask, strict=True)
+        ]
+        assert len({prompt.split(" Next:")[0] for prompt in prompts}) == 1
+        assert encoded.attention_mask.sum(dim=1).max() <= limit
+
+
+def test_text_slots_are_filled_pair_by_pair_and_found_again(tiny_tokenizer: Any) -> None:
+    bits = TextSlot(lambda pairs: [f"0{item}" for item in pairs.item_ids])
+    config = PromptConfig(template="user {user}, {title}!")
+    encoder = PromptEncoder(tiny_tokenizer, config, TITLES, slots={"user": bits})
+    encoded = encoder.encode(make_pairs([3, 1], [[], []]))
+    for n, wanted in enumerate(["03", "01"]):
+        ids = encoded.input_ids[n, encoded.starts["user"][n] : encoded.ends["user"][n]]
+        assert tiny_tokenizer.decode(ids).strip().strip(",") == wanted
+
+
+def test_soft_slots_have_places_and_leave_the_other_text_alone(tiny_tokenizer: Any) -> None:
+    config = PromptConfig(template="{item} likes {history}, {user} and {title}.")
+    slots = {"user": SoftSlot(3, joiner="."), "item": SoftSlot()}
+    encoder = PromptEncoder(tiny_tokenizer, config, TITLES, slots=slots)
+    encoded = encoder.encode(make_pairs([1, 4], [[2], []]))
+    assert encoded.soft["user"].shape == (2, 3)
+    assert encoded.soft["item"].shape == (2, 1)
+    for n in range(2):
+        row = encoded.input_ids[n]
+        user, item = encoded.soft["user"][n], encoded.soft["item"][n]
+        assert (row[user] == tiny_tokenizer.pad_token_id).all()
+        assert item[0] < user[0] < user[1] < user[2] < encoded.starts["title"][n]
+        assert tiny_tokenizer.decode(row[user[0] + 1 : user[1]]) == "."
+    assert encoded.input_ids.max() < len(tiny_tokenizer)
+    assert SOFT_TOKEN not in tiny_tokenizer.get_vocab()
+
+
+def test_a_title_that_looks_like_a_soft_token_is_refused(tiny_tokenizer: Any) -> None:
+    config = PromptConfig(template="{user} {title}")
+    titles = ["", f"A {SOFT_TOKEN}"]
+    encoder = PromptEncoder(tiny_tokenizer, config, titles, slots={"user": SoftSlot()})
+    with pytest.raises(DataError, match="marks the places of soft tokens"):
+        encoder.encode(make_pairs([1], [[]]))
+
+
+def test_new_titles_stand_behind_the_catalogue(tiny_tokenizer: Any) -> None:
+    encoder = make_encoder(tiny_tokenizer, template="{history}|{title}")
+    pairs = make_pairs([5, 6, 1], [[1], [], []])
+    assert encoder.render(pairs, ["New (2001)", "Newer (2002)"]) == [
+        '"Alien (1979)"|"New (2001)"',
+        'unknown|"Newer (2002)"',
+        'unknown|"Alien (1979)"',
+    ]
+    lengths = encoder.lengths(pairs, ["New (2001)", "Newer (2002)"])
+    assert lengths[1] - lengths[2] == len("Newer (2002)") - len("Alien (1979)")

@@ -1,39 +1,47 @@
 import pytest
 
 from corarec.errors import ConfigError
-from corarec.prompts.templates import CORA_TEMPLATE, PromptConfig, quote, split_template
+from corarec.prompts.templates import PromptConfig, Template, check_slots, quote, slot_names
+
+NOTHING: frozenset[str] = frozenset()
 
 
 def parsed(**values: object) -> PromptConfig:
     return PromptConfig.parse(values, "the test")
 
 
-def test_the_template_is_cut_at_the_title_with_nouns_filled_in() -> None:
-    before, after = split_template(PromptConfig(), "movie", "movies")
-    assert before == (
-        "#Question: A user has given high ratings to the following movies: {history}. Leverage "
-        "the information to predict whether the user would enjoy the movie titled "
+def test_slots_are_read_in_their_order() -> None:
+    assert slot_names("{a} {{not}} {b}{a}") == ["a", "b", "a"]
+
+
+def test_a_system_says_which_slots_it_fills_and_needs() -> None:
+    config = PromptConfig(template="{user} {title}")
+    with pytest.raises(ValueError, match=r"slots \['user'\]; this system knows .*'title'"):
+        check_slots(config, NOTHING, NOTHING)
+    check_slots(config, frozenset({"user", "item"}), frozenset({"user"}))
+    with pytest.raises(ValueError, match=r"needs the slot {item} exactly once; it has it 0 times"):
+        check_slots(config, frozenset({"user", "item"}), frozenset({"item"}))
+
+
+def test_filling_says_where_every_slot_is() -> None:
+    config = PromptConfig(template="{nouns}: {history}.\n{{{user}}} {noun} {title}? {history}")
+    prompt = Template(config, "film", "films", frame=("<u>", "</u>")).fill(
+        {"history": "none", "user": "U", "title": "Heat"}
     )
-    assert after == '? Answer with "Yes" or "No". \n#Answer:'
-    assert CORA_TEMPLATE.count("{title}") == 1
+    assert prompt.text == "<u>films: none.\n{U} film Heat? none</u>"
+    found = {name: prompt.text[slice(*span)] for name, span in prompt.spans.items()}
+    assert found == {"history": "none", "user": "U", "title": "Heat"}
+    assert prompt.spans["history"][0] == prompt.text.index("none")
 
 
-def test_a_line_break_can_be_two_characters() -> None:
-    _, after = split_template(PromptConfig(literal_newline=True), "movie", "movies")
-    assert after.endswith('"No". \\n#Answer:')
-    assert "\n" not in after
-
-
-def test_braces_meant_literally_stay() -> None:
-    config = parsed(template="{{json}} {history} {title}")
-    before, after = split_template(config, "item", "items")
-    assert (before, after) == ("{json} {history} ", "")
+def test_line_breaks_may_be_printed_as_two_characters() -> None:
+    config = PromptConfig(template="{title}\n!", literal_newline=True)
+    assert Template(config, "", "").fill({"title": "a\nb"}).text == "a\nb\\n!"
 
 
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{title} {movie}", r"names the slots \['movie'\]"),
         ("{history}", "needs the slot {title} exactly once"),
         ("{title} or {title}", "it has it 2 times"),
         ("{{title}}", "needs the slot {title} exactly once"),

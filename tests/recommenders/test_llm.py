@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from corarec.data import Dataset
 from corarec.recommenders import build_recommender
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptInputs, PromptRecommender
+from corarec.score.scorer import Scorer
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def test_the_logit_is_that_of_the_answer_at_the_last_position(
     batch = recommender.inputs(small_world.pairs("valid")).batch(np.arange(3))
     recommender.eval()
     with torch.no_grad():
-        got = recommender(**batch)
+        got = recommender.logits(**batch)
         mask = batch["attention_mask"]
         logits = recommender.model(
             input_ids=batch["input_ids"],
@@ -32,7 +34,7 @@ def test_the_logit_is_that_of_the_answer_at_the_last_position(
     torch.testing.assert_close(got, logits[:, yes] - logits[:, no])
     recommender.answer = "yes"
     with torch.no_grad():
-        torch.testing.assert_close(recommender(**batch), logits[:, yes])
+        torch.testing.assert_close(recommender.logits(**batch), logits[:, yes])
 
 
 def test_inputs_are_prompts_cut_at_the_rows_that_are_asked_for(
@@ -45,19 +47,13 @@ def test_inputs_are_prompts_cut_at_the_rows_that_are_asked_for(
     batch = inputs.batch(rows)
     encoded = recommender.encoder.encode(pairs.take(rows))
     assert torch.equal(batch["input_ids"], encoded.input_ids)
-    assert torch.equal(batch["title_start"], encoded.title_start)
+    assert torch.equal(batch["title_start"], encoded.starts["title"])
 
 
-def test_other_titles_are_read_within_the_block_only(
-    recommender: PromptRecommender, small_world: Dataset
-) -> None:
-    before = recommender.encoder
-    titles = ["", *(f"Other {n}" for n in range(1, len(small_world.titles)))]
-    pair = small_world.pairs("valid").take(np.array([0]))
-    with recommender.reading_titles(titles):
-        (prompt,) = recommender.encoder.render(pair)
-        assert f'"Other {pair.item_ids[0]}"' in prompt
-    assert recommender.encoder is before
-    with pytest.raises(KeyError), recommender.reading_titles(titles):
-        raise KeyError
-    assert recommender.encoder is before
+def test_new_titles_are_an_argument(recommender: PromptRecommender, small_world: Dataset) -> None:
+    pairs = small_world.pairs("valid").take(np.array([0, 0]))
+    new = replace(pairs, item_ids=np.array([len(small_world.titles), pairs.item_ids[0]]))
+    scores = Scorer(recommender).score(new, new_titles=["Other (1990)"])
+    assert scores[0] != scores[1]
+    assert scores[1] == pytest.approx(Scorer(recommender).score(pairs)[0], abs=1e-5)
+    assert len(recommender.encoder.titles) == len(small_world.titles)

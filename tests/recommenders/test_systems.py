@@ -10,12 +10,13 @@ import torch
 from corarec.cf import FitConfig, VectorSource, fit_cf
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
-from corarec.recommenders import build_recommender
+from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.tallrec import TALLRecSystem
 from corarec.recommenders.vectors import UserShuffle
+from corarec.score.scorer import Scorer
 from corarec.types import IntArray
 
 
@@ -47,21 +48,22 @@ class SystemContract:
         return build_recommender(config, dataset, cf, seed=1)
 
     def train_a_little(self, recommender: PromptRecommender, dataset: Dataset) -> None:
-        recommender.fit_scales(dataset.pairs("train"))
+        rows = dataset.rows("train")
+        recommender.prepare(TrainingData(dataset, rows, rows))
         trained = [p for p in recommender.parameters() if p.requires_grad]
         optimizer = torch.optim.SGD(trained, lr=1.0)
         inputs = recommender.inputs(dataset.pairs("train"))
         for first in (0, 8):
             optimizer.zero_grad()
-            recommender(**inputs.batch(np.arange(first, first + 8))).sum().backward()
+            recommender.logits(**inputs.batch(np.arange(first, first + 8))).sum().backward()
             optimizer.step()
 
     def test_scores_do_not_depend_on_company(
         self, recommender: PromptRecommender, small_world: Dataset
     ) -> None:
         pairs = small_world.pairs(some_rows(small_world))
-        together = recommender.score(pairs)
-        alone = [recommender.score(pairs.take(np.array([n])))[0] for n in range(len(pairs))]
+        together = Scorer(recommender).score(pairs)
+        alone = [Scorer(recommender).score(pairs.take(np.array([n])))[0] for n in range(len(pairs))]
         np.testing.assert_allclose(together, alone, atol=2e-5)
 
     def test_an_untrained_system_says_what_the_frozen_model_says(
@@ -73,7 +75,7 @@ class SystemContract:
             answer=recommender.answer,
         )
         frozen = build_recommender(frozen_config, small_world)
-        np.testing.assert_array_equal(recommender.score(pairs), frozen.score(pairs))
+        np.testing.assert_array_equal(Scorer(recommender).score(pairs), Scorer(frozen).score(pairs))
 
     def test_saving_and_loading_keeps_every_score(
         self,
@@ -84,14 +86,14 @@ class SystemContract:
         tmp_path: Path,
     ) -> None:
         pairs = small_world.pairs(some_rows(small_world))
-        before = recommender.score(pairs)
+        before = Scorer(recommender).score(pairs)
         self.train_a_little(recommender, small_world)
-        after = recommender.score(pairs)
+        after = Scorer(recommender).score(pairs)
         assert not np.allclose(before, after)
         recommender.save(tmp_path)
         fresh = self.build(small_world, cf, tiny_backbone)
         fresh.load(tmp_path)
-        np.testing.assert_array_equal(fresh.score(pairs), after)
+        np.testing.assert_array_equal(Scorer(fresh).score(pairs), after)
         size = sum(file.stat().st_size for file in tmp_path.iterdir())
         assert size < 8 * recommender.trainable_parameters() + 60_000
 
@@ -133,7 +135,7 @@ class SystemContract:
             recommender.zero_grad()
             torch.manual_seed(0)
             recommender.train()
-            recommender(**batch).sum().backward()
+            recommender.logits(**batch).sum().backward()
             gradients.append(
                 [p.grad.clone() for p in recommender.parameters() if p.grad is not None]
             )
@@ -155,9 +157,9 @@ class TestCora(SystemContract):
     ) -> None:
         self.train_a_little(recommender, small_world)
         pairs = small_world.pairs(some_rows(small_world))
-        before = recommender.score(pairs)
+        before = Scorer(recommender).score(pairs)
         recommender.shuffle = UserShuffle(small_world.pairs("train"), seed=3)
-        assert np.abs(recommender.score(pairs) - before).max() > 1e-5
+        assert np.abs(Scorer(recommender).score(pairs) - before).max() > 1e-5
 
     def test_compiled_blocks_compute_the_same(
         self,
@@ -182,7 +184,7 @@ class TestCora(SystemContract):
                 projections = [p for n, p in system.named_parameters() if "projection" in n]
                 for projection in projections:
                     projection.data.normal_(std=0.1, generator=random)
-                logits = system(**batch)
+                logits = system.logits(**batch)
                 logits.sum().backward()
                 outputs.append([logits.detach(), *(p.grad for p in projections)])
             for plain, fused in zip(*outputs, strict=True):
@@ -230,6 +232,6 @@ def test_icl_trains_nothing(small_world: Dataset, tiny_backbone: Path) -> None:
     config = ICLSystem(backbone={"model": str(tiny_backbone)})
     recommender = build_recommender(config, small_world)
     assert recommender.trainable_parameters() == 0
-    scores = recommender.score(small_world.pairs("valid"))
+    scores = Scorer(recommender).score(small_world.pairs("valid"))
     yes = build_recommender(config.model_copy(update={"answer": "yes"}), small_world)
-    assert not np.allclose(scores, yes.score(small_world.pairs("valid")))
+    assert not np.allclose(scores, Scorer(yes).score(small_world.pairs("valid")))

@@ -63,15 +63,15 @@ def test_an_order_holds_every_unseen_item_once(run: Run, catalogue: Catalogue, u
     )
     unseen = np.setdiff1d(np.arange(1, run.dataset.num_items + 1), before["item_id"].to_numpy())
     orders = [catalogue.collaborative(user), catalogue.popular(user), catalogue.perfect(user)]
-    orders.append(catalogue.reranked(run.recommender, user))
+    orders.append(catalogue.reranked(run.scorer, user))
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), unseen)
 
 
 def test_only_the_candidates_change_places(run: Run, catalogue: Catalogue, user: int) -> None:
-    first, new = catalogue.collaborative(user), catalogue.reranked(run.recommender, user)
+    first, new = catalogue.collaborative(user), catalogue.reranked(run.scorer, user)
     np.testing.assert_array_equal(new[8:], first[8:])
-    scores = run.recommender.score(catalogue.pairs(user, new[:8]))
+    scores = run.scorer.score_items(catalogue.context(user), new[:8])
     assert (np.diff(scores) <= 1e-4).all()
 
 
@@ -81,7 +81,7 @@ def test_a_user_stands_where_the_part_begins(run: Run, catalogue: Catalogue, use
         of_user & (run.dataset.interactions["split"] != "test")
     )
     liked = before.filter(before["label"] == 1)["item_id"].to_list()
-    pairs = catalogue.pairs(user, np.array([3, 4]))
+    pairs = catalogue.context(user).pairs(np.array([3, 4]))
     assert pairs.histories[0].tolist() == pairs.histories[1].tolist() == liked
 
 

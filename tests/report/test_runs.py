@@ -29,7 +29,7 @@ def test_a_run_is_evaluated_beside_its_cf_model_and_the_references(run: Run) -> 
     ]
     assert read_results(run.folder, "valid") == result
     kept = read_scores(run.folder, "valid")
-    again = run.recommender.score(run.dataset.pairs("valid"))
+    again = run.scorer.score(run.dataset.pairs("valid"))
     np.testing.assert_array_equal(kept.scores, again)
     np.testing.assert_array_equal(kept.labels, run.dataset.labels("valid"))
 

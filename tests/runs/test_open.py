@@ -18,6 +18,7 @@ from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Seal, open_run
 from corarec.runs import open as opening
 from corarec.score import load_run
+from corarec.score.scorer import Scorer
 from corarec.train import train_run
 from corarec.train.recipe import RunConfig
 
@@ -27,7 +28,7 @@ SCALES = "vector_input.safetensors"
 
 def scores(run: Path, data: Path | None = None) -> np.ndarray:
     _, dataset, _, recommender = open_run(run, data)
-    return recommender.score(dataset.pairs("test").take(np.arange(9)))
+    return Scorer(recommender).score(dataset.pairs("test").take(np.arange(9)))
 
 
 def test_opening_imports_no_trainer() -> None:

@@ -3,7 +3,8 @@ import pytest
 
 from corarec.data import Dataset
 from corarec.score.catalogue import Catalogue, RankedSplit
-from corarec.types import FloatArray, Pairs
+from corarec.score.context import Context
+from corarec.types import FloatArray, IntArray, Pairs
 
 
 class Backwards:
@@ -14,6 +15,9 @@ class Backwards:
 
     def score(self, pairs: Pairs, progress: object = None) -> FloatArray:
         return self.sign * pairs.item_ids.astype(np.float64)
+
+    def score_items(self, context: Context, items: IntArray, progress: object = None) -> FloatArray:
+        return self.score(context.pairs(items))
 
 
 def catalogue(dataset: Dataset, split: RankedSplit = "test", candidates: int = 6) -> Catalogue:
@@ -47,9 +51,8 @@ def test_the_history_is_that_before_the_first_row_of_the_part(small_world: Datas
     rows = small_world.interactions
     own = rows.filter((rows["user_id"] == user) & (rows["label"] == 1))
     liked = own.filter(own["split"].is_in(["train", "valid"]))["item_id"].to_list()
-    pairs = catalogue(small_world).pairs(user, np.array([3, 4]))
-    assert [pairs.histories[n].tolist() for n in (0, 1)] == [liked, liked]
-    assert pairs.rows is None
+    context = catalogue(small_world).context(user)
+    assert (context.user_id, context.liked.tolist()) == (user, liked)
 
 
 def test_only_the_candidates_get_another_order(small_world: Dataset) -> None:

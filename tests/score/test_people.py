@@ -28,14 +28,6 @@ def test_nobody_is_found_by_a_name_that_is_not_there(directory: Directory) -> No
         directory.item("qqqqqqqq")
 
 
-def test_a_new_user_is_what_it_liked(directory: Directory) -> None:
-    pairs = directory.pairs_of_new_user(np.array([5, 2]), np.array([7, 8, 9]))
-    assert pairs.user_ids.tolist() == [0, 0, 0]
-    assert pairs.item_ids.tolist() == [7, 8, 9]
-    assert [pairs.histories[n].tolist() for n in range(3)] == [[5, 2]] * 3
-    assert pairs.rows is None
-
-
 def test_a_known_user_is_all_that_it_liked_and_user_zero_nothing(directory: Directory) -> None:
     user = directory.user(directory.most_active(1)[0])
     pairs = directory.pairs(np.array([0, user]), np.array([3, 3]))
@@ -43,6 +35,8 @@ def test_a_known_user_is_all_that_it_liked_and_user_zero_nothing(directory: Dire
     liked = rows.filter((rows["user_id"] == user) & (rows["label"] == 1))["item_id"].to_list()
     assert pairs.histories[0].tolist() == []
     assert pairs.histories[1].tolist() == liked
+    context = directory.known(user)
+    assert (context.user_id, context.liked.tolist()) == (user, liked)
 
 
 def test_the_most_active_like_most(directory: Directory) -> None:

@@ -1,14 +1,10 @@
-from functools import partial
-from typing import Any
-
 import numpy as np
-import pytest
 from scipy.special import expit
 
 from corarec.data import Dataset
-from corarec.score.people import Directory
+from corarec.score.context import Context
 from corarec.score.recommend import candidate_order, recommend
-from corarec.types import FloatArray, Pairs
+from corarec.types import FloatArray, IntArray, Pairs
 
 
 class Likes:
@@ -22,15 +18,14 @@ class Likes:
         self.asked = pairs.item_ids.tolist()
         return self.values[pairs.item_ids]
 
-
-@pytest.fixture(scope="module")
-def make_pairs(small_world: Dataset) -> Any:
-    return partial(Directory(small_world).pairs_of_new_user, np.array([1]))
+    def score_items(self, context: Context, item_ids: IntArray) -> FloatArray:
+        return self.score(context.pairs(item_ids))
 
 
-def test_candidates_come_from_cf_and_the_order_from_the_recommender(
-    small_world: Dataset, make_pairs: Any
-) -> None:
+CONTEXT = Context(0, np.array([1]))
+
+
+def test_candidates_come_from_cf_and_the_order_from_the_recommender(small_world: Dataset) -> None:
     size = small_world.num_items + 1
     cf, recommender = Likes(np.arange(size, dtype=np.float64)), Likes(np.arange(size) / -10)
     exclude = np.array([size - 1, 3])
@@ -38,7 +33,7 @@ def test_candidates_come_from_cf_and_the_order_from_the_recommender(
         recommender,  # type: ignore[arg-type]
         cf,  # type: ignore[arg-type]
         small_world,
-        make_pairs,
+        CONTEXT,
         exclude,
         count=2,
         candidates=4,
@@ -55,15 +50,13 @@ def test_candidates_come_from_cf_and_the_order_from_the_recommender(
     assert not {3, size - 1} & set(cf.asked)
 
 
-def test_without_cf_and_on_ties_the_popular_come_first(
-    small_world: Dataset, make_pairs: Any
-) -> None:
+def test_without_cf_and_on_ties_the_popular_come_first(small_world: Dataset) -> None:
     items = np.arange(1, small_world.num_items + 1)
     popularity = small_world.popularity[items]
-    order = candidate_order(None, small_world, make_pairs(items))
+    order = candidate_order(None, small_world, CONTEXT.pairs(items))
     assert popularity[order].tolist() == sorted(popularity.tolist(), reverse=True)
     values = np.zeros(small_world.num_items + 1)
     values[items[-1]] = 1.0
-    first, *rest = candidate_order(Likes(values), small_world, make_pairs(items))  # type: ignore[arg-type]
+    first, *rest = candidate_order(Likes(values), small_world, CONTEXT.pairs(items))  # type: ignore[arg-type]
     assert items[first] == items[-1]
     assert popularity[rest].tolist() == sorted(popularity[:-1].tolist(), reverse=True)

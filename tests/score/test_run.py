@@ -47,6 +47,7 @@ def test_a_new_item_is_scored_by_its_title(run: Run) -> None:
     assert 0 < probability < 1
     assert probability != other
     assert len(run.recommender.encoder.titles) == run.dataset.num_items + 1
+    assert probability == run.score_title("7", "The Midnight Heist (1994)")
 
 
 def test_a_user_sees_its_whole_history(run: Run, small_world: Dataset) -> None:

@@ -13,12 +13,14 @@ from corarec.cf import FitConfig, fit_cf, seen_rows
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError, InUseError
 from corarec.locks import LOCK, locked
+from corarec.recommenders import TrainingData
+from corarec.recommenders.icl import ICLRecommender
 from corarec.score import load_run
 from corarec.train.config import TrainConfig
 from corarec.train.doctor import diagnose
 from corarec.train.metrics import read_metrics
 from corarec.train.recipe import RunConfig, load_recipe
-from corarec.train.run import Validation, train_run, training_rows
+from corarec.train.run import train_run, training_rows, validation_rows
 
 
 def test_a_run_folder_holds_all_of_the_run(trained_run: Path, recipe: dict[str, Any]) -> None:
@@ -70,17 +72,20 @@ def test_a_recipe_that_cannot_be_run_claims_no_folder(
 
 
 def test_a_validation_sample_of_one_class_is_refused(small_world: Dataset) -> None:
-    with pytest.raises(ConfigError, match="Raise train.validation_rows"):
-        Validation(small_world, TrainConfig(validation_rows=1))
+    rows = validation_rows(small_world, TrainConfig(validation_rows=1))
+    data = TrainingData(small_world, train_rows=small_world.rows("train"), valid_rows=rows)
+    with pytest.raises(ConfigError, match=r"1 validation rows .* Raise train.validation_rows"):
+        ICLRecommender.check(data)
+    data = TrainingData(small_world, train_rows=rows, valid_rows=small_world.rows("valid"))
+    with pytest.raises(ConfigError, match=r"1 training rows .* Lower train.train_from"):
+        ICLRecommender.check(data)
 
 
 def test_validation_can_be_on_the_rows_that_collm_draws(small_world: Dataset) -> None:
     drawn = small_world.sample("valid", fraction=0.5, seed=2023)
-    validation = Validation(small_world, TrainConfig(validation_fraction=0.5))
-    wanted = small_world.pairs(np.sort(drawn))
-    np.testing.assert_array_equal(validation.pairs.item_ids, wanted.item_ids)
-    np.testing.assert_array_equal(validation.pairs.user_ids, wanted.user_ids)
-    assert len(validation.pairs) == round(len(small_world.rows("valid")) / 2)
+    rows = validation_rows(small_world, TrainConfig(validation_fraction=0.5))
+    np.testing.assert_array_equal(rows, np.sort(drawn))
+    assert len(rows) == round(len(small_world.rows("valid")) / 2)
 
 
 def test_early_vectors_and_late_training_rows_share_no_second(small_world: Dataset) -> None:
@@ -94,13 +99,13 @@ def test_early_vectors_and_late_training_rows_share_no_second(small_world: Datas
 
 def test_the_validation_sample_is_fixed_and_of_the_asked_size(small_world: Dataset) -> None:
     first, second = (
-        Validation(small_world, TrainConfig(validation_rows=30)),
-        Validation(small_world, TrainConfig(validation_rows=30)),
+        validation_rows(small_world, TrainConfig(validation_rows=30)),
+        validation_rows(small_world, TrainConfig(validation_rows=30)),
     )
-    assert len(first.labels) == 30
-    np.testing.assert_array_equal(first.pairs.item_ids, second.pairs.item_ids)
-    everything = Validation(small_world, TrainConfig(validation_rows=10**6))
-    assert len(everything.labels) == len(small_world.rows("valid"))
+    assert len(first) == 30
+    np.testing.assert_array_equal(first, second)
+    everything = validation_rows(small_world, TrainConfig(validation_rows=10**6))
+    np.testing.assert_array_equal(everything, small_world.rows("valid"))
 
 
 def test_the_earliest_training_rows_can_be_left_out(small_world: Dataset) -> None:
@@ -197,8 +202,10 @@ def test_a_share_that_leaves_no_rows_is_refused_before_any_work(
 
 
 def test_a_validation_share_of_no_rows_is_refused(small_world: Dataset) -> None:
-    with pytest.raises(ConfigError, match="The validation sample has no rows"):
-        Validation(small_world, TrainConfig(validation_fraction=1e-6))
+    rows = validation_rows(small_world, TrainConfig(validation_fraction=1e-6))
+    data = TrainingData(small_world, small_world.rows("train"), rows)
+    with pytest.raises(ConfigError, match=r"The 0 validation rows have the labels \[\]"):
+        ICLRecommender.check(data)
 
 
 def test_a_cf_model_of_another_dataset_is_refused(

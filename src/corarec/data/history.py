@@ -59,8 +59,3 @@ class Timeline:
         return Histories(
             self._liked_items, self._liked_before[first_rows], self._liked_before[end_rows]
         )
-
-
-def told(liked: IntArray, count: int) -> Histories:
-    """Return `count` times the history of somebody of whom only liked items are known."""
-    return Histories(liked, np.zeros(count, np.int64), np.full(count, len(liked)))

@@ -1,29 +1,63 @@
 """From pairs to token ids, batch by batch, so that no prompt is held longer than it is needed."""
 
-from collections.abc import Sequence
-from copy import copy
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
 
-from corarec.errors import ConfigError
-from corarec.prompts.templates import PromptConfig, quote, split_template
+from corarec.errors import ConfigError, DataError
+from corarec.prompts.slots import Slot, SoftSlot, TextSlot
+from corarec.prompts.templates import (
+    HISTORY,
+    TITLE,
+    PromptConfig,
+    RenderedPrompt,
+    Template,
+    quote,
+)
 from corarec.types import IntArray, Pairs
+
+SOFT_TOKEN = "<|corarec:soft|>"
+"""Stands in the text where a soft token will; no token of the model."""
 
 
 @dataclass(frozen=True)
 class EncodedPrompts:
-    """A batch of prompts, padded on the left so that the last token is always at the end."""
+    """A batch of prompts, padded on the left so that the last token is always at the end.
+
+    Positions count in the padded rows.
+    """
 
     input_ids: torch.Tensor
-    """[B, T] int64"""
+    """[B, T] int64; padding where a soft token stands"""
     attention_mask: torch.Tensor
     """[B, T] int64, 0 on padding"""
-    title_start: torch.Tensor
-    """[B] int64, position of the first token of the target title in the padded row"""
+    starts: dict[str, torch.Tensor]
+    """[B] int64 by slot, its first token"""
+    ends: dict[str, torch.Tensor]
+    """[B] int64 by slot, one past its last token"""
+    soft: dict[str, torch.Tensor]
+    """[B, n] int64 by soft slot, its soft tokens"""
+
+
+@dataclass
+class _Row:
+    """One prompt in tokens."""
+
+    ids: list[int]
+    spans: dict[str, tuple[int, int]]
+    soft: dict[str, list[int]]
+
+    @property
+    def title_tokens(self) -> int:
+        start, end = self.spans[TITLE]
+        return end - start
 
 
 class PromptEncoder:
@@ -35,12 +69,21 @@ class PromptEncoder:
         A fast Hugging Face tokenizer; its start token, where it has one, comes first.
     titles
         The title of each item id; position 0 is padding.
+    slots
+        What the system puts into slots of its own.
     noun, nouns
         What an item is called: "movie" and "movies".
     frame
         Text before and after every prompt, such as the turns of a chat template.
     max_length
-        The longest prompt in tokens; longer ones lose their oldest history titles.
+        The longest prompt in tokens. Longer ones lose their oldest history titles, as many as the
+        longest title of the catalogue asks for: what a user's prompts show of the history does not
+        depend on the item, so that they begin alike.
+
+    Raises
+    ------
+    ConfigError
+        The tokenizer does not know where in the text a token stands.
     """
 
     def __init__(
@@ -49,6 +92,7 @@ class PromptEncoder:
         config: PromptConfig,
         titles: Sequence[str],
         *,
+        slots: Mapping[str, Slot] | None = None,
         noun: str = "item",
         nouns: str = "items",
         frame: tuple[str, str] = ("", ""),
@@ -59,111 +103,191 @@ class PromptEncoder:
                 f"The tokenizer {type(tokenizer).__name__} is not a fast one, and corarec needs to "
                 "know where in the text a token stands. Load it with use_fast=True or convert it."
             )
-        self.tokenizer = tokenizer
+        slots = slots or {}
         self.config = config
         self.titles = titles
         self.max_length = config.max_length or max_length
-        before, after = split_template(config, noun, nouns)
-        self._before, self._after = frame[0] + before, after + frame[1]
+        self.template = Template(config, noun, nouns, frame)
+        self._texts = {name: slot for name, slot in slots.items() if isinstance(slot, TextSlot)}
+        self._soft = {name: slot for name, slot in slots.items() if isinstance(slot, SoftSlot)}
+        self._padding_id = _padding_id(tokenizer)
+        if self._soft:
+            tokenizer = deepcopy(tokenizer)
+            tokenizer.add_tokens([SOFT_TOKEN], special_tokens=True)
+        self.tokenizer = tokenizer
+        self._soft_id = tokenizer.convert_tokens_to_ids(SOFT_TOKEN) if self._soft else None
 
-    def with_titles(self, titles: Sequence[str]) -> "PromptEncoder":
-        """Return the same encoder over other titles, for items that joined the catalogue."""
-        other = copy(self)
-        other.titles = titles
-        other.__dict__.pop("_title_lengths", None)
-        return other
+    def render(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> list[str]:
+        """Return the prompt of every pair as text, unshortened."""
+        prompts = self._prompts(pairs, self.config.history_length, new_titles)
+        return [prompt.text for prompt in prompts]
 
-    def render(self, pairs: Pairs, history_length: int | None = None) -> list[str]:
-        """Return the prompt of every pair as text."""
-        parts = self._parts(pairs, history_length)
-        return [before + title + after for before, title, after in parts]
-
-    def encode(self, pairs: Pairs) -> EncodedPrompts:
+    def encode(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> EncodedPrompts:
         """Tokenise a batch.
+
+        Parameters
+        ----------
+        new_titles
+            Titles of items that are not in the catalogue: id `len(titles)` is the first of them.
 
         Raises
         ------
         ConfigError
             A prompt is longer than `max_length` even without any history.
         """
-        ids, title_start = self._tokenise(self._parts(pairs, None))
-        for n in self._too_long(ids):
-            ids[n], title_start[n] = self._shorten(pairs.take(np.array([n])))
-        width = max(len(row) for row in ids)
-        input_ids = torch.full((len(ids), width), self._padding_id, dtype=torch.int64)
-        attention_mask = torch.zeros_like(input_ids)
-        for n, row in enumerate(ids):
-            input_ids[n, width - len(row) :] = torch.tensor(row)
-            attention_mask[n, width - len(row) :] = 1
-        starts = torch.tensor(
-            [width - len(row) + s for row, s in zip(ids, title_start, strict=True)]
-        )
-        return EncodedPrompts(input_ids, attention_mask, starts)
+        return self._padded(self._rows(pairs, new_titles))
 
     def token_counts(self, pairs: Pairs) -> IntArray:
         """Return the length of every prompt in tokens before any shortening: [N]."""
-        ids, _ = self._tokenise(self._parts(pairs, None))
-        return np.array([len(row) for row in ids], dtype=np.int64)
+        rows = self._tokenise(self._prompts(pairs, self.config.history_length, ()))
+        return np.array([len(row.ids) for row in rows], dtype=np.int64)
 
-    def lengths(self, pairs: Pairs) -> IntArray:
+    def lengths(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> IntArray:
         """Return the length of every prompt in characters, without rendering it: [N].
 
         It grows with the number of tokens closely enough to put prompts of like length together.
         """
+        lengths = self._title_lengths
+        if new_titles:
+            lengths = np.concatenate([lengths, _lengths(new_titles)])
         shown = pairs.histories.last(self.config.history_length)
-        return self._title_lengths[shown].sum(axis=1) + self._title_lengths[pairs.item_ids]
+        return lengths[shown].sum(axis=1) + lengths[pairs.item_ids]
 
     @cached_property
     def _title_lengths(self) -> IntArray:
-        lengths = np.array([len(title) + len('"", ') for title in self.titles], dtype=np.int64)
+        lengths = _lengths(self.titles)
         lengths[0] = 0
         return lengths
 
-    @property
-    def _padding_id(self) -> int:
-        token = self.tokenizer.pad_token_id
-        return int(token if token is not None else self.tokenizer.eos_token_id or 0)
+    def _rows(self, pairs: Pairs, new_titles: Sequence[str]) -> list[_Row]:
+        rows = self._tokenise(self._prompts(pairs, self.config.history_length, new_titles))
+        if self.max_length is None:
+            return rows
+        # Titles have no more tokens than bytes, so that most catalogues need not be tokenised.
+        if max(len(row.ids) for row in rows) + self._longest_title_bytes <= self.max_length:
+            return rows
+        for n, row in enumerate(rows):
+            if self._is_too_long(row):
+                rows[n] = self._shortened(pairs.take(np.array([n])), new_titles)
+        return rows
 
-    def _parts(self, pairs: Pairs, history_length: int | None) -> list[tuple[str, str, str]]:
-        count = self.config.history_length if history_length is None else history_length
-        parts = []
-        for item, shown in zip(pairs.item_ids, pairs.histories.last(count), strict=True):
+    def _is_too_long(self, row: _Row) -> bool:
+        assert self.max_length is not None
+        without_title = len(row.ids) - row.title_tokens
+        return without_title + max(row.title_tokens, self._title_room) > self.max_length
+
+    def _shortened(self, pair: Pairs, new_titles: Sequence[str]) -> _Row:
+        shown = min(self.config.history_length, int(pair.histories.lengths()[0]))
+        row = None
+        for history_length in range(max(1, shown) - 1, -1, -1):
+            (row,) = self._tokenise(self._prompts(pair, history_length, new_titles))
+            if not self._is_too_long(row):
+                return row
+        assert row is not None
+        assert self.max_length is not None
+        if len(row.ids) <= self.max_length:
+            return row
+        item = int(pair.item_ids[0])
+        raise ConfigError(
+            f"The prompt for item {item} ({self._title(item, new_titles)[:80]!r}) has "
+            f"{len(row.ids)} tokens without any history, more than the limit of "
+            f"{self.max_length}. Raise system.prompt.max_length, shorten the title or take a model "
+            "that reads more."
+        )
+
+    @cached_property
+    def _longest_title_bytes(self) -> int:
+        return max((len(title.encode()) for title in self.titles), default=0) + len('""')
+
+    @cached_property
+    def _title_room(self) -> int:
+        """Tokens kept for a title: the longest of the catalogue, at most half a prompt."""
+        assert self.max_length is not None
+        quoted = [quote(title) for title in self.titles[1:]] or [""]
+        ids = self.tokenizer(quoted, add_special_tokens=False)["input_ids"]
+        return min(max(map(len, ids)), self.max_length // 2)
+
+    def _title(self, item: int, new_titles: Sequence[str]) -> str:
+        known = len(self.titles)
+        return self.titles[item] if item < known else new_titles[item - known]
+
+    def _prompts(
+        self, pairs: Pairs, history_length: int, new_titles: Sequence[str]
+    ) -> list[RenderedPrompt]:
+        fixed = {
+            name: slot.joiner.join([SOFT_TOKEN] * slot.tokens) for name, slot in self._soft.items()
+        }
+        texts = {name: slot.fill(pairs) for name, slot in self._texts.items()}
+        prompts = []
+        histories = pairs.histories.last(history_length)
+        for n, (item, shown) in enumerate(zip(pairs.item_ids, histories, strict=True)):
             liked = ", ".join(quote(self.titles[i]) for i in shown if i) or self.config.no_history
-            parts.append(
-                (
-                    self._before.replace("{history}", liked),
-                    quote(self.titles[item]),
-                    self._after.replace("{history}", liked),
-                )
-            )
-        return parts
+            own = {name: values[n] for name, values in texts.items()}
+            title = quote(self._title(item, new_titles))
+            prompts.append(self.template.fill(fixed | own | {HISTORY: liked, TITLE: title}))
+        return prompts
 
-    def _tokenise(self, parts: list[tuple[str, str, str]]) -> tuple[list[list[int]], list[int]]:
+    def _tokenise(self, prompts: list[RenderedPrompt]) -> list[_Row]:
         encoded = self.tokenizer(
-            [before + title + after for before, title, after in parts],
+            [prompt.text for prompt in prompts],
             return_offsets_mapping=True,
             return_attention_mask=False,
         )
-        # The first token that ends behind the opening quote belongs to the title, whether or not
-        # the tokenizer glued the quote or a space to it.
-        starts = [
-            next(t for t, (_, end) in enumerate(offsets) if end > len(before))
-            for (before, _, _), offsets in zip(parts, encoded["offset_mapping"], strict=True)
+        return [
+            self._row(prompt, ids, offsets)
+            for prompt, ids, offsets in zip(
+                prompts, encoded["input_ids"], encoded["offset_mapping"], strict=True
+            )
         ]
-        return encoded["input_ids"], starts
 
-    def _too_long(self, ids: list[list[int]]) -> list[int]:
-        if self.max_length is None:
-            return []
-        return [n for n, row in enumerate(ids) if len(row) > self.max_length]
+    def _row(self, prompt: RenderedPrompt, ids: list[int], offsets: list[tuple[int, int]]) -> _Row:
+        # The first token that ends behind the opening quote belongs to the title, whether or not
+        # the tokenizer glued the quote or a space to it. Special tokens are at (0, 0).
+        starts = list(accumulate((start for start, _ in offsets), max))
+        ends = list(accumulate((end for _, end in offsets), max))
+        spans = {
+            name: (bisect_right(ends, first), bisect_left(starts, last))
+            for name, (first, last) in prompt.spans.items()
+            if last > first
+        }
+        if not self._soft:
+            return _Row(ids, spans, {})
+        places = [t for t, token in enumerate(ids) if token == self._soft_id]
+        order = sorted(self._soft, key=lambda name: prompt.spans[name])
+        if len(places) != sum(slot.tokens for slot in self._soft.values()):
+            raise DataError(
+                f"A title contains {SOFT_TOKEN!r}, which marks the places of soft tokens. Rename "
+                "it in the catalogue."
+            )
+        soft = {}
+        for name in order:
+            count = self._soft[name].tokens
+            soft[name], places = places[:count], places[count:]
+        return _Row([self._padding_id if i == self._soft_id else i for i in ids], spans, soft)
 
-    def _shorten(self, pair: Pairs) -> tuple[list[int], int]:
-        for history_length in range(max(1, self.config.history_length) - 1, -1, -1):
-            ids, starts = self._tokenise(self._parts(pair, history_length))
-            if not self._too_long(ids):
-                return ids[0], starts[0]
-        raise ConfigError(
-            f"The prompt for item {int(pair.item_ids[0])} ({self.titles[pair.item_ids[0]]!r}) has "
-            f"{len(ids[0])} tokens without any history, more than the limit of {self.max_length}. "
-            "Raise system.prompt.max_length, shorten the title or take a model that reads more."
-        )
+    def _padded(self, rows: list[_Row]) -> EncodedPrompts:
+        width = max(len(row.ids) for row in rows)
+        input_ids = torch.full((len(rows), width), self._padding_id, dtype=torch.int64)
+        attention_mask = torch.zeros_like(input_ids)
+        for n, row in enumerate(rows):
+            input_ids[n, width - len(row.ids) :] = torch.tensor(row.ids)
+            attention_mask[n, width - len(row.ids) :] = 1
+        padding = torch.tensor([width - len(row.ids) for row in rows])
+        named = set.intersection(*(set(row.spans) for row in rows))
+        edges = {name: torch.tensor([row.spans[name] for row in rows]) for name in named}
+        starts = {name: padding + places[:, 0] for name, places in edges.items()}
+        ends = {name: padding + places[:, 1] for name, places in edges.items()}
+        soft = {
+            name: padding[:, None] + torch.tensor([row.soft[name] for row in rows])
+            for name in self._soft
+        }
+        return EncodedPrompts(input_ids, attention_mask, starts, ends, soft)
+
+
+def _lengths(titles: Sequence[str]) -> IntArray:
+    return np.array([len(title) + len('"", ') for title in titles], dtype=np.int64)
+
+
+def _padding_id(tokenizer: Any) -> int:
+    token = tokenizer.pad_token_id
+    return int(token if token is not None else tokenizer.eos_token_id or 0)

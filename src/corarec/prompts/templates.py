@@ -1,5 +1,7 @@
 """The plain-text prompts: what the language model reads about a pair."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from string import Formatter
 from typing import Annotated
 
@@ -14,29 +16,40 @@ CORA_TEMPLATE = (
 )
 """The prompt of CoRA (paper, Table 1), also that of TALLRec and of in-context learning here."""
 
-_SLOTS = {"history", "title", "noun", "nouns"}
+HISTORY, TITLE = "history", "title"
+NOUNS = ("noun", "nouns")
+COMMON_SLOTS = frozenset({HISTORY, TITLE, *NOUNS})
+"""The slots that every system can fill."""
 
 
-def _known_slots(text: str) -> str:
-    found = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
-    if unknown := found - _SLOTS:
-        raise ValueError(
-            f"the prompt names the slots {sorted(unknown)}; known are {sorted(_SLOTS)}. "
-            "Write a brace that is meant literally twice: {{ or }}"
-        )
-    if text.count("{title}") != 1 or "title" not in found:
+def slot_names(template: str) -> list[str]:
+    """Return the names of a template's slots in their order, repeated ones repeated.
+
+    Raises
+    ------
+    ValueError
+        A brace stands alone.
+    """
+    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+
+
+def _title_once(template: str) -> str:
+    count = slot_names(template).count(TITLE)
+    if count != 1:
         raise ValueError(
             "the prompt needs the slot {title} exactly once, or it could not say which item is "
-            f"meant; it has it {text.count('{title}')} times"
+            f"meant; it has it {count} times. Write a brace that is meant literally twice: "
+            "{{ or }}"
         )
-    return text
+    return template
 
 
 class PromptConfig(Config):
     """How a pair becomes text."""
 
-    template: Annotated[str, AfterValidator(_known_slots)] = CORA_TEMPLATE
-    """Text with the slots {history}, {title}, {noun} (movie) and {nouns} (movies)."""
+    template: Annotated[str, AfterValidator(_title_once)] = CORA_TEMPLATE
+    """Text with the slots {history}, {title}, {noun} (movie) and {nouns} (movies), and those that
+    the system adds."""
     history_length: Annotated[int, Field(ge=0)] = 10
     """How many of the last liked titles are shown, oldest first."""
     no_history: str = "unknown"
@@ -47,18 +60,90 @@ class PromptConfig(Config):
     """Longest prompt in tokens; the oldest history titles go first. None: the model's own limit."""
 
 
+def check_slots(config: PromptConfig, added: frozenset[str], needed: frozenset[str]) -> None:
+    """See that a template has the slots that a system needs, and only such as it fills.
+
+    Parameters
+    ----------
+    added
+        The slots that the system fills beside the common ones.
+    needed
+        Those of them that must be there, once each.
+
+    Raises
+    ------
+    ValueError
+        A slot is unknown, missing, or soft tokens stand twice.
+    """
+    found = slot_names(config.template)
+    known = COMMON_SLOTS | added
+    if unknown := set(found) - known:
+        raise ValueError(
+            f"the prompt names the slots {sorted(unknown)}; this system knows {sorted(known)}. "
+            "Write a brace that is meant literally twice: {{ or }}"
+        )
+    for name in sorted(needed):
+        if found.count(name) != 1:
+            raise ValueError(
+                f"the prompt needs the slot {{{name}}} exactly once; it has it "
+                f"{found.count(name)} times"
+            )
+
+
+@dataclass(frozen=True)
+class RenderedPrompt:
+    """A prompt as text, and where its slots are."""
+
+    text: str
+    spans: dict[str, tuple[int, int]]
+    """[first character, one past the last] by slot; a repeated slot's first place"""
+
+
+class Template:
+    """A template cut at its slots once, so that no prompt is ever searched.
+
+    Parameters
+    ----------
+    noun, nouns
+        What an item is called: "movie" and "movies".
+    frame
+        Text before and after every prompt, such as the turns of a chat template.
+    """
+
+    def __init__(
+        self, config: PromptConfig, noun: str, nouns: str, frame: tuple[str, str] = ("", "")
+    ) -> None:
+        text = config.template.replace("\n", "\\n") if config.literal_newline else config.template
+        words = dict(zip(NOUNS, (noun, nouns), strict=True))
+        self._parts = list(_cut(text, words))
+        self._frame = frame
+
+    def fill(self, slots: Mapping[str, str]) -> RenderedPrompt:
+        """Return the prompt with every slot filled."""
+        pieces, spans, place = [self._frame[0]], {}, len(self._frame[0])
+        for literal, name in self._parts:
+            piece = slots[name] if name is not None else ""
+            place += len(literal)
+            if name is not None and name not in spans:
+                spans[name] = (place, place + len(piece))
+            place += len(piece)
+            pieces += (literal, piece)
+        return RenderedPrompt("".join([*pieces, self._frame[1]]), spans)
+
+
+def _cut(text: str, words: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Yield literal text and the slot behind it, words filled in; None where no slot follows."""
+    literal = ""
+    for before, name, _, _ in Formatter().parse(text):
+        literal += before
+        if name is not None and name in words:
+            literal += words[name]
+        elif name is not None:
+            yield literal, name
+            literal = ""
+    yield literal, None
+
+
 def quote(title: str) -> str:
     """Put a title in double quotes, as the prompts do."""
     return f'"{title}"'
-
-
-def split_template(config: PromptConfig, noun: str, nouns: str) -> tuple[str, str]:
-    """Return the prompt before and after the target title, nouns filled in, {history} still open.
-
-    The title is the one place that a caller may need to find again (late activation), so the
-    template is cut there once instead of being searched for in every prompt.
-    """
-    text = config.template.replace("\n", "\\n") if config.literal_newline else config.template
-    before, after = text.split("{title}", 1)
-    fill = {"noun": noun, "nouns": nouns, "history": "{history}"}
-    return before.format(**fill), after.format(**fill)

@@ -1,48 +1,67 @@
-"""What every system of the benchmark is: pairs in, logits out."""
+"""What every system of the benchmark is: it owns its examples, its loss and its validation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 
-from corarec.errors import TrainingError
-from corarec.types import FloatArray, IntArray, Pairs
+from corarec.data import Dataset
+from corarec.score.scorer import Examples
+from corarec.types import IntArray
 
-Batch = dict[str, torch.Tensor]
-SCORING_BATCH_SIZE = 64
+Validate = Callable[[], dict[str, float]]
+"""Returns metrics by name, of the system as it stands and in evaluation mode."""
 
 
-class PairInputs(Protocol):
-    """A table of pairs, ready to be cut into batches for one system."""
+@dataclass(frozen=True)
+class TrainingData:
+    """What a system may learn from, and what chooses its weights."""
 
-    lengths: IntArray
-    """[N] how long each pair is, in any unit, so that like can be batched with like."""
-
-    def __len__(self) -> int:
-        """Return the number of pairs."""
-
-    def batch(self, rows: IntArray) -> Batch:
-        """Return the tensors of the pairs at `rows`, padded to the longest of them."""
+    dataset: Dataset
+    train_rows: IntArray
+    """Numbers of the rows to learn from."""
+    valid_rows: IntArray
+    """Numbers of the validation rows that choose the best weights."""
 
 
 class Recommender(nn.Module, ABC):
-    """A system that predicts whether users enjoy items.
+    """A system of the benchmark.
 
-    It knows neither its metric nor its trainer. `forward` is differentiable; only parameters with
-    `requires_grad` are trained, and only they are saved.
+    The trainer brings batches of its examples to it and steps on the loss that `forward` returns;
+    only parameters with `requires_grad` are trained.
     """
 
+    metric: ClassVar[str]
+    """The metric of its validation that chooses the best weights; more is better."""
+
+    @classmethod
+    def check(cls, data: TrainingData) -> None:
+        """Refuse data that this system cannot learn or be chosen on, before any work is done.
+
+        Raises
+        ------
+        ConfigError
+            What is missing, and which option changes it.
+        """
+
+    def prepare(self, data: TrainingData) -> None:
+        """Take from the training data what is no weight but must be known; most have nothing."""
+
     @abstractmethod
-    def inputs(self, pairs: Pairs) -> PairInputs:
-        """Gather whatever the system needs to know of `pairs`."""
+    def examples(self, data: TrainingData) -> Examples:
+        """Return what the system learns from."""
 
     @abstractmethod
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of "the user enjoys the item": [B]."""
+        """Return the loss of a batch of examples: a scalar."""
+
+    @abstractmethod
+    def validation(self, data: TrainingData) -> Validate:
+        """Return what computes the validation metrics, `metric` among them."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -66,44 +85,3 @@ class Recommender(nn.Module, ABC):
     def trainable_parameters(self) -> int:
         """Return how many numbers training may change."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
-
-    def score(
-        self,
-        pairs: Pairs,
-        *,
-        batch_size: int = SCORING_BATCH_SIZE,
-        progress: Callable[[int], None] | None = None,
-    ) -> FloatArray:
-        """Return the logits of `pairs` in evaluation mode: [N].
-
-        Pairs of like length share a batch, so that little padding is computed; the order of the
-        result is that of `pairs`. `progress` is called with the number of pairs just scored.
-
-        Raises
-        ------
-        TrainingError
-            A score is not a finite number.
-        """
-        inputs = self.inputs(pairs)
-        order = np.argsort(inputs.lengths, kind="stable")[::-1]
-        scores = np.empty(len(inputs), dtype=np.float64)
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode():
-                for first in range(0, len(order), batch_size):
-                    rows = order[first : first + batch_size]
-                    batch = {k: v.to(self.device) for k, v in inputs.batch(rows).items()}
-                    scores[rows] = self(**batch).float().cpu().numpy()
-                    if progress is not None:
-                        progress(len(rows))
-        finally:
-            self.train(was_training)
-        if not np.isfinite(scores).all():
-            bad = int(np.flatnonzero(~np.isfinite(scores))[0])
-            raise TrainingError(
-                f"{type(self).__name__} gave {scores[bad]} for pair {bad} (user "
-                f"{pairs.user_ids[bad]}, item {pairs.item_ids[bad]}), where a finite logit was "
-                "wanted. Lower the learning rate, or run in float32 if this is a 16-bit overflow."
-            )
-        return scores

@@ -1,5 +1,6 @@
 """CoRA: CF vectors become low-rank weights of a frozen language model (paper, equations 3 to 7)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -15,7 +16,7 @@ from corarec.backbone import Backbone
 from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ArtifactError, ConfigError
 from corarec.prompts import PromptEncoder
-from corarec.recommenders.base import Batch
+from corarec.recommenders.base import TrainingData
 from corarec.recommenders.llm import (
     AnswerScore,
     Ingredients,
@@ -25,6 +26,7 @@ from corarec.recommenders.llm import (
     check_dtypes,
 )
 from corarec.recommenders.vectors import UserShuffle, VectorInput, VectorInputConfig
+from corarec.score.scorer import Batch
 from corarec.types import IntArray, Pairs
 
 SCALES = "vector_input.safetensors"
@@ -59,8 +61,14 @@ class CoraSystem(PromptSystem):
 class CoraInputs(PromptInputs):
     """Prompts beside the CF vectors of their pairs."""
 
-    def __init__(self, pairs: Pairs, encoder: PromptEncoder, table: VectorTable) -> None:
-        super().__init__(pairs, encoder)
+    def __init__(
+        self,
+        pairs: Pairs,
+        encoder: PromptEncoder,
+        new_titles: Sequence[str],
+        table: VectorTable,
+    ) -> None:
+        super().__init__(pairs, encoder, new_titles)
         self.table = table
 
     def batch(self, rows: IntArray) -> Batch:
@@ -130,7 +138,7 @@ class CoraRecommender(PromptRecommender):
         return cls(
             get_peft_model(backbone.model, adapter),
             backbone,
-            ingredients.encoder,
+            ingredients.encoder(config.prompt),
             config.answer,
             cf,
             vector_input,
@@ -139,14 +147,14 @@ class CoraRecommender(PromptRecommender):
             shuffle=shuffle,
         )
 
-    def inputs(self, pairs: Pairs) -> CoraInputs:
+    def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> CoraInputs:
         """Gather the prompts and the CF vectors of `pairs`."""
-        return CoraInputs(pairs, self.encoder, self._vectors(pairs))
+        return CoraInputs(pairs, self.encoder, new_titles, self._vectors(pairs))
 
-    def fit_scales(self, train_pairs: Pairs) -> None:
-        """Set the scale of the CF vectors."""
+    def prepare(self, data: TrainingData) -> None:
+        """Set the scale of the CF vectors by those of the whole training part."""
         if self.normalise:
-            self.vector_input.fit_scale(self._vectors(train_pairs))
+            self.vector_input.fit_scale(self._vectors(data.dataset.pairs("train")))
 
     def _vectors(self, pairs: Pairs) -> VectorTable:
         table = self.cf.vector_table(pairs)
@@ -154,7 +162,7 @@ class CoraRecommender(PromptRecommender):
             return table
         return self.shuffle.applied(table, self.cf.vector_table(self.shuffle.donors(pairs)))
 
-    def forward(self, **batch: torch.Tensor) -> torch.Tensor:
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer under the pairs' own weights: [B]."""
         vectors = self.vector_input(batch["user_vectors"], batch["item_vectors"])
         extra = {"cf_vectors": vectors}

@@ -23,9 +23,9 @@ class ICLRecommender(PromptRecommender):
     def build(cls, config: ICLSystem, ingredients: Ingredients) -> Self:
         """Take the model as it is."""
         backbone = ingredients.backbone
-        return cls(backbone.model, backbone, ingredients.encoder, config.answer)
+        return cls(backbone.model, backbone, ingredients.encoder(config.prompt), config.answer)
 
-    def forward(self, **batch: torch.Tensor) -> torch.Tensor:
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer: [B]."""
         return self.answer_logits(batch["input_ids"], batch["attention_mask"])
 

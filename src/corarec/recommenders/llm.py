@@ -2,8 +2,7 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from peft import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
+from pydantic import model_validator
 from safetensors import SafetensorError
 
 from corarec.adapter.loading import check_weights_fit
@@ -18,8 +18,10 @@ from corarec.backbone import Backbone, BackboneConfig
 from corarec.cf import VectorSource
 from corarec.errors import ArtifactError
 from corarec.files import read_json, write_json
-from corarec.prompts import PromptConfig, PromptEncoder
-from corarec.recommenders.base import Batch, Recommender
+from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
+from corarec.prompts.templates import TITLE
+from corarec.recommenders.pointwise import PointwiseRecommender
+from corarec.score.scorer import Batch
 from corarec.types import Config, IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]
@@ -29,6 +31,11 @@ OWNER = "backbone.json"
 class PromptSystem(Config):
     """What the config of every system around a language model holds."""
 
+    added_slots: ClassVar[frozenset[str]] = frozenset()
+    """The slots of the prompt that the system fills beside titles and nouns."""
+    needed_slots: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that must be in the prompt."""
+
     backbone: BackboneConfig = BackboneConfig()
     """The frozen language model."""
     prompt: PromptConfig = PromptConfig()
@@ -37,19 +44,50 @@ class PromptSystem(Config):
     """The score: `yes` is the logit of Yes (the authors' code), `yes-minus-no` its distance to the
     logit of No."""
 
+    @model_validator(mode="after")
+    def _check_slots(self) -> Self:
+        check_slots(self.prompt, self.added_slots, self.needed_slots)
+        return self
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a prompt must know of the items."""
+
+    titles: Sequence[str]
+    """By item id; position 0 is padding."""
+    noun: str
+    """What an item is called: "movie"."""
+    nouns: str
+
 
 @dataclass(frozen=True)
 class Ingredients:
     """What there is to build a system from."""
 
     backbone: Backbone
-    encoder: PromptEncoder
+    catalogue: Catalogue
     train_pairs: Pairs
     """The pairs of the training part, for controls that confuse their users."""
     seed: int
     """Of the start values."""
     cf: VectorSource | None = None
     """A fitted CF model, for systems that read its vectors."""
+
+    def encoder(
+        self, config: PromptConfig, slots: Mapping[str, Slot] | None = None
+    ) -> PromptEncoder:
+        """Return what makes prompts of pairs, `slots` being those that the system fills."""
+        return PromptEncoder(
+            self.backbone.tokenizer,
+            config,
+            self.catalogue.titles,
+            slots=slots,
+            noun=self.catalogue.noun,
+            nouns=self.catalogue.nouns,
+            frame=(self.backbone.frame.before, self.backbone.frame.after),
+            max_length=getattr(self.backbone.model.config, "max_position_embeddings", None),
+        )
 
 
 @dataclass
@@ -58,24 +96,30 @@ class PromptInputs:
 
     pairs: Pairs
     encoder: PromptEncoder
+    new_titles: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.lengths: IntArray = self.encoder.lengths(self.pairs)
+        self.lengths: IntArray = self.encoder.lengths(self.pairs, self.new_titles)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def batch(self, rows: IntArray) -> Batch:
-        """Return `input_ids`, `attention_mask` (both [B, T]) and `title_start` ([B])."""
-        encoded = self.encoder.encode(self.pairs.take(rows))
+        """Return `input_ids` and `attention_mask` (both [B, T]) and where the slots are.
+
+        `title_start` [B] is the first token of the target title; the positions of the soft tokens
+        of a slot, [B, n], bear its name and `_positions`.
+        """
+        encoded = self.encoder.encode(self.pairs.take(rows), self.new_titles)
         return {
             "input_ids": encoded.input_ids,
             "attention_mask": encoded.attention_mask,
-            "title_start": encoded.title_start,
+            "title_start": encoded.starts[TITLE],
+            **{f"{name}_positions": places for name, places in encoded.soft.items()},
         }
 
 
-class PromptRecommender(Recommender):
+class PromptRecommender(PointwiseRecommender):
     """A causal language model that answers Yes or No to a prompt.
 
     Parameters
@@ -106,12 +150,9 @@ class PromptRecommender(Recommender):
     def build(cls, config: Any, ingredients: Ingredients) -> Self:
         """Make the system that `config` describes, untrained."""
 
-    def fit_scales(self, train_pairs: Pairs) -> None:
-        """Take from the training pairs what is no weight but must be known; most have nothing."""
-
-    def inputs(self, pairs: Pairs) -> PromptInputs:
+    def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> PromptInputs:
         """Gather the prompts of `pairs`."""
-        return PromptInputs(pairs, self.encoder)
+        return PromptInputs(pairs, self.encoder, new_titles)
 
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in the backward pass instead of keeping them."""
@@ -119,16 +160,6 @@ class PromptRecommender(Recommender):
         base.activation_checkpointing_enable(
             activation_checkpointing_kwargs={"use_reentrant": False}
         )
-
-    @contextmanager
-    def reading_titles(self, titles: Sequence[str]) -> Iterator[None]:
-        """Let item ids stand for other titles within the block."""
-        before = self.encoder
-        self.encoder = before.with_titles(titles)
-        try:
-            yield
-        finally:
-            self.encoder = before
 
     def answer_logits(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **extra: Any

@@ -8,10 +8,9 @@ from pydantic import Field
 from corarec.backbone import load_backbone
 from corarec.cf import VectorSource
 from corarec.data import Dataset
-from corarec.prompts import PromptEncoder
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.icl import ICLRecommender, ICLSystem
-from corarec.recommenders.llm import Ingredients, PromptRecommender
+from corarec.recommenders.llm import Catalogue, Ingredients, PromptRecommender
 from corarec.recommenders.tallrec import TALLRecRecommender, TALLRecSystem
 
 SystemConfig = Annotated[CoraSystem | ICLSystem | TALLRecSystem, Field(discriminator="name")]
@@ -28,22 +27,18 @@ def build_recommender(
 ) -> PromptRecommender:
     """Load the language model and put the system that `config` describes around it, untrained.
 
-    `seed` is that of the start values. It goes to a GPU where there is one.
+    `seed` is that of the start values. The system is in evaluation mode, and on a GPU where
+    there is one.
     """
-    backbone = load_backbone(config.backbone)
-    encoder = PromptEncoder(
-        backbone.tokenizer,
-        config.prompt,
-        dataset.titles,
-        noun=dataset.card.item_noun_singular,
-        nouns=dataset.card.item_noun_plural,
-        frame=(backbone.frame.before, backbone.frame.after),
-        max_length=getattr(backbone.model.config, "max_position_embeddings", None),
+    catalogue = Catalogue(
+        dataset.titles, dataset.card.item_noun_singular, dataset.card.item_noun_plural
     )
-    ingredients = Ingredients(backbone, encoder, dataset.pairs("train"), seed, cf)
+    ingredients = Ingredients(
+        load_backbone(config.backbone), catalogue, dataset.pairs("train"), seed, cf
+    )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         recommender = RECOMMENDERS[config.name].build(config, ingredients)
     if torch.cuda.is_available() and config.backbone.device_map is None:
         recommender.to("cuda")
-    return recommender
+    return recommender.eval()

@@ -45,8 +45,8 @@ class TALLRecRecommender(PromptRecommender):
                 f"The LoRA cannot be put on this model: {error} Set system.targets to names of its "
                 "linear layers."
             ) from error
-        return cls(model, backbone, ingredients.encoder, config.answer)
+        return cls(model, backbone, ingredients.encoder(config.prompt), config.answer)
 
-    def forward(self, **batch: torch.Tensor) -> torch.Tensor:
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer: [B]."""
         return self.answer_logits(batch["input_ids"], batch["attention_mask"])

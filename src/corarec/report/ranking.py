@@ -65,7 +65,7 @@ def rank_run(
     users = ranked_users(run.dataset, split, max_users, seed)
     system: str = run.config.system.name
     orders: dict[str, Callable[[int], IntArray]] = {
-        system: partial(catalogue.reranked, run.recommender, progress=progress)
+        system: partial(catalogue.reranked, run.scorer, progress=progress)
     }
     if run.cf is not None:
         orders[f"{run.cf.name} alone"] = catalogue.collaborative

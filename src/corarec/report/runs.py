@@ -49,7 +49,7 @@ def evaluate_run(
     dataset = run.dataset
     pairs = dataset.pairs(split)
     system: str = run.config.system.name
-    scores = {system: run.recommender.score(pairs, progress=progress)}
+    scores = {system: run.scorer.score(pairs, progress=progress)}
     if run.cf is not None:
         scores[f"{run.cf.name} alone"] = run.cf.score(pairs)
     references = TrivialReferences(_labelled(dataset, "train"), _labelled(dataset, "valid"))

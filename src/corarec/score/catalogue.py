@@ -12,9 +12,10 @@ from scipy.sparse import csr_array
 
 from corarec.cf import VectorSource
 from corarec.data import Dataset
-from corarec.recommenders import Recommender
+from corarec.score.context import Context
 from corarec.score.recommend import candidate_order
-from corarec.types import FloatArray, IntArray, Pairs
+from corarec.score.scorer import Scorer
+from corarec.types import FloatArray, IntArray
 
 RankedSplit = Literal["valid", "test"]
 
@@ -58,12 +59,13 @@ class Catalogue:
         return self._order(user_id, self.cf)
 
     def reranked(
-        self, recommender: Recommender, user_id: int, progress: Callable[[int], None] | None = None
+        self, scorer: Scorer, user_id: int, progress: Callable[[int], None] | None = None
     ) -> IntArray:
-        """Return the CF model's order, its candidates in the order of the recommender."""
+        """Return the CF model's order, its candidates in the order of the system."""
         order = self.collaborative(user_id)
-        pairs = self.pairs(user_id, order[: self.candidates])
-        best = np.argsort(-recommender.score(pairs, progress=progress), kind="stable")
+        chosen = order[: self.candidates]
+        scores = scorer.score_items(self.context(user_id), chosen, progress=progress)
+        best = np.argsort(-scores, kind="stable")
         return np.concatenate([order[best], order[self.candidates :]])
 
     def perfect(self, user_id: int) -> IntArray:
@@ -73,12 +75,10 @@ class Catalogue:
         best = np.argsort(~liked, kind="stable")
         return np.concatenate([order[best], order[self.candidates :]])
 
-    def pairs(self, user_id: int, item_ids: IntArray) -> Pairs:
-        """Return pairs of a user with any items, as things stood when the part began."""
-        rows = np.full(len(item_ids), self._first_rows[user_id])
-        return Pairs(
-            np.full(len(item_ids), user_id), item_ids, self.dataset.timeline.before_rows(rows)
-        )
+    def context(self, user_id: int) -> Context:
+        """Return what was known of a user when the part began."""
+        first = self._first_rows[[user_id]]
+        return Context(user_id, self.dataset.timeline.before_rows(first)[0])
 
     def scores(self, order: Callable[[int], IntArray], user_ids: IntArray) -> FloatArray:
         """Return scores that rank the catalogue in an order: [B, I + 1], seen items last."""
@@ -92,7 +92,7 @@ class Catalogue:
     def _order(self, user_id: int, cf: VectorSource | None) -> IntArray:
         items = np.arange(1, self.dataset.num_items + 1)
         unseen = np.setdiff1d(items, self.seen[[user_id]].indices)
-        return unseen[candidate_order(cf, self.dataset, self.pairs(user_id, unseen))]
+        return unseen[candidate_order(cf, self.dataset, self.context(user_id).pairs(unseen))]
 
     def _marked(self, rows: pl.Expr) -> csr_array:
         chosen = self.dataset.interactions.filter(rows).select("user_id", "item_id").unique()

@@ -5,8 +5,8 @@ from difflib import get_close_matches
 import numpy as np
 
 from corarec.data import Dataset
-from corarec.data.history import told
 from corarec.errors import DataError
+from corarec.score.context import Context
 from corarec.types import IntArray, Pairs
 
 
@@ -61,10 +61,9 @@ class Directory:
         """Return pairs that see all that the dataset knows of each user; 0 is a new user."""
         return Pairs(user_ids, item_ids, self.dataset.timeline.so_far(user_ids))
 
-    def pairs_of_new_user(self, liked: IntArray, item_ids: IntArray) -> Pairs:
-        """Return pairs of somebody of whom only liked items are known, oldest first."""
-        count = len(item_ids)
-        return Pairs(np.zeros(count, np.int64), item_ids, told(liked, count))
+    def known(self, user_id: int) -> Context:
+        """Return all that the dataset knows of a user."""
+        return Context(user_id, self.dataset.timeline.liked(user_id))
 
     def most_active(self, count: int) -> list[str]:
         """Return the raw ids of the users with the most liked items."""

@@ -1,29 +1,21 @@
 """What to offer: candidates by collaborative filtering, order by the language model."""
 
-from typing import Protocol
-
 import numpy as np
 import polars as pl
 from scipy.special import expit
 
 from corarec.cf import VectorSource
 from corarec.data import Dataset
-from corarec.recommenders import Recommender
+from corarec.score.context import Context
+from corarec.score.scorer import Scorer
 from corarec.types import IntArray, Pairs
 
 
-class MakePairs(Protocol):
-    """Pairs of one person with any items."""
-
-    def __call__(self, item_ids: IntArray) -> Pairs:
-        """Return one pair per item."""
-
-
 def recommend(
-    recommender: Recommender,
+    scorer: Scorer,
     cf: VectorSource | None,
     dataset: Dataset,
-    make_pairs: MakePairs,
+    context: Context,
     exclude: IntArray,
     *,
     count: int,
@@ -32,7 +24,7 @@ def recommend(
     """Return the `count` best items for one person.
 
     The CF model (or, without one, how often an item is liked) picks `candidates` items that are
-    not in `exclude`; the recommender scores and orders them.
+    not in `exclude`; the system scores and orders them.
 
     Returns
     -------
@@ -40,8 +32,8 @@ def recommend(
     candidate_rank (the order of the CF model).
     """
     items = np.setdiff1d(np.arange(1, dataset.num_items + 1), exclude)
-    chosen = items[candidate_order(cf, dataset, make_pairs(items))][:candidates]
-    scores = recommender.score(make_pairs(chosen))
+    chosen = items[candidate_order(cf, dataset, context.pairs(items))][:candidates]
+    scores = scorer.score_items(context, chosen)
     best = np.argsort(-scores, kind="stable")[:count]
     return pl.DataFrame(
         {

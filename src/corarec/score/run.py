@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from corarec.files import sha256
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import open_run
 from corarec.runs.layout import BEST, CONFIG
+from corarec.score.context import Context
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
+from corarec.score.scorer import Scorer
 from corarec.score.table import score_file, score_frame
 from corarec.train.recipe import RunConfig
-from corarec.types import IntArray, Pairs
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Run:
         this is for serving. To measure a system use `corarec evaluate`, where a pair sees only what
         came before it.
         """
-        return score_frame(self.recommender, self.directory, pairs, progress=progress)
+        return score_frame(self.scorer, self.directory, pairs, progress=progress)
 
     def score_file(
         self,
@@ -62,7 +63,7 @@ class Run:
         the number of rows.
         """
         return score_file(
-            self.recommender,
+            self.scorer,
             self.directory,
             source,
             output,
@@ -103,15 +104,15 @@ class Run:
         if user is not None:
             user_id = self.directory.user(str(user))
             exclude = self.dataset.timeline.seen(user_id)
-            make_pairs = partial(self._pairs_of, user_id)
+            context = self.directory.known(user_id)
         else:
             exclude = np.array([self.directory.item(title) for title in liked], dtype=np.int64)
-            make_pairs = partial(self.directory.pairs_of_new_user, exclude)
+            context = Context(0, exclude)
         return recommend(
-            self.recommender,
+            self.scorer,
             self.cf,
             self.dataset,
-            make_pairs,
+            context,
             exclude,
             count=k,
             candidates=candidates,
@@ -127,11 +128,14 @@ class Run:
         """
         if not title.strip():
             raise DataError("The title of the new item is empty, so there is nothing to read.")
-        user_ids = np.array([self.directory.user(str(user))])
+        context = self.directory.known(self.directory.user(str(user)))
         new_item = np.array([self.dataset.num_items + 1])
-        pairs = self.directory.pairs(user_ids, new_item)
-        with self.recommender.reading_titles([*self.dataset.titles, title]):
-            return float(expit(self.recommender.score(pairs)[0]))
+        return float(expit(self.scorer.score_items(context, new_item, new_titles=[title])[0]))
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What scores pairs with the run's system."""
+        return Scorer(self.recommender)
 
     @cached_property
     def directory(self) -> Directory:
@@ -141,9 +145,6 @@ class Run:
     def _identity(self) -> str:
         weights = sorted((self.folder / BEST).glob("*.safetensors"))
         return " ".join(sha256(path) for path in [self.folder / CONFIG, *weights])
-
-    def _pairs_of(self, user_id: int, item_ids: IntArray) -> Pairs:
-        return self.directory.pairs(np.full(len(item_ids), user_id), item_ids)
 
 
 def load_run(folder: Path | str, data: Path | str | None = None) -> Run:

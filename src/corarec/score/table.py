@@ -10,7 +10,6 @@ from corarec.errors import ArtifactError, ConfigError, DataError
 from corarec.files import atomic_file, read_json, real_place, sha256, write_json
 from corarec.locks import lock_beside, locked
 from corarec.ownership import check_inputs_survive
-from corarec.recommenders import Recommender
 from corarec.score.formats import (
     check_format,
     check_writable,
@@ -21,6 +20,7 @@ from corarec.score.formats import (
     write,
 )
 from corarec.score.people import Directory
+from corarec.score.scorer import Scorer
 from corarec.staging import NEW, sweep, temporary_folder
 
 CHUNK_ROWS = 10_000
@@ -29,7 +29,7 @@ OWNER = "source.json"
 
 
 def score_frame(
-    recommender: Recommender,
+    scorer: Scorer,
     directory: Directory,
     frame: pl.DataFrame,
     *,
@@ -59,7 +59,7 @@ def score_frame(
         row = int((item_ids == 0).argmax())
         raise _unknown_item(items[row], first_row + row, origin)
     pairs = directory.pairs(dataset.user_vocabulary.numbers(users.to_list()), item_ids)
-    scores = recommender.score(pairs, progress=progress)
+    scores = scorer.score(pairs, progress=progress)
     return frame.with_columns(score=pl.Series(scores), probability=pl.Series(expit(scores)))
 
 
@@ -93,7 +93,7 @@ def check_output(
 
 
 def score_file(
-    recommender: Recommender,
+    scorer: Scorer,
     directory: Directory,
     source: Path,
     output: Path,
@@ -145,7 +145,7 @@ def score_file(
                     progress(count)
                 continue
             scored = score_frame(
-                recommender,
+                scorer,
                 directory,
                 table.slice(first, count).collect(),
                 first_row=first + first_row(source),

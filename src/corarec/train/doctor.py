@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from corarec.cf import CF_MODELS, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
-from corarec.recommenders import build_recommender
+from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.plan import BatchPlan
 from corarec.train.preflight import preflight
@@ -111,9 +110,8 @@ def _quick_cf(config: RunConfig, dataset: Dataset) -> VectorSource | None:
 
 def _time_step(config: RunConfig, dataset: Dataset, recommender: PromptRecommender) -> float:
     rows = training_rows(dataset, config.train.train_from)
-    inputs = recommender.inputs(dataset.pairs(rows))
-    labels = dataset.labels(rows)
-    plan = BatchPlan(inputs.lengths, config.train.batch_size, config.seed)
+    examples = recommender.examples(TrainingData(dataset, rows, rows))
+    plan = BatchPlan(examples.lengths, config.train.batch_size, config.seed)
     trained = [p for p in recommender.parameters() if p.requires_grad]
     if config.train.gradient_checkpointing:
         recommender.enable_gradient_checkpointing()
@@ -124,11 +122,10 @@ def _time_step(config: RunConfig, dataset: Dataset, recommender: PromptRecommend
         started = time.perf_counter()
         for part in range(config.train.accumulate):
             chosen = plan[number * config.train.accumulate + part]
-            batch = {k: v.to(recommender.device) for k, v in inputs.batch(chosen).items()}
-            logits = recommender(**batch)
+            batch = {k: v.to(recommender.device) for k, v in examples.batch(chosen).items()}
+            loss = recommender(**batch)
             if trained:
-                target = torch.from_numpy(labels[chosen]).to(logits)
-                F.binary_cross_entropy_with_logits(logits, target).backward()
+                loss.backward()
         if optimizer is not None:
             optimizer.step()
             optimizer.zero_grad()

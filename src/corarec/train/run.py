@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from sklearn.metrics import roc_auc_score
 
 from corarec.cf import FitConfig, VectorSource, cutoff_time, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.files import atomic_directory
-from corarec.recommenders import Recommender, build_recommender
+from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
 from corarec.runs import Seal, check_folder, claimed
 from corarec.runs.claim import Changes
 from corarec.runs.layout import BEST, CF
@@ -53,8 +52,12 @@ def train_run(
     check_folder(config, folder)
     preflight(config.train)
     dataset = Dataset.load(config.data)
-    validation = Validation(dataset, config.train)
-    rows = training_rows(dataset, config.train.train_from)
+    data = TrainingData(
+        dataset,
+        train_rows=training_rows(dataset, config.train.train_from),
+        valid_rows=validation_rows(dataset, config.train),
+    )
+    RECOMMENDERS[config.system.name].check(data)
     with claimed(config, folder, dataset) as changes:
         if changes and console is not None:
             console.print(prolonged(changes, last_step(folder)), markup=False)
@@ -66,14 +69,13 @@ def train_run(
             with atomic_directory(folder / BEST, WEIGHTS, keep_foreign=True) as best:
                 seal.write(best)
             return
-        recommender.fit_scales(dataset.pairs("train"))
+        recommender.prepare(data)
         if config.train.gradient_checkpointing:
             recommender.enable_gradient_checkpointing()
         RecommenderTrainer(
             recommender,
-            recommender.inputs(dataset.pairs(rows)),
-            dataset.labels(rows),
-            validation,
+            recommender.examples(data),
+            recommender.validation(data),
             config.train,
             folder,
             config.seed,
@@ -94,30 +96,8 @@ def prolonged(changes: Changes, step: int) -> str:
     return text
 
 
-class Validation:
-    """The AUC on a fixed sample of the validation part, the same for all systems and seeds."""
-
-    def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
-        rows = _validation_rows(dataset, config)
-        self.pairs = dataset.pairs(rows)
-        self.labels = dataset.labels(rows)
-        if len(rows) == 0:
-            raise ConfigError(
-                "The validation sample has no rows, so it cannot choose the best weights. Raise "
-                "train.validation_fraction."
-            )
-        if len(np.unique(self.labels)) < 2:
-            raise ConfigError(
-                f"All {len(rows)} rows of the validation sample have the label {self.labels[0]}, "
-                "so it cannot choose the best weights. Raise train.validation_rows."
-            )
-
-    def __call__(self, recommender: Recommender) -> dict[str, float]:
-        """Score the sample with the recommender as it stands."""
-        return {"auc": float(roc_auc_score(self.labels, recommender.score(self.pairs)))}
-
-
-def _validation_rows(dataset: Dataset, config: TrainConfig) -> IntArray:
+def validation_rows(dataset: Dataset, config: TrainConfig) -> IntArray:
+    """Return the fixed sample of the validation part that chooses, the same for all seeds."""
     if config.validation_fraction is not None:
         rows = dataset.sample("valid", fraction=config.validation_fraction, seed=VALIDATION_SEED)
         return np.sort(rows)

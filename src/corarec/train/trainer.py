@@ -1,12 +1,11 @@
 """The Hugging Face Trainer, taught four things: pairs, whole checkpoints, the best, and NaN."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import (
     PrinterCallback,
@@ -20,13 +19,13 @@ from transformers.trainer import TRAINER_STATE_NAME
 from corarec.errors import ConfigError, TrainingError
 from corarec.files import atomic_directory, remove_directory
 from corarec.gradients import FiniteGradients
-from corarec.recommenders.base import Batch, PairInputs, Recommender
+from corarec.recommenders.base import Recommender, Validate
 from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
+from corarec.score.scorer import Batch, Examples
 from corarec.staging import sweep
 from corarec.train.config import TrainConfig
 from corarec.train.plan import BatchPlan
-from corarec.types import IntArray
 
 CHECKPOINTS = "checkpoints"
 KEEP_CHECKPOINTS = 2
@@ -39,37 +38,34 @@ class PlannedBatches(IterableDataset[Batch]):
 
     def __init__(
         self,
-        inputs: PairInputs,
-        labels: IntArray,
+        examples: Examples,
         plan: BatchPlan,
         first: int,
     ) -> None:
-        self.inputs = inputs
-        self.labels = torch.from_numpy(labels).float()
+        self.examples = examples
         self.plan = plan
         self.first = first
 
     def __iter__(self) -> Iterator[Batch]:
         number = self.first
         while True:
-            rows = self.plan[number]
-            yield {**self.inputs.batch(rows), "labels": self.labels[torch.from_numpy(rows)]}
+            yield self.examples.batch(self.plan[number])
             number += 1
 
 
 class RecommenderTrainer(Trainer):
-    """Train a `Recommender` with binary cross-entropy on its logits.
+    """Train a `Recommender` on its own examples, by the loss that it returns.
 
     Checkpoints hold the trained weights, the optimizer, the schedule and the random states, and
-    appear under their name only when they are complete. The best weights by validation AUC are
-    kept apart in `best/`.
+    appear under their name only when they are complete. The best weights by the system's own
+    validation metric are kept apart in `best/`.
 
     Parameters
     ----------
-    inputs, labels
-        The training pairs and their labels ([N], 0 or 1).
+    examples
+        What the recommender learns from.
     validate
-        Returns the validation metrics of the recommender as it stands, `auc` among them.
+        Returns the validation metrics of the recommender as it stands, its own among them.
     folder
         The run folder.
     seal
@@ -82,9 +78,8 @@ class RecommenderTrainer(Trainer):
     def __init__(
         self,
         recommender: Recommender,
-        inputs: PairInputs,
-        labels: IntArray,
-        validate: Callable[[Recommender], dict[str, float]],
+        examples: Examples,
+        validate: Validate,
         config: TrainConfig,
         folder: Path,
         seed: int,
@@ -93,11 +88,10 @@ class RecommenderTrainer(Trainer):
     ) -> None:
         self.config = config
         self.seal = seal
-        self.inputs = inputs
-        self.labels = labels
+        self.examples = examples
         self.validate = validate
         self.folder = folder
-        self.plan = BatchPlan(inputs.lengths, config.batch_size, seed)
+        self.plan = BatchPlan(examples.lengths, config.batch_size, seed)
         self._writing_to = folder / CHECKPOINTS
         super().__init__(
             model=recommender,
@@ -117,7 +111,7 @@ class RecommenderTrainer(Trainer):
                 save_steps=config.validate_every,
                 logging_steps=config.log_every,
                 logging_nan_inf_filter=False,
-                metric_for_best_model="auc",
+                metric_for_best_model=recommender.metric,
                 greater_is_better=True,
                 ignore_data_skip=True,
                 remove_unused_columns=False,
@@ -159,7 +153,7 @@ class RecommenderTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches from the current step on, as many as are asked for."""
         first = self._first_step * self.config.accumulate
-        batches = PlannedBatches(self.inputs, self.labels, self.plan, first)
+        batches = PlannedBatches(self.examples, self.plan, first)
         # An own generator: the loader must not draw from the random state that a checkpoint holds.
         return DataLoader(batches, batch_size=None, generator=torch.Generator())
 
@@ -170,27 +164,27 @@ class RecommenderTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> Any:
-        """Return the mean binary cross-entropy of a batch.
+        """Return the loss of a batch.
 
         Raises
         ------
         TrainingError
             The loss is not a finite number.
         """
-        labels = inputs.pop("labels")
-        logits = model(**inputs)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+        loss: torch.Tensor = model(**inputs)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss.item()} at step {self.state.global_step + 1}. The last "
                 f"whole checkpoint is kept in {self.args.output_dir}. Lower train.learning_rate "
                 f"({self.config.learning_rate}) or use system.backbone.dtype: float32."
             )
-        return (loss, logits) if return_outputs else loss
+        return (loss, None) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Score the validation sample with the weights as they are."""
-        metrics = {f"eval_{name}": value for name, value in self.validate(self.model).items()}
+        """Compute the validation metrics of the weights as they are."""
+        self.model.eval()
+        metrics = {f"eval_{name}": value for name, value in self.validate().items()}
+        self.model.train()
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics

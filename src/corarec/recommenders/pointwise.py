@@ -1,0 +1,107 @@
+"""Systems that give one logit per pair and learn it from logged labels."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional
+
+from corarec.errors import ConfigError
+from corarec.recommenders.base import Recommender, TrainingData, Validate
+from corarec.score.scorer import Batch, Examples, batched, score_batches
+from corarec.types import IntArray, Pairs
+
+
+@dataclass
+class LabelledExamples:
+    """Inputs of pairs beside their labels."""
+
+    inputs: Examples
+    labels: IntArray
+    """[N] 0 or 1"""
+
+    def __post_init__(self) -> None:
+        self.lengths: IntArray = self.inputs.lengths
+        self._labels = torch.from_numpy(self.labels).float()
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def batch(self, rows: IntArray) -> Batch:
+        """Add `labels` [B] to the tensors of the pairs."""
+        return {**self.inputs.batch(rows), "labels": self._labels[torch.from_numpy(rows)]}
+
+
+class PointwiseRecommender(Recommender):
+    """A system that predicts whether users enjoy items, pair by pair."""
+
+    metric: ClassVar[str] = "auc"
+
+    @classmethod
+    def check(cls, data: TrainingData) -> None:
+        """See that both labels are there, to learn from and to choose by."""
+        for what, rows, advice in (
+            ("training", data.train_rows, "Lower train.train_from, or prepare other data."),
+            (
+                "validation",
+                data.valid_rows,
+                "Raise train.validation_rows or train.validation_fraction.",
+            ),
+        ):
+            labels = np.unique(data.dataset.labels(rows))
+            if len(labels) < 2:
+                raise ConfigError(
+                    f"The {len(rows)} {what} rows have the labels {labels.tolist()}, where both 0 "
+                    f"and 1 are wanted. {advice}"
+                )
+
+    @abstractmethod
+    def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> Examples:
+        """Gather whatever the system needs to know of `pairs`.
+
+        Parameters
+        ----------
+        new_titles
+            Titles of items that are not in the catalogue of `I` items: id `I + 1` is the first.
+        """
+
+    @abstractmethod
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logit of "the user enjoys the item": [B]."""
+
+    def examples(self, data: TrainingData) -> LabelledExamples:
+        """Return the training pairs with their labels."""
+        rows = data.train_rows
+        return LabelledExamples(self.inputs(data.dataset.pairs(rows)), data.dataset.labels(rows))
+
+    def forward(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the mean binary cross-entropy of the logits: a scalar."""
+        labels = batch.pop("labels")
+        return functional.binary_cross_entropy_with_logits(self.logits(**batch).float(), labels)
+
+    def validation(self, data: TrainingData) -> Validate:
+        """Return what computes the AUC on the validation rows."""
+        rows = data.valid_rows
+        return PairValidation(self, data.dataset.pairs(rows), data.dataset.labels(rows))
+
+
+class PairValidation:
+    """AUC on fixed pairs. Their batches are made once and kept: nothing of them changes.
+
+    Memory grows with the pairs, by the tokens of their prompts.
+    """
+
+    def __init__(self, recommender: PointwiseRecommender, pairs: Pairs, labels: IntArray) -> None:
+        self._recommender = recommender
+        self._pairs = pairs
+        self._labels = labels
+        self._batches = list(batched(recommender.inputs(pairs)))
+
+    def __call__(self) -> dict[str, float]:
+        """Score the pairs with the recommender as it stands."""
+        scores = score_batches(self._recommender, self._batches, self._pairs)
+        return {"auc": float(roc_auc_score(self._labels, scores))}

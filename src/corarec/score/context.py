@@ -1,0 +1,23 @@
+"""One context, many items: what is known of somebody, asked about any items."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from corarec.types import Histories, IntArray, Pairs
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of one person at one moment; everything that the candidates share."""
+
+    user_id: int
+    """0 for somebody new"""
+    liked: IntArray
+    """liked items, oldest first"""
+
+    def pairs(self, item_ids: IntArray) -> Pairs:
+        """Return the pairs of this person and the items: [N]."""
+        count = len(item_ids)
+        start, end = np.zeros(count, np.int64), np.full(count, len(self.liked))
+        return Pairs(np.full(count, self.user_id), item_ids, Histories(self.liked, start, end))

@@ -1,0 +1,115 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from corarec.errors import TrainingError
+from corarec.score.context import Context
+from corarec.score.scorer import Batch, Scorer
+from corarec.types import Histories, IntArray, Pairs
+
+PAIRS = Pairs(
+    np.ones(200, np.int64),
+    np.random.default_rng(0).integers(1, 20, 200),
+    Histories.from_lists([[]] * 200),
+)
+
+
+class Inputs:
+    def __init__(self, pairs: Pairs, new_titles: Sequence[str]) -> None:
+        self.pairs, self.new_titles = pairs, new_titles
+        self.lengths: IntArray = pairs.item_ids
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def batch(self, rows: IntArray) -> Batch:
+        return {"items": torch.from_numpy(self.pairs.item_ids[rows])}
+
+
+class Toy(nn.Module):
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.items = nn.Embedding(21, 8)
+        self.batches: list[int] = []
+        self.new_titles: Sequence[str] = ()
+        self.eval()
+
+    def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> Inputs:
+        self.new_titles = new_titles
+        return Inputs(pairs, new_titles)
+
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(batch["items"]))
+        return self.items(batch["items"]).sum(dim=1)
+
+
+def test_scores_come_in_the_order_of_the_pairs_whatever_the_batches() -> None:
+    toy = Toy()
+    expected = toy.items.weight.detach().sum(dim=1)[torch.from_numpy(PAIRS.item_ids)]
+    for batch_pairs, chunk_pairs in ((200, 1000), (7, 50), (3, 1)):
+        scorer = Scorer(toy, batch_pairs=batch_pairs, chunk_pairs=chunk_pairs)
+        np.testing.assert_allclose(scorer.score(PAIRS), expected, rtol=1e-6)
+
+
+def test_a_chunk_is_scored_alike_wherever_it_stands() -> None:
+    """The batches of a chunk follow from the chunk alone, so that workers can share the work."""
+    toy = Toy()
+    scorer = Scorer(toy, batch_pairs=16, chunk_pairs=50)
+    whole = scorer.score(PAIRS)
+    together = list(toy.batches)
+    toy.batches.clear()
+    parts = [
+        scorer.score_chunk(PAIRS.take(slice(first, first + 50))) for first in (150, 0, 100, 50)
+    ]
+    assert np.array_equal(np.concatenate([parts[1], parts[3], parts[2], parts[0]]), whole)
+    assert together == toy.batches == [16, 16, 16, 2] * 4
+
+
+def test_progress_adds_up() -> None:
+    done: list[int] = []
+    Scorer(Toy(), batch_pairs=64).score(PAIRS, progress=done.append)
+    assert sum(done) == 200
+
+
+def test_no_pairs() -> None:
+    assert len(Scorer(Toy()).score(PAIRS.take(slice(0, 0)))) == 0
+
+
+def test_a_score_that_is_not_finite_names_its_pair() -> None:
+    toy = Toy()
+    with torch.no_grad():
+        toy.items.weight[PAIRS.item_ids[5]] = float("inf")
+    with pytest.raises(TrainingError, match=rf"item {PAIRS.item_ids[5]}\)"):
+        Scorer(toy).score(PAIRS)
+
+
+def test_a_system_in_training_is_refused_and_left_as_it_is() -> None:
+    toy = Toy()
+    toy.train()
+    with pytest.raises(TrainingError, match=r"training mode.*Call eval\(\) first"):
+        Scorer(toy).score(PAIRS)
+    assert toy.training
+
+
+def test_many_items_in_one_context_are_its_pairs() -> None:
+    context = Context(3, np.array([4, 2]))
+    pairs = context.pairs(np.array([7, 8, 9]))
+    assert pairs.user_ids.tolist() == [3, 3, 3]
+    assert pairs.item_ids.tolist() == [7, 8, 9]
+    assert [pairs.histories[n].tolist() for n in range(3)] == [[4, 2]] * 3
+    assert pairs.rows is None
+    toy = Toy()
+    scores = Scorer(toy).score_items(context, np.array([7, 20]), new_titles=["New (2001)"])
+    assert np.array_equal(scores, Scorer(toy).score(context.pairs(np.array([7, 20]))))
+
+
+def test_titles_of_new_items_reach_the_system() -> None:
+    toy = Toy()
+    Scorer(toy).score(PAIRS, new_titles=["New (2001)"])
+    assert toy.new_titles == ["New (2001)"]
