@@ -20,6 +20,7 @@ from corarec.errors import ArtifactError
 from corarec.files import read_json, write_json
 from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
 from corarec.prompts.templates import TITLE
+from corarec.recommenders.answer_head import precise_answers
 from corarec.recommenders.pointwise import PointwiseRecommender
 from corarec.score.scorer import Batch
 from corarec.types import Config, IntArray, Pairs
@@ -166,20 +167,22 @@ class PromptRecommender(PointwiseRecommender):
     ) -> torch.Tensor:
         """Return the logit of the answer after each prompt: [B].
 
-        Only the last position is projected onto the vocabulary.
+        Only the last position is projected onto the vocabulary, and onto the answers in float32.
         """
         if self._takes_positions:
             # A left-padded row must count from its own first token.
             extra["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-        output = self.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies the
-            # whole vocabulary matrix once per row.
-            logits_to_keep=torch.tensor([input_ids.shape[1] - 1], device=input_ids.device),
-            use_cache=False,
-            **extra,
-        )
+        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        with precise_answers(base, (self.answers.yes, self.answers.no)):
+            output = self.model(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies
+                # the whole vocabulary matrix once per row.
+                logits_to_keep=torch.tensor([input_ids.shape[1] - 1], device=input_ids.device),
+                use_cache=False,
+                **extra,
+            )
         last = output.logits[:, -1].float()
         if self.answer == "yes":
             return last[:, self.answers.yes]
