@@ -83,7 +83,39 @@ CASES = {
     "olmoe": Case(MIXTURE_SIZES | GROUPED, ATTENTION, []),
 }
 
-GATELESS = {"gpt2", "gpt_neox"}
+DENSE_NAMES = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.dense"]
+OUT_NAMES = [*ATTENTION[:3], "self_attn.out_proj"]
+
+CASES |= {
+    "bloom": Case(
+        {"n_layer": 2, "n_head": 4},
+        ["self_attention.query_key_value", "self_attention.dense"],
+        ["mlp.dense_h_to_4h", "mlp.dense_4h_to_h"],
+        block="transformer.h",
+        rows_of_q_and_v=(64, 96),
+    ),
+    "exaone4": _dense(),
+    "glm": Case(GROUPED | {"head_dim": 8}, ATTENTION, ["mlp.gate_up_proj", "mlp.down_proj"]),
+    "gptj": Case(
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4, "n_positions": 64},
+        ["attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj"],
+        ["mlp.fc_in", "mlp.fc_out"],
+        block="transformer.h",
+    ),
+    "granite": _dense(),
+    "opt": Case(
+        {"ffn_dim": 48, "word_embed_proj_dim": 32},
+        OUT_NAMES,
+        ["fc1", "fc2"],
+        block="model.decoder.layers",
+    ),
+    "phi": Case({}, DENSE_NAMES, ["mlp.fc1", "mlp.fc2"]),
+    "smollm3": _dense(),
+    "stablelm": _dense(),
+    "starcoder2": Case(GROUPED, ATTENTION, ["mlp.c_fc", "mlp.c_proj"]),
+}
+
+GATELESS = {"bloom", "gptj", "opt", "phi", "starcoder2", "gpt2", "gpt_neox"}
 
 
 def _backbone(model_type: str) -> PreTrainedModel:
@@ -233,7 +265,7 @@ def test_fewer_roles_of_a_fused_layer(model_type: str, randomize: Callable[..., 
     keys: list[torch.Tensor] = []
 
     def split(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        if model_type == "gpt_neox":
+        if model_type in ("bloom", "gpt_neox"):
             keys.append(output.view(3, 6, 4, 3, 8)[..., 1, :])
         elif model_type == "phi3":
             keys.append(output[..., 32:48])

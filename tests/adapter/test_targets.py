@@ -107,3 +107,16 @@ def test_rows_are_indices() -> None:
     rows = find_targets(_Own(), ["up"], layers)[0].rows
     assert rows is not None
     torch.testing.assert_close(rows, torch.tensor([2, 3]))
+
+
+def test_towers_that_do_not_read_the_text_are_passed_over() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+                setattr(self, name, nn.Linear(3, 3))
+
+    model = nn.ModuleDict(
+        {name: nn.ModuleList([Attention()]) for name in ("vision_tower", "layers")}
+    )
+    assert [target.name for target in find_targets(model, ["q"], None)] == ["layers.0.q_proj"]

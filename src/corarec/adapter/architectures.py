@@ -60,6 +60,9 @@ FEED_FORWARD: tuple[dict[str, str], ...] = (
 )
 """Names of the layers of one feed-forward -> the roles that they hold."""
 
+OTHERS = re.compile("linear_attn|vision|visual|image|audio")
+"""Places whose layers bear the same names and do not read the text."""
+
 LAYOUTS: Mapping[str, Literal["stacked", "per_head"]] = {
     "bloom": "per_head",
     "gpt2": "stacked",
@@ -113,7 +116,7 @@ def _conventional(
     for parent_name, parent in model.named_modules(remove_duplicate=False):
         place = _starred(parent_name)
         # One star: inside a numbered block, and not in a part of it that is numbered, too.
-        if place.count("*") != 1 or "linear_attn" in place:
+        if place.count("*") != 1 or OTHERS.search(place):
             continue
         linear = {name for name, child in parent._modules.items() if child and is_linear(child)}
         for conventions in (ATTENTION, FEED_FORWARD):
