@@ -327,7 +327,7 @@ def main() -> None:
         preload()
     os.environ["OMP_NUM_THREADS"] = "1"
     PROCESSES.set_forkserver_preload(
-        ["corarec.cli", "corarec.train", "corarec.backbone.pretrain", "transformers"]
+        ["corarec.cli", "corarec.train", "corarec.pretrain.pretrain", "transformers"]
     )
     result = measure(options.command, options.points, lambda line: print(line, flush=True))
     print(json.dumps(result, indent=2))

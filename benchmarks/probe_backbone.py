@@ -30,10 +30,10 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from corarec.backbone import Backbone, BackboneConfig, load_backbone
-from corarec.backbone.corpus import Corpus
-from corarec.backbone.held_out import bits_per_byte, unigram_bits_per_byte, zlib_bits_per_byte
 from corarec.data import Dataset
 from corarec.files import write_json
+from corarec.pretrain.corpus import Corpus
+from corarec.pretrain.held_out import bits_per_byte, unigram_bits_per_byte, zlib_bits_per_byte
 from corarec.report.provenance import provenance
 from corarec.types import FloatArray, IntArray
 

@@ -114,3 +114,29 @@ def trained_run(recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("runs") / "cora"
     train_run(RunConfig.parse(recipe, "the fixture"), folder)
     return folder
+
+
+@pytest.fixture
+def tiny_model(tiny_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """Return a random Llama of one layer."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tiny_tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=256,
+        )
+    )
+
+
+@pytest.fixture
+def tiny_folder(
+    tmp_path: Path, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
+) -> Path:
+    """Return a folder that holds the tiny model and its tokenizer."""
+    folder = tmp_path / "tiny"
+    tiny_model.save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder

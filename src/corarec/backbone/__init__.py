@@ -1,8 +1,7 @@
-"""The language model: any Hugging Face causal LM, the small one that ships, its pretraining.
+"""The language model: any Hugging Face causal LM, or the small one that ships.
 
 `load_backbone(BackboneConfig(...))` returns a `Backbone`: the frozen model, its tokenizer, its
-answer tokens and a fingerprint of its weights. `corarec.backbone.pretrain.pretrain_backbone`
-trains a small model from a recipe.
+answer tokens and a fingerprint of its weights.
 """
 
 from corarec.backbone.answers import Answers, find_answers

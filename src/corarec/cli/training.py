@@ -82,7 +82,7 @@ def pretrain_backbone(
     form: TableOrJson = "table",
 ) -> None:
     """Pretrain a small language model, such as the one that ships."""
-    from corarec.backbone.pretrain import pretrain_backbone as run_pretraining
+    from corarec.pretrain import pretrain_backbone as run_pretraining
 
     model = run_pretraining(recipe, output)
     if form == "json":

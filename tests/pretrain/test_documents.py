@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jinja2.exceptions import SecurityError
 
-from corarec.backbone.documents import Renderer, Rows, article_last, clip, is_held_out
 from corarec.errors import ConfigError, DataError
+from corarec.pretrain.documents import Renderer, Rows, article_last, clip, is_held_out
 
 ROWS = [{"a": n, "kinds": ["even" if n % 2 == 0 else "odd"]} for n in range(6)]
 

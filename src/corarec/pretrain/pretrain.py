@@ -11,19 +11,19 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from corarec.backbone.corpus import Corpus, Sources, tokenizer_texts, write_corpus
-from corarec.backbone.monitor import Monitor
-from corarec.backbone.recipe import ModelConfig, PretrainingRecipe, load_recipe
-from corarec.backbone.tokenizer import train_tokenizer
-from corarec.backbone.trainer import (
+from corarec.errors import ArtifactError, ConfigError
+from corarec.files import atomic_directory, read_json, write_json
+from corarec.locks import LOCK, locked
+from corarec.pretrain.corpus import Corpus, Sources, tokenizer_texts, write_corpus
+from corarec.pretrain.monitor import Monitor
+from corarec.pretrain.recipe import ModelConfig, PretrainingRecipe, load_recipe
+from corarec.pretrain.tokenizer import train_tokenizer
+from corarec.pretrain.trainer import (
     LanguageTrainer,
     StepBatches,
     last_checkpoint,
     remove_old_checkpoints,
 )
-from corarec.errors import ArtifactError, ConfigError
-from corarec.files import atomic_directory, read_json, write_json
-from corarec.locks import LOCK, locked
 from corarec.staging import sweep
 
 

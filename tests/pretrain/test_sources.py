@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from corarec.backbone.recipe import PretrainingRecipe, load_recipe
-from corarec.backbone.sources import read_source
 from corarec.errors import ConfigError, DataError
+from corarec.pretrain.recipe import PretrainingRecipe, load_recipe
+from corarec.pretrain.sources import read_source
 
 Write = Callable[..., Path]
 

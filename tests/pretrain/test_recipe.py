@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from corarec.backbone.recipe import load_recipe
 from corarec.errors import ConfigError
+from corarec.pretrain.recipe import load_recipe
 
 Write = Callable[..., Path]
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes/backbone").glob("*.yaml"))

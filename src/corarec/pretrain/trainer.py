@@ -17,11 +17,11 @@ from transformers import (
 )
 
 from corarec.backbone.compiling import compiler_at_hand
-from corarec.backbone.corpus import Corpus
-from corarec.backbone.recipe import OptimizerConfig, PretrainingRecipe
 from corarec.errors import TrainingError
 from corarec.files import atomic_directory, remove_directory
 from corarec.gradients import FiniteGradients
+from corarec.pretrain.corpus import Corpus
+from corarec.pretrain.recipe import OptimizerConfig, PretrainingRecipe
 
 _FINAL_RATE = 0.02
 _KEEP_CHECKPOINTS = 2

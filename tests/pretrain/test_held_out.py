@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from corarec.backbone.held_out import bits_per_byte, unigram_bits_per_byte, zlib_bits_per_byte
+from corarec.pretrain.held_out import bits_per_byte, unigram_bits_per_byte, zlib_bits_per_byte
 
 TEXTS = ["#Answer: Yes", "A user has given"]
 

@@ -1,8 +1,8 @@
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from corarec.backbone.tokenizer import train_tokenizer
 from corarec.errors import TrainingError
+from corarec.pretrain.tokenizer import train_tokenizer
 
 TEXTS = ['"Robot Parade (1994)" is fine. Answer with "Yes" or "No". \n#Answer: Yes'] * 50
 
@@ -49,6 +49,6 @@ def test_nothing_is_lost(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
 
 
 def test_a_vocabulary_too_small_for_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corarec.backbone.tokenizer._OFTEN", 100)
+    monkeypatch.setattr("corarec.pretrain.tokenizer._OFTEN", 100)
     with pytest.raises(TrainingError, match="in a vocabulary of 270 pieces; give the tokenizer"):
         train_tokenizer(TEXTS, pieces=270, single=[" Yes"], positions=64)

@@ -5,16 +5,16 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from corarec.backbone.corpus import Corpus
-from corarec.backbone.recipe import OptimizerConfig, PretrainingRecipe
-from corarec.backbone.trainer import (
+from corarec.errors import TrainingError
+from corarec.pretrain.corpus import Corpus
+from corarec.pretrain.recipe import OptimizerConfig, PretrainingRecipe
+from corarec.pretrain.trainer import (
     LanguageTrainer,
     StepBatches,
     language_loss,
     last_checkpoint,
     rate_factor,
 )
-from corarec.errors import TrainingError
 
 CORPUS = Corpus(np.arange(44, dtype=np.uint16), {}, {})
 

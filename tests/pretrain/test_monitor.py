@@ -10,7 +10,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from corarec.backbone.monitor import Monitor, continue_prompt
+from corarec.pretrain.monitor import Monitor, continue_prompt
 
 
 def test_records(

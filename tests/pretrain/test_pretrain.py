@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from corarec.backbone.load import BackboneConfig, load_backbone
-from corarec.backbone.monitor import Monitor
-from corarec.backbone.pretrain import pretrain_backbone
-from corarec.backbone.trainer import last_checkpoint
 from corarec.errors import ArtifactError, ConfigError, InUseError
+from corarec.pretrain.monitor import Monitor
+from corarec.pretrain.pretrain import pretrain_backbone
+from corarec.pretrain.trainer import last_checkpoint
 
 Write = Callable[..., Path]
 
@@ -25,7 +25,7 @@ Write = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def small_tokenizer_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the tokenizer see the years fewer times: there is little else to see here."""
-    monkeypatch.setattr("corarec.backbone.tokenizer._OFTEN", 100)
+    monkeypatch.setattr("corarec.pretrain.tokenizer._OFTEN", 100)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -95,7 +95,7 @@ def test_killed_and_resumed_equals_never_stopped(
     whole, killed = path.parent / "whole", path.parent / "killed"
     code = (
         "import sys, pathlib, torch; torch.set_num_threads(1)\n"
-        "from corarec.backbone.pretrain import pretrain_backbone\n"
+        "from corarec.pretrain.pretrain import pretrain_backbone\n"
         "pretrain_backbone(*map(pathlib.Path, sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, str(path)]
@@ -140,7 +140,7 @@ def test_two_processes_do_not_pretrain_in_one_folder(
     path = write_recipe(recipe_values)
     output = path.parent / "run"
     monkeypatch.setattr(
-        "corarec.backbone.pretrain._pretrain",
+        "corarec.pretrain.pretrain._pretrain",
         lambda recipe, folder: pretrain_backbone(path, folder),
     )
     with pytest.raises(InUseError, match=f"The pretraining folder .* process {os.getpid()} on"):

@@ -14,7 +14,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from corarec.backbone.held_out import bits_per_byte
+from corarec.pretrain.held_out import bits_per_byte
 from corarec.records import append_record, keep_records
 
 Record = dict[str, Any]

@@ -8,9 +8,9 @@ from typing import Any
 import jinja2
 import polars as pl
 
-from corarec.backbone.documents import Row, environment
-from corarec.backbone.recipe import JoinConfig, PretrainingRecipe, SourceConfig
 from corarec.errors import ConfigError, DataError
+from corarec.pretrain.documents import Row, environment
+from corarec.pretrain.recipe import JoinConfig, PretrainingRecipe, SourceConfig
 
 
 def read_source(recipe: PretrainingRecipe, name: str) -> list[Row]:

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerFast
 
-from corarec.backbone.documents import Renderer, Row, Rows, is_held_out
-from corarec.backbone.recipe import PhaseConfig, PretrainingRecipe
-from corarec.backbone.sources import read_source
 from corarec.files import atomic_directory, read_json, write_json
+from corarec.pretrain.documents import Renderer, Row, Rows, is_held_out
+from corarec.pretrain.recipe import PhaseConfig, PretrainingRecipe
+from corarec.pretrain.sources import read_source
 from corarec.types import IntArray
 
 _TOKENS_FILE = "tokens.bin"

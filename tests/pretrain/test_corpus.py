@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from corarec.backbone.corpus import Corpus, Sources, tokenizer_texts, write_corpus
-from corarec.backbone.recipe import load_recipe
+from corarec.pretrain.corpus import Corpus, Sources, tokenizer_texts, write_corpus
+from corarec.pretrain.recipe import load_recipe
 
 Write = Callable[..., Path]
 

@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 FILMS = {
     "title": ["The Green Door", "A Quiet Sea", "Robot Parade", "Midnight Ledger"] * 10,
@@ -82,29 +81,3 @@ def write_recipe(films: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture
-def tiny_model(tiny_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """Return a random Llama of one layer."""
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tiny_tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=256,
-        )
-    )
-
-
-@pytest.fixture
-def tiny_folder(
-    tmp_path: Path, tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
-) -> Path:
-    """Return a folder that holds the tiny model and its tokenizer."""
-    folder = tmp_path / "tiny"
-    tiny_model.save_pretrained(folder)
-    tiny_tokenizer.save_pretrained(folder)
-    return folder
