@@ -22,12 +22,12 @@ from corarec.cf import VectorSource, load_cf
 from corarec.data import Dataset
 from corarec.evaluate import LabelledPairs, TrivialReferences
 from corarec.files import write_json
+from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInput
 from corarec.report.provenance import provenance
 from corarec.train.metrics import read_metrics
 from corarec.train.plan import BatchPlan
-from corarec.train.recipe import RunConfig, load_recipe
 from corarec.train.run import validation_rows
 from corarec.types import FloatArray, Pairs
 

@@ -19,13 +19,12 @@ from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset
 from corarec.evaluate import ResultTable, compare, evaluate, terminal_tables
 from corarec.files import write_json
+from corarec.recipe import FittedCF, RunConfig, load_recipe
 from corarec.report.provenance import provenance
 from corarec.report.runs import RESULTS, evaluate_run, read_results, read_scores
-from corarec.runs import check_folder
-from corarec.score import load_run
+from corarec.runs import check_folder, load_run
 from corarec.train import train_run
 from corarec.train.metrics import read_metrics
-from corarec.train.recipe import FittedCF, RunConfig, load_recipe
 from corarec.types import Config, ScoreTable
 
 BESIDE = " | "

@@ -6,8 +6,8 @@ from typing import get_args
 from corarec.cf import CF_MODELS, FitConfig
 from corarec.fields import about, default, is_config, kind, meanings, values
 from corarec.files import atomic_file
+from corarec.recipe import FittedCF, RunConfig
 from corarec.recommenders import SystemConfig
-from corarec.train.recipe import FittedCF, RunConfig
 from corarec.types import Config
 
 PAGE = Path(__file__).parent / "recipe.md"

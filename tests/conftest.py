@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.recipe import RunConfig
 from corarec.train import train_run
-from corarec.train.recipe import RunConfig
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from rich.console import Console
 from corarec import quickstart
 from corarec.data import LabelConfig, PrepareConfig
 from corarec.quickstart import Request, plan, run_quickstart
+from corarec.recipe import RunConfig
 from corarec.starter import quickstart_config
-from corarec.train.recipe import RunConfig
 
 
 def small(data: Path) -> RunConfig:

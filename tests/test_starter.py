@@ -5,9 +5,9 @@ import pytest
 import yaml
 
 from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.recipe import RunConfig
 from corarec.starter import starter_recipe
 from corarec.train.doctor import diagnose
-from corarec.train.recipe import RunConfig
 
 
 def test_the_recipe_is_sized_to_the_dataset(small_world: Dataset) -> None:

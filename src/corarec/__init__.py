@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from corarec.adapter import CoraConfig, GeneratorConfig
     from corarec.cf import fit_cf, load_cf
     from corarec.data import Dataset, prepare
-    from corarec.score import Run, load_run
+    from corarec.recipe import RunConfig, load_recipe
+    from corarec.runs import Run, load_run
     from corarec.train import train_run
-    from corarec.train.recipe import RunConfig, load_recipe
 
 __version__ = "0.1.0"
 
@@ -39,12 +39,12 @@ _HOMES = {
     "CoraConfig": "adapter",
     "Dataset": "data",
     "GeneratorConfig": "adapter",
-    "Run": "score",
-    "RunConfig": "train.recipe",
+    "Run": "runs",
+    "RunConfig": "recipe",
     "fit_cf": "cf",
     "load_cf": "cf",
-    "load_recipe": "train.recipe",
-    "load_run": "score",
+    "load_recipe": "recipe",
+    "load_run": "runs",
     "prepare": "data",
     "train_run": "train",
 }

@@ -16,7 +16,7 @@ from corarec.evaluate import terminal_tables
 from corarec.progress import progress
 from corarec.report.run_page import report_run
 from corarec.report.runs import evaluate_run
-from corarec.score import Run, load_run
+from corarec.runs import Run, load_run
 from corarec.starter import quickstart_config
 from corarec.text import printable
 from corarec.train import train_run

@@ -10,11 +10,10 @@ from corarec.backbone import BackboneConfig
 from corarec.cf import FitConfig
 from corarec.data import Dataset
 from corarec.prompts import PromptConfig
+from corarec.recipe import RunConfig, TrainConfig
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInputConfig
 from corarec.text import printable
-from corarec.train import TrainConfig
-from corarec.train.recipe import RunConfig
 
 BATCH = 32
 MOST_STEPS = 2_000

@@ -16,7 +16,7 @@ import yaml
 
 from corarec import __version__, cli
 from corarec.data import Synthetic, synthetic_world
-from corarec.train.recipe import RunConfig
+from corarec.recipe import RunConfig
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from corarec.errors import ConfigError
 from corarec.evaluate import BootstrapConfig, RankingConfig, RankingTable, read_test_evaluations
 from corarec.files import read_json
 from corarec.report.ranking import PERFECT, POPULARITY, rank_run, ranked_users
-from corarec.score import Run, load_run
+from corarec.runs import Run, load_run
 from corarec.score.catalogue import Catalogue
 
 FEW = BootstrapConfig(draws=50)

@@ -8,7 +8,7 @@ from corarec.evaluate import BootstrapConfig, RankingConfig
 from corarec.report.ranking import rank_run
 from corarec.report.run_page import SHOWN_ITEMS, report_run
 from corarec.report.runs import evaluate_run
-from corarec.score import Run, load_run
+from corarec.runs import Run, load_run
 
 FEW = BootstrapConfig(draws=50)
 

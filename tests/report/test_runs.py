@@ -9,7 +9,7 @@ from corarec.errors import ArtifactError
 from corarec.evaluate import BootstrapConfig, count_test_evaluations
 from corarec.report.run_page import report_run
 from corarec.report.runs import compare_runs, evaluate_run, read_results, read_scores
-from corarec.score import Run, load_run
+from corarec.runs import Run, load_run
 
 FEW = BootstrapConfig(draws=50)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from corarec.recipe import RunConfig
 from corarec.train import train_run
-from corarec.train.recipe import RunConfig
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError, InUseError
+from corarec.recipe import RunConfig, load_recipe, write_config
 from corarec.runs import check_folder, claimed, layout
-from corarec.train.recipe import RunConfig, load_recipe, write_config
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from corarec.backbone import Backbone, load_backbone
 from corarec.errors import CorarecError
 from corarec.recommenders import registry
-from corarec.runs import open_run
+from corarec.runs.open import open_run
 
 CASES = int(os.environ.get("CORAREC_FUZZ_CASES", "40"))
 

@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset
 from corarec.errors import ArtifactError
+from corarec.recipe import RunConfig
 from corarec.recommenders.llm import PromptRecommender
-from corarec.runs import Seal, open_run
+from corarec.runs import Seal, load_run
 from corarec.runs import open as opening
-from corarec.score import load_run
+from corarec.runs.open import open_run
 from corarec.score.scorer import Scorer
 from corarec.train import train_run
-from corarec.train.recipe import RunConfig
 
 ADAPTER = "adapter_model.safetensors"
 SCALES = "vector_input.safetensors"

@@ -8,7 +8,7 @@ import pytest
 
 from corarec.errors import ArtifactError, ConfigError, DataError, InUseError
 from corarec.locks import lock_beside, locked
-from corarec.score import Run, load_run
+from corarec.runs import Run, load_run
 from corarec.score import table as score_table
 from corarec.score.formats import scan, write
 from corarec.score.table import check_output

@@ -4,8 +4,8 @@ import pytest
 
 from corarec.data import Dataset
 from corarec.prompts import PromptConfig, PromptEncoder
+from corarec.recipe import RunConfig
 from corarec.train.doctor import diagnose
-from corarec.train.recipe import RunConfig
 
 
 def test_a_diagnosis_says_what_the_run_will_meet(

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from corarec.errors import ConfigError
+from corarec.recipe import RunConfig, TrainConfig
 from corarec.train import train_run
-from corarec.train.config import TrainConfig
 from corarec.train.doctor import diagnose
 from corarec.train.preflight import preflight
-from corarec.train.recipe import RunConfig
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb", "mlflow"])

@@ -13,13 +13,12 @@ from corarec.cf import FitConfig, fit_cf, seen_rows
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError, InUseError
 from corarec.locks import LOCK, locked
+from corarec.recipe import RunConfig, TrainConfig, load_recipe
 from corarec.recommenders import TrainingData
 from corarec.recommenders.icl import ICLRecommender
-from corarec.score import load_run
-from corarec.train.config import TrainConfig
+from corarec.runs import load_run
 from corarec.train.doctor import diagnose
 from corarec.train.metrics import read_metrics
-from corarec.train.recipe import RunConfig, load_recipe
 from corarec.train.run import train_run, training_rows, validation_rows
 
 

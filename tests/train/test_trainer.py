@@ -17,11 +17,11 @@ from torch import nn
 
 from corarec.errors import TrainingError
 from corarec.ownership import MARKER
+from corarec.recipe import TrainConfig
 from corarec.recommenders.pointwise import LabelledExamples, PointwiseRecommender
 from corarec.runs.layout import BEST
 from corarec.score.scorer import Batch, Scorer
 from corarec.staging import temporary_folder
-from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, read_metrics
 from corarec.train.trainer import CHECKPOINTS, RecommenderTrainer, last_checkpoint
 from corarec.types import Histories, IntArray, Pairs

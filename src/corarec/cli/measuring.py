@@ -34,7 +34,7 @@ def evaluate(
     """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
     from corarec.evaluate import markdown, terminal_tables
     from corarec.report.runs import evaluate_run
-    from corarec.score import load_run
+    from corarec.runs import load_run
 
     opened = load_run(run, data)
     total = len(opened.dataset.rows(split))
@@ -68,7 +68,7 @@ def evaluate_ranking(
     """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
     from corarec.evaluate import RankingConfig, ranking_markdown, ranking_tables
     from corarec.report.ranking import rank_run, ranked_users
-    from corarec.score import load_run
+    from corarec.runs import load_run
 
     cutoffs = sorted(set(cutoff or (10, 20)))
     config = RankingConfig.parse({"cutoffs": cutoffs}, "--cutoff")
@@ -123,7 +123,7 @@ def report(
 ) -> None:
     """Write one HTML page about an evaluated run."""
     from corarec.report.run_page import report_run
-    from corarec.score import load_run
+    from corarec.runs import load_run
 
     page = report_run(load_run(run, data), split)
     if form == "json":

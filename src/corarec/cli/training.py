@@ -21,9 +21,9 @@ def train(
     form: TableOrJson = "table",
 ) -> None:
     """Train a system around a language model."""
+    from corarec.recipe import load_recipe
     from corarec.train import train_run
     from corarec.train.metrics import read_metrics
-    from corarec.train.recipe import load_recipe
 
     config = load_recipe(recipe, override or ())
     if data is not None:
@@ -64,8 +64,8 @@ def doctor(
     """Say before any hour is spent: answer tokens, prompt lengths, parameters, memory, time."""
     from dataclasses import asdict
 
+    from corarec.recipe import load_recipe
     from corarec.train.doctor import diagnose
-    from corarec.train.recipe import load_recipe
 
     diagnosis = diagnose(load_recipe(recipe, override or ()))
     if form == "json":

@@ -42,7 +42,7 @@ def score(
     data: RunData = None,
 ) -> None:
     """Score a table of pairs with all that is known of each user; to measure, use evaluate."""
-    from corarec.score import load_run
+    from corarec.runs import load_run
     from corarec.score.formats import count_rows
     from corarec.score.table import check_output
 
@@ -74,7 +74,7 @@ def recommend(
     data: RunData = None,
 ) -> None:
     """Recommend to a known or a new user, or ask about a new item."""
-    from corarec.score import load_run
+    from corarec.runs import load_run
 
     if title is not None and (user is None or liked):
         raise ConfigError("--title asks about a known user: name one with --user, without --liked.")

@@ -19,7 +19,7 @@ from corarec.evaluate import (
 )
 from corarec.files import write_json
 from corarec.report.runs import RESULTS, read_record
-from corarec.score import Run
+from corarec.runs import Run
 from corarec.score.catalogue import Catalogue, RankedSplit
 from corarec.types import IntArray
 

@@ -9,7 +9,7 @@ from corarec.report.page import write_report
 from corarec.report.ranking import read_ranking
 from corarec.report.runs import read_results, read_scores
 from corarec.report.views import view_scores
-from corarec.score import Run
+from corarec.runs import Run
 from corarec.train.metrics import read_metrics
 
 REPORT = "report.html"

@@ -23,7 +23,7 @@ from corarec.evaluate import (
 )
 from corarec.evaluate.result import Result
 from corarec.files import atomic_file, read_json, write_json
-from corarec.score import Run
+from corarec.runs import Run
 from corarec.types import ScoreTable
 
 RESULTS = "results"

@@ -11,9 +11,9 @@ from typing import Any
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.locks import LOCK, OWNER_SUFFIX, lock_beside, locked
+from corarec.recipe import FREE, RunConfig, flat_values, load_recipe, write_config
 from corarec.runs.dataset import check_same_data, read_run_data, write_run_data
 from corarec.runs.layout import CF, CHANGES, CONFIG, foreign_files
-from corarec.train.recipe import FREE, RunConfig, flat_values, load_recipe, write_config
 
 Changes = dict[str, tuple[Any, Any]]
 """Dotted key -> value before and value after."""
@@ -22,7 +22,7 @@ Changes = dict[str, tuple[Any, Any]]
 def check_folder(config: RunConfig, folder: Path) -> Changes:
     """See that `folder` is free or the home of `config`, and return what a resumed run changes.
 
-    The keys in `corarec.train.recipe.FREE` may differ from those in the folder; `train.steps` may
+    The keys in `corarec.recipe.FREE` may differ from those in the folder; `train.steps` may
     only rise.
 
     Raises

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from corarec.cf.base import IDENTITY_FILE
 from corarec.errors import ArtifactError
 from corarec.files import read_json, sha256, write_json
+from corarec.recipe import RunConfig, bound_values
 from corarec.runs.layout import CF, CONFIG, MANIFEST
-from corarec.train.recipe import RunConfig, bound_values
 from corarec.types import Config, Fingerprint
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from corarec.cf import VectorSource, load_cf
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
+from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders import build_recommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs.dataset import find_dataset
 from corarec.runs.layout import BEST, CF, CONFIG, MANIFEST
 from corarec.runs.manifest import Seal
 from corarec.system_errors import storage_errors
-from corarec.train.recipe import RunConfig, load_recipe
 
 TRIES = 3
 

@@ -2,16 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from corarec.train.config import TrainConfig
-
 if TYPE_CHECKING:
     from corarec.train.run import train_run
 
-__all__ = ["TrainConfig", "train_run"]
+__all__ = ["train_run"]
 
 
 def __getattr__(name: str) -> Any:
-    # Configs must be readable without the Hugging Face Trainer, which takes seconds to import.
+    # The metrics log and the doctor do without the Hugging Face Trainer, which takes seconds to
+    # import.
     if name != "train_run":
         raise AttributeError(f"module 'corarec.train' has no attribute {name!r}")
     from corarec.train.run import train_run

@@ -10,11 +10,11 @@ import torch
 
 from corarec.cf import CF_MODELS, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
+from corarec.recipe import FittedCF, RunConfig
 from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.train.plan import BatchPlan
 from corarec.train.preflight import preflight
-from corarec.train.recipe import FittedCF, RunConfig
 from corarec.train.run import training_rows
 
 TIMED_STEPS = 3

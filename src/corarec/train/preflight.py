@@ -6,7 +6,7 @@ import os
 import torch
 
 from corarec.errors import ConfigError
-from corarec.train.config import TrainConfig
+from corarec.recipe import TrainConfig
 
 # Beyond its CPUs a machine gains nothing; a run that is resumed on a smaller machine must still
 # have the threads that it began with, or it would end with other weights.

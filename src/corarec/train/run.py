@@ -10,14 +10,13 @@ from corarec.cf import FitConfig, VectorSource, cutoff_time, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.files import atomic_directory
+from corarec.recipe import FittedCF, RunConfig, TrainConfig
 from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
 from corarec.runs import Seal, check_folder, claimed
 from corarec.runs.claim import Changes
 from corarec.runs.layout import BEST, CF
-from corarec.train.config import TrainConfig
 from corarec.train.metrics import MetricsLog, Record
 from corarec.train.preflight import preflight
-from corarec.train.recipe import FittedCF, RunConfig
 from corarec.train.trainer import WEIGHTS, RecommenderTrainer, last_step
 from corarec.types import IntArray
 
@@ -35,7 +34,7 @@ def train_run(
 
     The folder ends with `config.yaml`, `cf/` (the CF model), `metrics.jsonl`, `checkpoints/` and
     `best/` (the weights with the highest validation AUC). `show` is called with every record of
-    the metrics log. A run goes on with more steps and the like, see `corarec.train.recipe.FREE`.
+    the metrics log. A run goes on with more steps and the like, see `corarec.recipe.FREE`.
 
     Raises
     ------

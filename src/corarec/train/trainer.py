@@ -19,12 +19,12 @@ from transformers.trainer import TRAINER_STATE_NAME
 from corarec.errors import ConfigError, TrainingError
 from corarec.files import atomic_directory, remove_directory
 from corarec.gradients import FiniteGradients
+from corarec.recipe import TrainConfig
 from corarec.recommenders.base import Recommender, Validate
 from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
 from corarec.score.scorer import Batch, Examples
 from corarec.staging import sweep
-from corarec.train.config import TrainConfig
 from corarec.train.plan import BatchPlan
 
 CHECKPOINTS = "checkpoints"

@@ -10,9 +10,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from corarec.cf import FitConfig
 from corarec.errors import ConfigError
 from corarec.files import atomic_file
+from corarec.recipe.training import TrainConfig
 from corarec.recommenders import RECOMMENDERS, SystemConfig
 from corarec.recommenders.cora import CoraSystem
-from corarec.train.config import TrainConfig
 from corarec.types import Config
 from corarec.yaml_files import parse_yaml, read_yaml
 

@@ -8,7 +8,7 @@ import pytest
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, DataError, InUseError
 from corarec.locks import lock_beside, locked
-from corarec.score import Run, load_run
+from corarec.runs import Run, load_run
 from corarec.score import table as score_table
 
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from corarec.errors import ConfigError
-from corarec.train.recipe import RunConfig, load_recipe, write_config
+from corarec.recipe import RunConfig, load_recipe, write_config
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

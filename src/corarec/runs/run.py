@@ -13,15 +13,15 @@ from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.errors import DataError
 from corarec.files import sha256
+from corarec.recipe import RunConfig
 from corarec.recommenders.llm import PromptRecommender
-from corarec.runs import open_run
 from corarec.runs.layout import BEST, CONFIG
+from corarec.runs.open import open_run
 from corarec.score.context import Context
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
 from corarec.score.scorer import Scorer
 from corarec.score.table import score_file, score_frame
-from corarec.train.recipe import RunConfig
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from corarec.train.config import TrainConfig
+from corarec.recipe import TrainConfig
 
 
 def test_the_learning_rate_warms_up_once_and_then_follows_a_cosine() -> None:
