@@ -15,11 +15,11 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from corarec.backbone import BackboneConfig
+from corarec.benchmark.provenance import provenance
 from corarec.data import Dataset
 from corarec.files import write_json
 from corarec.recommenders import build_recommender, llm
 from corarec.recommenders.icl import ICLSystem
-from corarec.report.provenance import provenance
 from corarec.score.scorer import Scorer
 
 RESULT = Path(__file__).parent / "results" / "answer_precision.json"

@@ -18,14 +18,14 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from corarec.adapter import CollaborativeQueryGenerator, GeneratorConfig
+from corarec.benchmark.provenance import provenance
+from corarec.benchmark.references import LabelledPairs, TrivialReferences
 from corarec.cf import VectorSource, load_cf
 from corarec.data import Dataset
-from corarec.evaluate import LabelledPairs, TrivialReferences
 from corarec.files import write_json
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInput
-from corarec.report.provenance import provenance
 from corarec.train.metrics import read_metrics
 from corarec.train.plan import BatchPlan
 from corarec.train.run import validation_rows

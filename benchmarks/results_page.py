@@ -10,12 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from corarec.evaluate import ResultTable, markdown
-from corarec.evaluate.layout import p_value_text
+from corarec.benchmark.provenance import NOT_RECORDED, made_by
+from corarec.evaluate import ResultTable
 from corarec.evaluate.significance import verdict
-from corarec.evaluate.tables import corrected_p_values
 from corarec.files import atomic_file
-from corarec.report.provenance import NOT_RECORDED, made_by
+from corarec.report.layout import p_value_text
+from corarec.report.tables import corrected_p_values, markdown
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

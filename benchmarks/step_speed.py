@@ -14,12 +14,12 @@ import torch
 from rich.console import Console
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from corarec.benchmark.provenance import provenance
 from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.files import write_json
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders import build_recommender
-from corarec.report.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "step_speed.json"
 BATCHES = 4

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from corarec.benchmark.test_log import read_test_evaluations
 from corarec.cf import FitConfig, load_cf
 from corarec.data import Dataset
-from corarec.evaluate import auc, read_test_evaluations, uauc
+from corarec.evaluate import auc, uauc
 
 ROOT = Path(__file__).parents[1]
 

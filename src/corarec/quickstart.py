@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import Field
 from rich.console import Console
 
+from corarec.benchmark.runs import evaluate_run
 from corarec.cli.output import heading, print_recommendations, say, training_progress
 from corarec.data import Dataset, LabelConfig, PrepareConfig, prepare
 from corarec.data.detect import default_split, detect_source, input_digest
-from corarec.evaluate import terminal_tables
 from corarec.progress import progress
-from corarec.report.run_page import report_run
-from corarec.report.runs import evaluate_run
+from corarec.report.tables import terminal_tables
+from corarec.run_page import report_run
 from corarec.runs import Run, load_run
 from corarec.starter import quickstart_config
 from corarec.text import printable

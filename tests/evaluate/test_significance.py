@@ -1,9 +1,9 @@
 import pytest
 
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.layout import p_value_text
 from corarec.evaluate.result import Difference
 from corarec.evaluate.significance import PValue, holm, least_p_value, p_value, verdict
+from corarec.report.layout import p_value_text
 
 THOUSAND = BootstrapConfig(draws=1000)
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"

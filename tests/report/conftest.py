@@ -7,11 +7,11 @@ from corarec.evaluate import BootstrapConfig, ResultTable, compare, evaluate
 from corarec.report.data import ReportData
 from corarec.types import ScoreTable
 
-MakeTable = Callable[..., ScoreTable]
+MakeScores = Callable[..., ScoreTable]
 
 
 @pytest.fixture
-def make_table() -> MakeTable:
+def make_scores() -> MakeScores:
     """Build a seeded score table whose scores are logits of the labels."""
 
     def make(signal: float = 1.0, seed: int = 0, rows: int = 300) -> ScoreTable:
@@ -29,11 +29,11 @@ def make_table() -> MakeTable:
 
 
 @pytest.fixture
-def results(make_table: MakeTable) -> ResultTable:
+def results(make_scores: MakeScores) -> ResultTable:
     """Two systems, one of them with a name that is not safe in HTML, and one reference."""
     config = BootstrapConfig(draws=40)
-    cora = [make_table(2.0, seed) for seed in (1, 2)]
-    text, rate = make_table(0.5, 3), make_table(0.8, 4)
+    cora = [make_scores(2.0, seed) for seed in (1, 2)]
+    text, rate = make_scores(0.5, 3), make_scores(0.8, 4)
     return ResultTable(
         dataset="Toy",
         split="test",

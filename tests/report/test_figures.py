@@ -11,7 +11,7 @@ from corarec.report.figures import (
 from corarec.report.views import view_scores
 from corarec.types import ScoreTable
 
-MakeTable = Callable[..., ScoreTable]
+MakeScores = Callable[..., ScoreTable]
 
 
 def test_a_name_keeps_its_colour() -> None:
@@ -48,8 +48,8 @@ def test_long_losses_are_averaged_over_neighbours() -> None:
     assert "CoRA ends at" in figure.caption
 
 
-def test_score_figures_name_the_numbers(make_table: MakeTable) -> None:
-    good, bad = view_scores(make_table(3.0), "CoRA"), view_scores(make_table(0.1), "Noise")
+def test_score_figures_name_the_numbers(make_scores: MakeScores) -> None:
+    good, bad = view_scores(make_scores(3.0), "CoRA"), view_scores(make_scores(0.1), "Noise")
     palette = Palette(["Noise", "CoRA"])
     roc = roc_figure([good, bad], palette)
     assert roc.legend[0] == ("s1", f"CoRA ({good.auc:.3f})")
@@ -64,8 +64,8 @@ def test_score_figures_name_the_numbers(make_table: MakeTable) -> None:
     assert f"Noise {below:.0%}" in users.caption
 
 
-def test_figures_without_data_are_left_out(make_table: MakeTable) -> None:
-    view = view_scores(make_table(), "Length", logits=False)
+def test_figures_without_data_are_left_out(make_scores: MakeScores) -> None:
+    view = view_scores(make_scores(), "Length", logits=False)
     assert reliability_figure([view], Palette()) is None
     nobody = view.model_copy(update={"user_auc_counts": [0] * 20, "uauc": None})
     assert user_auc_figure([nobody], Palette()) is None

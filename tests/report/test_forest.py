@@ -1,7 +1,7 @@
 from corarec.evaluate import Comparison, ResultTable
-from corarec.evaluate.layout import estimate_text, interval_text, signed
 from corarec.report.figures import Palette
 from corarec.report.forest import difference_forest, metric_forest
+from corarec.report.layout import estimate_text, interval_text, signed
 
 
 def test_every_system_and_reference_has_a_row(results: ResultTable) -> None:

@@ -14,7 +14,6 @@ from corarec.evaluate import (
     compare_rankings,
     evaluate_ranking,
 )
-from corarec.evaluate.layout import estimate_text, interval_text, signed
 from corarec.report.data import (
     Fact,
     Recommendation,
@@ -22,11 +21,12 @@ from corarec.report.data import (
     ReportData,
     TrainingCurve,
 )
+from corarec.report.layout import estimate_text, interval_text, signed
 from corarec.report.page import render_report, write_report
 from corarec.report.views import view_scores
 from corarec.types import ScoreTable
 
-MakeTable = Callable[..., ScoreTable]
+MakeScores = Callable[..., ScoreTable]
 VOID = {"meta", "link", "br", "img", "hr"}
 
 
@@ -71,7 +71,7 @@ def parsed(page: str) -> TagChecker:
 
 
 @pytest.fixture
-def full(results: ResultTable, make_table: MakeTable) -> ReportData:
+def full(results: ResultTable, make_scores: MakeScores) -> ReportData:
     return ReportData(
         title="CoRA & friends",
         subtitle="On <toys>",
@@ -81,7 +81,7 @@ def full(results: ResultTable, make_table: MakeTable) -> ReportData:
         training=[
             TrainingCurve(name="CoRA-MF", train_loss=[(1, 0.7), (2, 0.6)], valid_auc=[(2, 0.71)])
         ],
-        scores=[view_scores(make_table(2.0, 1), "CoRA-MF")],
+        scores=[view_scores(make_scores(2.0, 1), "CoRA-MF")],
         recommendations=[
             RecommendationList(
                 user="User 17",

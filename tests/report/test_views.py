@@ -9,7 +9,7 @@ from corarec.evaluate import auc
 from corarec.report.views import reliability_bins, roc_points, view_scores, wilson_interval
 from corarec.types import ScoreTable
 
-MakeTable = Callable[..., ScoreTable]
+MakeScores = Callable[..., ScoreTable]
 
 
 def test_roc_points_by_hand() -> None:
@@ -52,8 +52,8 @@ def test_wilson_interval_known_values() -> None:
     assert wilson_interval(1.0, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
 
 
-def test_a_view_holds_what_the_figures_draw(make_table: MakeTable) -> None:
-    table = make_table(2.0)
+def test_a_view_holds_what_the_figures_draw(make_scores: MakeScores) -> None:
+    table = make_scores(2.0)
     view = view_scores(table, "CoRA")
     assert view.auc == auc(table.labels, table.scores)
     assert sum(one.rows for one in view.reliability) == len(table)
@@ -64,14 +64,14 @@ def test_a_view_holds_what_the_figures_draw(make_table: MakeTable) -> None:
     assert sum(view.user_auc_counts) == 30
 
 
-def test_scores_that_are_no_logits_have_no_calibration(make_table: MakeTable) -> None:
-    view = view_scores(make_table(), "Minus history length", logits=False)
+def test_scores_that_are_no_logits_have_no_calibration(make_scores: MakeScores) -> None:
+    view = view_scores(make_scores(), "Minus history length", logits=False)
     assert view.reliability == []
     assert view.calibration_error is None
 
 
-def test_bad_scores_are_errors(make_table: MakeTable) -> None:
-    table = make_table()
+def test_bad_scores_are_errors(make_scores: MakeScores) -> None:
+    table = make_scores()
     with pytest.raises(DataError, match="300 of 300 scores in CoRA are not finite"):
         view_scores(replace(table, scores=table.scores * np.nan), "CoRA")
     with pytest.raises(DataError, match="CoRA have one label only"):

@@ -32,8 +32,8 @@ def evaluate(
     data: RunData = None,
 ) -> None:
     """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
-    from corarec.evaluate import markdown, terminal_tables
-    from corarec.report.runs import evaluate_run
+    from corarec.benchmark.runs import evaluate_run
+    from corarec.report.tables import markdown, terminal_tables
     from corarec.runs import load_run
 
     opened = load_run(run, data)
@@ -66,8 +66,9 @@ def evaluate_ranking(
     data: RunData = None,
 ) -> None:
     """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
-    from corarec.evaluate import RankingConfig, ranking_markdown, ranking_tables
-    from corarec.report.ranking import rank_run, ranked_users
+    from corarec.benchmark.ranking import rank_run, ranked_users
+    from corarec.evaluate import RankingConfig
+    from corarec.report.ranking_tables import ranking_markdown, ranking_tables
     from corarec.runs import load_run
 
     cutoffs = sorted(set(cutoff or (10, 20)))
@@ -100,8 +101,9 @@ def compare(
     form: FormOption = "table",
 ) -> None:
     """Test two evaluated systems against each other, paired over users."""
-    from corarec.evaluate import ResultTable, markdown, terminal_tables
-    from corarec.report.runs import compare_runs
+    from corarec.benchmark.runs import compare_runs
+    from corarec.evaluate import ResultTable
+    from corarec.report.tables import markdown, terminal_tables
 
     names = (first[0].resolve().name, against or second[0].resolve().name)
     evaluations, comparison = compare_runs(
@@ -122,7 +124,7 @@ def report(
     run: RunFolder, split: SplitOption = "valid", form: TableOrJson = "table", data: RunData = None
 ) -> None:
     """Write one HTML page about an evaluated run."""
-    from corarec.report.run_page import report_run
+    from corarec.run_page import report_run
     from corarec.runs import load_run
 
     page = report_run(load_run(run, data), split)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from corarec.evaluate.result import Result
-    from corarec.evaluate.terminal import TerminalTable
+    from corarec.report.terminal import TerminalTable
 
 UNBROKEN = 10_000
 """Columns of what is no terminal: a record there is one line, however long."""

@@ -1,6 +1,6 @@
-"""Metrics of scores: AUC and UAUC with intervals, paired tests, references, ranking, tables.
+"""Scores and labels in, numbers out: metrics with intervals, paired tests, ranks of a catalogue.
 
-The evaluator sees `ScoreTable`s and numpy arrays; it knows no recommender.
+It sees `ScoreTable`s and numpy arrays; it knows no recommender, no folder and no terminal.
 """
 
 from corarec.evaluate.bootstrap import BootstrapConfig
@@ -17,10 +17,7 @@ from corarec.evaluate.ranking import (
     compare_rankings,
     evaluate_ranking,
     rank_users,
-    ranking_markdown,
-    ranking_tables,
 )
-from corarec.evaluate.references import LabelledPairs, ReferenceConfig, TrivialReferences
 from corarec.evaluate.result import (
     Comparison,
     Difference,
@@ -31,13 +28,6 @@ from corarec.evaluate.result import (
     ResultTable,
 )
 from corarec.evaluate.rows import Tables
-from corarec.evaluate.tables import markdown, terminal_tables
-from corarec.evaluate.test_log import (
-    LoggedEvaluation,
-    count_test_evaluations,
-    log_test_evaluation,
-    read_test_evaluations,
-)
 
 __all__ = [
     "BootstrapConfig",
@@ -45,8 +35,6 @@ __all__ = [
     "Difference",
     "Estimate",
     "Evaluation",
-    "LabelledPairs",
-    "LoggedEvaluation",
     "PartComparison",
     "PartEvaluation",
     "Parts",
@@ -54,26 +42,17 @@ __all__ = [
     "RankingConfig",
     "RankingEvaluation",
     "RankingTable",
-    "ReferenceConfig",
     "ResultTable",
     "Tables",
-    "TrivialReferences",
     "UserAucs",
     "UserRankings",
     "auc",
     "compare",
     "compare_rankings",
-    "count_test_evaluations",
     "evaluate",
     "evaluate_ranking",
     "interaction_parts",
-    "log_test_evaluation",
-    "markdown",
     "rank_users",
-    "ranking_markdown",
-    "ranking_tables",
-    "read_test_evaluations",
-    "terminal_tables",
     "uauc",
     "user_aucs",
     "warm_cold_parts",

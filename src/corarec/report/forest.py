@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from corarec.evaluate.layout import (
+from corarec.evaluate.result import Comparison, Difference, Estimate, Evaluation
+from corarec.evaluate.significance import PValue, verdict
+from corarec.report.figures import Palette
+from corarec.report.layout import (
     estimate_text,
     interval_text,
     p_value_text,
 )
-from corarec.evaluate.result import Comparison, Difference, Estimate, Evaluation
-from corarec.evaluate.significance import PValue, verdict
-from corarec.evaluate.tables import corrected_p_values, difference_cells
-from corarec.report.figures import Palette
 from corarec.report.svg import Axis, strip, strip_axis
+from corarec.report.tables import corrected_p_values, difference_cells
 
 REFERENCE = "ref"
 """CSS class of the trivial references, grey in every figure."""

@@ -7,17 +7,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from corarec import __version__
-from corarec.evaluate.layout import (
-    MISSING,
-    FoldedCell,
-    TableText,
-    estimate_text,
-    folded,
-    interval_text,
-)
-from corarec.evaluate.ranking import RankingTable, ranking_texts
+from corarec.evaluate.ranking import RankingTable
 from corarec.evaluate.result import Evaluation, ResultTable
-from corarec.evaluate.tables import comparisons_note, difference_cells, has_spread, results_note
 from corarec.files import atomic_file
 from corarec.report.data import ReportData
 from corarec.report.figures import (
@@ -28,6 +19,16 @@ from corarec.report.figures import (
     user_auc_figure,
 )
 from corarec.report.forest import REFERENCE, difference_forest, metric_forest
+from corarec.report.layout import (
+    MISSING,
+    FoldedCell,
+    TableText,
+    estimate_text,
+    folded,
+    interval_text,
+)
+from corarec.report.ranking_tables import ranking_texts
+from corarec.report.tables import comparisons_note, difference_cells, has_spread, results_note
 
 METRICS = ("auc", "uauc")
 

@@ -13,10 +13,10 @@ from corarec.evaluate.ranking import (
     compare_rankings,
     evaluate_ranking,
     rank_users,
-    ranking_markdown,
     ranks,
 )
 from corarec.evaluate.ranking.ranks import metrics_per_user, relevant_ranks
+from corarec.report.ranking_tables import ranking_markdown
 from corarec.types import FloatArray, IntArray
 
 FAST = BootstrapConfig(draws=50)

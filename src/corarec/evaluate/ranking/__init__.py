@@ -3,7 +3,6 @@
 from corarec.evaluate.ranking.evaluate import compare_rankings, evaluate_ranking
 from corarec.evaluate.ranking.ranks import RankingConfig, UserRankings, rank_users
 from corarec.evaluate.ranking.result import RankingComparison, RankingEvaluation, RankingTable
-from corarec.evaluate.ranking.tables import ranking_markdown, ranking_tables, ranking_texts
 
 __all__ = [
     "RankingComparison",
@@ -14,7 +13,4 @@ __all__ = [
     "compare_rankings",
     "evaluate_ranking",
     "rank_users",
-    "ranking_markdown",
-    "ranking_tables",
-    "ranking_texts",
 ]

@@ -4,10 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corarec.data import PrepareConfig, prepare
-from corarec.errors import DataError
-from corarec.evaluate.metrics import auc, uauc
-from corarec.evaluate.references import (
+from corarec.benchmark.references import (
     HISTORY_LENGTH,
     ITEM_RATE,
     LOGISTIC_REGRESSION,
@@ -16,6 +13,9 @@ from corarec.evaluate.references import (
     TrivialReferences,
     item_rates,
 )
+from corarec.data import PrepareConfig, prepare
+from corarec.errors import DataError
+from corarec.evaluate.metrics import auc, uauc
 from corarec.types import Pairs
 
 MakePairs = Callable[..., Pairs]

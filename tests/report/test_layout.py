@@ -1,4 +1,4 @@
-from corarec.evaluate.layout import TableText, folded, markdown_table
+from corarec.report.layout import TableText, folded, markdown_table
 
 TEXT = TableText(
     columns=("System", "AUC", "interval", "p", "Holm", "warm AUC"),

@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from corarec.errors import ArtifactError
-from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.evaluate import evaluate
-from corarec.evaluate.result import Evaluation
-from corarec.evaluate.test_log import (
+from corarec.benchmark.test_log import (
     LOG_NAME,
     count_test_evaluations,
     log_test_evaluation,
     read_test_evaluations,
 )
+from corarec.errors import ArtifactError
+from corarec.evaluate.bootstrap import BootstrapConfig
+from corarec.evaluate.evaluate import evaluate
+from corarec.evaluate.result import Evaluation
 from corarec.types import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]

@@ -3,8 +3,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from corarec.evaluate.layout import TableText
-from corarec.evaluate.terminal import UNBROKEN, TerminalTable
+from corarec.report.layout import TableText
+from corarec.report.terminal import UNBROKEN, TerminalTable
 
 NAME = "Logistic regression, user + item"
 TEXT = TableText(

@@ -8,15 +8,15 @@ from rich.console import Console
 from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.compare import compare
 from corarec.evaluate.evaluate import evaluate
-from corarec.evaluate.layout import (
+from corarec.evaluate.result import Difference, Estimate, ResultTable
+from corarec.report.layout import (
     TableText,
     estimate_text,
     interval_text,
     p_value_text,
     signed,
 )
-from corarec.evaluate.result import Difference, Estimate, ResultTable
-from corarec.evaluate.tables import (
+from corarec.report.tables import (
     comparison_text,
     comparisons_note,
     markdown,

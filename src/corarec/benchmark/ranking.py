@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from corarec.data import Dataset, Split
+from corarec.benchmark.catalogue import Catalogue, RankedSplit
+from corarec.benchmark.results import write_ranking
+from corarec.benchmark.test_log import log_test_evaluation
+from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.evaluate import (
     BootstrapConfig,
@@ -14,13 +16,9 @@ from corarec.evaluate import (
     RankingTable,
     compare_rankings,
     evaluate_ranking,
-    log_test_evaluation,
     rank_users,
 )
-from corarec.files import write_json
-from corarec.report.runs import RESULTS, read_record
 from corarec.runs import Run
-from corarec.score.catalogue import Catalogue, RankedSplit
 from corarec.types import IntArray
 
 POPULARITY = "Popularity"
@@ -94,14 +92,8 @@ def rank_run(
     )
     if split == "test":
         log_test_evaluation(run.folder, evaluations[system])
-    write_json(run.folder / RESULTS / f"{split}-ranking.json", result.model_dump(mode="json"))
+    write_ranking(run.folder, result)
     return result
-
-
-def read_ranking(folder: Path, split: Split) -> RankingTable | None:
-    """Return what `rank_run` found on a part; None where it was not asked."""
-    path = folder / RESULTS / f"{split}-ranking.json"
-    return read_record(path, RankingTable) if path.exists() else None
 
 
 def ranked_users(

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from corarec.benchmark.ranking import rank_run
+from corarec.benchmark.runs import evaluate_run
 from corarec.errors import ArtifactError
 from corarec.evaluate import BootstrapConfig, RankingConfig
-from corarec.report.ranking import rank_run
-from corarec.report.run_page import SHOWN_ITEMS, report_run
-from corarec.report.runs import evaluate_run
+from corarec.run_page import SHOWN_ITEMS, report_run
 from corarec.runs import Run, load_run
 
 FEW = BootstrapConfig(draws=50)

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corarec.benchmark.results import read_results, read_scores
+from corarec.benchmark.runs import compare_runs, evaluate_run
+from corarec.benchmark.test_log import count_test_evaluations
 from corarec.errors import ArtifactError
-from corarec.evaluate import BootstrapConfig, count_test_evaluations
-from corarec.report.run_page import report_run
-from corarec.report.runs import compare_runs, evaluate_run, read_results, read_scores
+from corarec.evaluate import BootstrapConfig
+from corarec.run_page import report_run
 from corarec.runs import Run, load_run
 
 FEW = BootstrapConfig(draws=50)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from corarec.benchmark.catalogue import Catalogue, RankedSplit
 from corarec.data import Dataset
-from corarec.score.catalogue import Catalogue, RankedSplit
 from corarec.score.context import Context
 from corarec.types import FloatArray, IntArray, Pairs
 

@@ -4,12 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corarec.benchmark.catalogue import Catalogue
+from corarec.benchmark.ranking import PERFECT, POPULARITY, rank_run, ranked_users
+from corarec.benchmark.test_log import read_test_evaluations
 from corarec.errors import ConfigError
-from corarec.evaluate import BootstrapConfig, RankingConfig, RankingTable, read_test_evaluations
+from corarec.evaluate import BootstrapConfig, RankingConfig, RankingTable
 from corarec.files import read_json
-from corarec.report.ranking import PERFECT, POPULARITY, rank_run, ranked_users
 from corarec.runs import Run, load_run
-from corarec.score.catalogue import Catalogue
 
 FEW = BootstrapConfig(draws=50)
 AT_5 = RankingConfig(cutoffs=(5,))

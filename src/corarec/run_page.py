@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+from corarec.benchmark.results import read_ranking, read_results, read_scores
+from corarec.benchmark.test_log import count_test_evaluations
 from corarec.data import Split
-from corarec.evaluate import count_test_evaluations
 from corarec.report.data import Fact, Recommendation, RecommendationList, ReportData, TrainingCurve
 from corarec.report.page import write_report
-from corarec.report.ranking import read_ranking
-from corarec.report.runs import read_results, read_scores
 from corarec.report.views import view_scores
 from corarec.runs import Run
 from corarec.train.metrics import read_metrics

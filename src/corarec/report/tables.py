@@ -3,16 +3,6 @@
 from collections.abc import Sequence
 
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.layout import (
-    MINUS,
-    MISSING,
-    TableText,
-    estimate_text,
-    interval_text,
-    markdown_table,
-    p_value_text,
-    signed,
-)
 from corarec.evaluate.result import (
     Comparison,
     Difference,
@@ -23,7 +13,17 @@ from corarec.evaluate.result import (
 )
 from corarec.evaluate.significance import PValue, holm, least_p_value, p_value
 from corarec.evaluate.system import METRICS
-from corarec.evaluate.terminal import TerminalTable
+from corarec.report.layout import (
+    MINUS,
+    MISSING,
+    TableText,
+    estimate_text,
+    interval_text,
+    markdown_table,
+    p_value_text,
+    signed,
+)
+from corarec.report.terminal import TerminalTable
 
 
 def result_text(results: ResultTable) -> TableText:

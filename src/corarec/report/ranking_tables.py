@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from corarec.evaluate.layout import (
+from corarec.evaluate.ranking.result import RankingComparison, RankingEvaluation, RankingTable
+from corarec.evaluate.significance import PValue, holm, p_value
+from corarec.report.layout import (
     MINUS,
     TableText,
     estimate_text,
@@ -10,10 +12,8 @@ from corarec.evaluate.layout import (
     markdown_table,
     p_value_text,
 )
-from corarec.evaluate.ranking.result import RankingComparison, RankingEvaluation, RankingTable
-from corarec.evaluate.significance import PValue, holm, p_value
-from corarec.evaluate.tables import difference_cells, tests_note
-from corarec.evaluate.terminal import TerminalTable
+from corarec.report.tables import difference_cells, tests_note
+from corarec.report.terminal import TerminalTable
 
 METRIC_NAMES = {"recall": "Recall", "capped_recall": "capped Recall", "ndcg": "NDCG", "hr": "HR"}
 

@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from corarec.evaluate.layout import UNDER, TableText, folded
+from corarec.report.layout import UNDER, TableText, folded
 from corarec.text import printable, printable_lines
 
 UNBROKEN = 10_000

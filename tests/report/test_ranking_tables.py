@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.ranking import (
-    RankingTable,
-    UserRankings,
-    compare_rankings,
-    evaluate_ranking,
-    ranking_texts,
-)
+from corarec.evaluate.ranking import RankingTable, UserRankings, compare_rankings, evaluate_ranking
+from corarec.report.ranking_tables import ranking_texts
 
 CONFIG = BootstrapConfig(draws=1000)
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
