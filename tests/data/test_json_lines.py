@@ -109,3 +109,17 @@ def test_deep_nesting(tmp_path: Path, line: str) -> None:
     scan = scan_json_lines(InputFiles(tmp_path), "a.json", {"a": pl.String()})
     with pytest.raises(DataError, match=r"a\.json, row 2: .* neither"):
         scan.collect()
+
+
+def test_halves_of_characters_are_put_together_or_marked(tmp_path: Path) -> None:
+    lines = ['{"a": "x"}', "{'a': '\\ud83d\\ude00'}", '{"a": "\\ud800|"}', '{"a": ["\\udfff"]}']
+    files = files_with(tmp_path, "\n".join(lines))
+    table = scan_json_lines(files, "x.json", {"a": pl.String()}).collect()
+    assert table["a"].to_list() == ["x", "\U0001f600", "\ufffd|", '["\ufffd"]']
+
+
+@pytest.mark.parametrize("value", ["{1, 2}", "b'x'", "{(1, 2): 3}", "1j", f"0x{'f' * 5000}"])
+def test_values_that_only_python_has_name_their_row(tmp_path: Path, value: str) -> None:
+    files = files_with(tmp_path, "{'a': 'x'}\n{'a': " + value + "}\n")
+    with pytest.raises(DataError, match=r"x\.json, row 2: what a holds cannot be read"):
+        scan_json_lines(files, "x.json", {"a": pl.String()}).collect()

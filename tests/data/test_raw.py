@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -66,3 +67,16 @@ def test_an_item_without_title(make_raw: MakeRaw) -> None:
 def test_a_source_with_the_wrong_columns(make_raw: MakeRaw) -> None:
     with pytest.raises(TypeError, match="label"):
         make_raw([("a", "x", 4.0, 1)], label=pl.Series(["yes"]))
+
+
+def test_duplicate_users_and_names_that_a_dataset_needs_are_refused(make_raw: MakeRaw) -> None:
+    raw = make_raw([("a", "x", 4.0, 1)])
+    twice = pl.DataFrame({"user": ["a", "b", "a"], "age": ["1", "2", "3"]})
+    with pytest.raises(DataError, match=r"u\.user: user 'a' occurs 2 times \(entries 1, 3\)"):
+        replace(raw, users=twice, users_file=Path("u.user"))
+    nobody = pl.DataFrame({"user": [None, "a", None]}, schema={"user": pl.String})
+    with pytest.raises(DataError, match=r"user 'None' occurs 2 times \(entries 1, 3\)"):
+        replace(raw, users=nobody)
+    for name in ("raw_id", "item_id"):
+        with pytest.raises(DataError, match=rf"items\.csv has a column {name} beside"):
+            replace(raw, items=raw.items.with_columns(pl.lit("1").alias(name)))

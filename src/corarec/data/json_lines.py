@@ -131,7 +131,11 @@ def _read_line_by_line(
         for row, line in enumerate(lines, start=first_row)
         if line.strip()
     }
-    columns = {name: [_as_text(entry.get(name)) for entry in objects.values()] for name in texts}
+    where = files.where(member)
+    columns = {
+        name: [_as_text(entry.get(name), name, where, row) for row, entry in objects.items()]
+        for name in texts
+    }
     return pl.DataFrame({"row": list(objects), **columns}, schema={"row": pl.Int64(), **texts})
 
 
@@ -151,7 +155,16 @@ def _parse_line(line: bytes, files: InputFiles, member: str, row: int) -> dict[s
     )
 
 
-def _as_text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+def _as_text(value: Any, name: str, where: Path, row: int) -> str | None:
+    if value is None:
+        return None
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        # A Python dict can hold what JSON cannot, such as sets.
+        raise DataError(
+            f"{printable(where)}, row {row}: what {name} holds cannot be read "
+            f"({printable(error, 200)}). Mend the row: write a text or a number."
+        ) from error
+    # Halves of a character, which no UTF-8 can hold, come by escapes: pairs are put together.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

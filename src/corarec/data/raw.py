@@ -9,6 +9,7 @@ from corarec.data.findings import check_times
 from corarec.data.reading import collect
 from corarec.data.storage import SplitType
 from corarec.errors import DataError
+from corarec.text import printable
 
 REQUIRED_COLUMNS: dict[str, pl.DataType] = {
     "row": pl.Int64(),
@@ -54,6 +55,8 @@ class RawData:
     """for error messages"""
     users: pl.DataFrame | None = None
     """user, and what else the source knows"""
+    users_file: Path = Path("users")
+    """for error messages"""
 
     def __post_init__(self) -> None:
         schema = self.interactions.collect_schema()
@@ -62,7 +65,9 @@ class RawData:
         wrong += [name for name in REQUIRED_COLUMNS if name not in schema]
         if wrong:
             raise TypeError(f"a source must yield the columns {known}; wrong: {wrong}")
-        _check_items(self.items, self.items_file)
+        _check_entries(self.items, "item", self.items_file)
+        if self.users is not None:
+            _check_entries(self.users, "user", self.users_file)
 
     def collect(self, interactions: pl.LazyFrame) -> pl.DataFrame:
         """Read `interactions`, a selection from `self.interactions`, and check its values.
@@ -99,16 +104,23 @@ class RawData:
         raise DataError(f"{self.interactions_file}, row {row}: the {name} is missing. {hint}")
 
 
-def _check_items(items: pl.DataFrame, file: Path) -> None:
-    if items.is_empty():
-        raise DataError(f"{file} has no items. Check that the file is whole.")
-    repeated = items.filter(pl.col("item").is_duplicated())
+def _check_entries(entries: pl.DataFrame, kind: str, file: Path) -> None:
+    """Refuse a table of items or users that is empty, repeats an id, or hides one of ours."""
+    name = printable(file)
+    if entries.is_empty():
+        raise DataError(f"{name} has no {kind}s. Check that the file is whole.")
+    repeated = entries.filter(pl.col(kind).is_duplicated())
     if not repeated.is_empty():
-        item = repeated["item"][0]
-        rows = (items.with_row_index("n", 1).filter(pl.col("item") == item))["n"].to_list()
+        one = repeated[kind][0]
+        same = entries.with_row_index("n", 1).filter(pl.col(kind).eq_missing(pl.lit(one)))
         raise DataError(
-            f"{file}: item {item!r} occurs {len(rows)} times (entries "
-            f"{', '.join(map(str, rows[:5]))}). Keep one entry per item."
+            f"{name}: {kind} '{printable(one, 60)}' occurs {same.height} times (entries "
+            f"{', '.join(map(str, same['n'].to_list()[:5]))}). Keep one entry per {kind}."
+        )
+    if taken := sorted({f"{kind}_id", "raw_id"} & set(entries.columns)):
+        raise DataError(
+            f"{name} has a column {taken[0]} beside that of the {kind}s, and a dataset needs the "
+            "name itself. Rename or drop it."
         )
 
 

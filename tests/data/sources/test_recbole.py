@@ -68,3 +68,18 @@ def test_no_items(tmp_path: Path) -> None:
     (tmp_path / "x.inter").write_text(INTER)
     with pytest.raises(DataError, match=r"has 0 files \*\.item; expected one"):
         read(tmp_path)
+
+
+def test_two_columns_that_get_one_name(tmp_path: Path) -> None:
+    (tmp_path / "x.inter").write_text(INTER + "u\t1\t4\t1\n")
+    (tmp_path / "x.item").write_text("item_id:token\titem:token\ttitle:token_seq\n1\t1\tS\n")
+    with pytest.raises(DataError, match="has two columns of the same name"):
+        RecBole().load(tmp_path)
+
+
+def test_a_user_with_two_entries(tmp_path: Path) -> None:
+    (tmp_path / "x.inter").write_text(INTER + "u\t1\t4\t1\n")
+    (tmp_path / "x.item").write_text(ITEM)
+    (tmp_path / "x.user").write_text("user_id:token\tage:token\nu\t20\nu\t21\n")
+    with pytest.raises(DataError, match=r"x\.user: user 'u' occurs 2 times"):
+        RecBole().load(tmp_path)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from corarec.data.inputs import InputFiles
 from corarec.data.raw import RawData
+from corarec.data.reading import readable
 from corarec.errors import ConfigError
 from corarec.types import Config
 
@@ -40,7 +41,8 @@ class FileSource(Source):
             raise ConfigError("This source reads files; say where they are with --input PATH.")
         bound = self.most_unpacked_gb
         files = InputFiles(path, None if bound is None else int(bound * 2**30))
-        raw = self.read(files)
+        with readable(path):
+            raw = self.read(files)
         facts = replace(raw.facts, notes=(*files.notes, *raw.facts.notes))
         return replace(raw, facts=facts), files.fingerprints()
 

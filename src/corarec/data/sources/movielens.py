@@ -36,7 +36,7 @@ def _raw_data(
     files: InputFiles,
     ratings: tuple[str, pl.LazyFrame],
     items: tuple[str, pl.DataFrame],
-    users: pl.DataFrame | None,
+    users: tuple[str, pl.DataFrame] | None,
 ) -> RawData:
     ratings_file = files.where(ratings[0])
     typed = parse_numbers(ratings[1], RATING_TYPES, ratings_file)
@@ -46,7 +46,8 @@ def _raw_data(
         items=items[1],
         interactions_file=ratings_file,
         items_file=files.where(items[0]),
-        users=users,
+        users=None if users is None else users[1],
+        users_file=files.where(items[0] if users is None else users[0]),
     )
 
 
@@ -78,7 +79,7 @@ def _read_dat(files: InputFiles) -> RawData:
         files,
         (ratings, files.table(ratings, separator=":", columns=fields, quote=False)),
         (movies, _split_lines(files, movies, "::", ["item", "title", "genres"])),
-        None if users is None else _split_lines(files, users, "::", user_fields),
+        None if users is None else (users, _split_lines(files, users, "::", user_fields)),
     )
 
 
@@ -99,7 +100,7 @@ def _read_100k(files: InputFiles) -> RawData:
         files,
         (ratings, files.table(ratings, separator="\t", columns=fields, quote=False)),
         (movies, items.select("item", "title", named.list.join("|").alias("genres"))),
-        None if users is None else _split_lines(files, users, "|", user_fields),
+        None if users is None else (users, _split_lines(files, users, "|", user_fields)),
     )
 
 

@@ -60,6 +60,7 @@ class RecBole(FileSource):
             interactions_file=where,
             items_file=files.where(item_file),
             users=self._users(files, users[0]) if users else None,
+            users_file=files.where(users[0] if users else item_file),
         )
 
     def _interactions(
