@@ -29,6 +29,20 @@ defaults spelled out, as `config.yaml`. An unknown key or a value out of bounds 
 anything is read. `recipes/` holds recipes to start from; [training.md](training.md) says how a run
 goes.
 
+What recipes share stands once, in a file that they extend:
+
+```yaml
+extends: ../two-cores.yaml  # seen from this file
+data: data/ml-1m
+cf: {model: mf}
+system: {name: cora, vectors: {drop_half: 0.5}}
+```
+
+Keys are added to those of the base, at any depth; any other value, a list too, replaces the base's,
+and null takes a key of the base away (`options: null` beside a CF model other than the base's).
+A base is one file and may extend another. An error names the file that made it, and `config.yaml`
+needs none of them. The same holds for the recipes of `corarec pretrain-backbone`.
+
 (This page is written by `python docs/recipe_page.py` from the configs themselves.)
 """
 

@@ -16,12 +16,29 @@ def test_values_are_read_as_yaml_says() -> None:
     assert merged["mine"] == {"x": 1, "y": 2}
 
 
+def test_a_day_is_a_text() -> None:
+    assert parse_yaml("{data: 2020-01-02, at: 2020-01-02 10:00:00}", "text") == {
+        "data": "2020-01-02",
+        "at": "2020-01-02 10:00:00",
+    }
+
+
+def test_aliases_that_multiply_are_refused() -> None:
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(ConfigError, match="text line . .*aliases make more than 100,000 values"):
+        parse_yaml("\n".join(rows), "text")
+    with pytest.raises(ConfigError, match="aliases make more than"):
+        parse_yaml("a: &a {b: [*a]}", "text")
+    assert parse_yaml("a: &a [x]\nb: [*a, *a]", "text")["b"] == [["x"], ["x"]]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "text line 4 .*the key 'c' is given twice"),
         ("a: [", "text line 1 is not YAML as wanted"),
-        ("day: 2020-13-45", "text is not YAML as wanted: month must be in"),
+        ("day: !!timestamp 2020-13-45", "text is not YAML as wanted: month must be in"),
         ("n: " + "1" * 5000, "text is not YAML as wanted"),
         ("[" * 5000, "text is not YAML as wanted"),
         ("x: !!python/object/apply:os.system ['true']", "could not determine a constructor"),

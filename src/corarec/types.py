@@ -9,7 +9,7 @@ Ids, everywhere: users are 1..U, items are 1..I, and 0 stands for unknown or pad
 Times are UTC seconds. Labels are 1 (the user enjoyed the item) or 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -63,8 +63,15 @@ class Config(BaseModel):
         return InitErrorDetails(type=error, loc=mistake["loc"], input=mistake["input"])
 
     @classmethod
-    def parse(cls, values: Any, origin: str) -> Self:
+    def parse(
+        cls,
+        values: Any,
+        origin: str,
+        place: Callable[[tuple[int | str, ...]], str] | None = None,
+    ) -> Self:
         """Validate `values`; `origin` says in the error where they came from.
+
+        `place` may tell it more closely for the location of one value, as pydantic gives it.
 
         Raises
         ------
@@ -74,10 +81,11 @@ class Config(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            mistakes = [
-                f"  {'.'.join(map(str, mistake['loc'])) or cls.__name__}: {mistake['msg']}"
-                for mistake in error.errors()
-            ]
+            mistakes = []
+            for mistake in error.errors():
+                key = ".".join(map(str, mistake["loc"])) or cls.__name__
+                closer = place(mistake["loc"]) if place is not None else ""
+                mistakes.append(f"  {key}: {mistake['msg']}" + (f" ({closer})" if closer else ""))
             noun = "mistake" if len(mistakes) == 1 else "mistakes"
             raise ConfigError(
                 f"{origin} has {len(mistakes)} {noun}:\n" + "\n".join(mistakes)

@@ -8,9 +8,20 @@ import yaml
 
 from corarec.errors import ConfigError
 
+MOST_VALUES = 100_000
+"""In one text, those behind an alias counted wherever it stands."""
+
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which lets nothing be given twice (plain YAML keeps the last silently)."""
+    """The safe loader, which lets nothing be given twice (plain YAML keeps the last silently).
+
+    Aliases that multiply into more values than anybody writes are refused, and what looks like a
+    date is a text, as in JSON: no config holds one.
+    """
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        _check_size(node, {})
+        return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -24,13 +35,38 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _check_size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many values a node holds, an alias counted wherever it stands."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST_VALUES  # until it is known: whoever holds itself has too many
+        children = (
+            (child for pair in node.value for child in pair)
+            if isinstance(node, yaml.MappingNode)
+            else node.value
+        )
+        sizes[id(node)] = 1 + sum(_check_size(child, sizes) for child in children)
+    if sizes[id(node)] > MOST_VALUES:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"its aliases make more than {MOST_VALUES:,} values", node.start_mark
+        )
+    return sizes[id(node)]
+
+
 def parse_yaml(text: str, origin: str) -> Any:
     """Return the value of a YAML text; `origin` says in the error where it came from.
 
     Raises
     ------
     ConfigError
-        It is no YAML, gives a key twice, or holds a value that cannot be (the 45th of May).
+        It is no YAML, gives a key twice, or its aliases multiply without end.
     """
     try:
         return yaml.load(text, Loader=_Loader)

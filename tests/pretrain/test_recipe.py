@@ -37,6 +37,20 @@ def test_extends_replaces_keys(write_recipe: Write, recipe_values: dict[str, Any
     assert [t.text[:8] for t in recipe.templates("films")] == ["{{ name "]
 
 
+def test_the_folder_is_seen_from_the_file_that_names_it(
+    write_recipe: Write, recipe_values: dict[str, Any], tmp_path: Path
+) -> None:
+    base = write_recipe(recipe_values | {"data_directory": "texts"}, "base.yaml")
+    (tmp_path / "deep").mkdir()
+    mine = tmp_path / "deep" / "mine.yaml"
+    mine.write_text(f"extends: {base}\nmodel: {{layers: 1}}\n")
+    recipe = load_recipe(mine)
+    assert recipe.data_directory == str(base.parent / "texts")
+    assert (recipe.model.layers, recipe.model.hidden) == (1, 16)
+    mine.write_text(f"extends: {base}\ndata_directory: texts\n")
+    assert load_recipe(mine).data_directory == str(tmp_path / "deep" / "texts")
+
+
 def test_every_problem_is_listed(write_recipe: Write, recipe_values: dict[str, Any]) -> None:
     wrong = recipe_values | {"seeed": 1, "log_steps": 0}
     with pytest.raises(ConfigError) as caught:
@@ -95,7 +109,7 @@ def test_recipes_that_extend_each_other_in_a_circle(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leads in a circle"):
         load_recipe(tmp_path / "a.yaml")
     (tmp_path / "a.yaml").write_text("extends: [b.yaml]")
-    with pytest.raises(ConfigError, match="where the path of a recipe was wanted"):
+    with pytest.raises(ConfigError, match="where the path of one recipe was wanted"):
         load_recipe(tmp_path / "a.yaml")
 
 

@@ -24,6 +24,22 @@ def test_a_config_survives_the_way_to_disk_and_back(tmp_path: Path, recipe: dict
     assert load_recipe(tmp_path / "config.yaml") == config
 
 
+def test_a_recipe_extends_another_and_is_written_in_full(
+    tmp_path: Path, recipe: dict[str, Any]
+) -> None:
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe))
+    top = tmp_path / "top.yaml"
+    top.write_text("extends: base.yaml\nsystem: {vectors: {drop_half: 0.25}}\n")
+    base, config = load_recipe(tmp_path / "base.yaml"), load_recipe(top)
+    expected = base.model_dump()
+    expected["system"]["vectors"]["drop_half"] = 0.25
+    assert config.model_dump() == expected
+    write_config(config, tmp_path / "config.yaml")
+    assert "extends" not in (tmp_path / "config.yaml").read_text()
+    (tmp_path / "base.yaml").unlink()
+    assert load_recipe(tmp_path / "config.yaml") == config
+
+
 def test_overrides_reach_any_depth(tmp_path: Path, recipe: dict[str, Any]) -> None:
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
     config = load_recipe(tmp_path / "r.yaml", ["train.steps=7", "system.vectors.drop_half=0.3"])

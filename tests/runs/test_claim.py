@@ -143,7 +143,7 @@ def test_a_moved_dataset_may_be_named_anew_but_not_another(
 
 
 def test_a_damaged_config_in_the_folder_is_an_error(config: RunConfig, moved: Path) -> None:
-    (moved / "run" / "config.yaml").write_text("when: 2001-99-99")
+    (moved / "run" / "config.yaml").write_text("when: !!timestamp 2001-99-99")
     with pytest.raises(ConfigError, match="is not YAML"):
         check_folder(config, moved / "run")
     shutil.rmtree(moved / "run")

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-import yaml
 
 from corarec.errors import ConfigError
+from corarec.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     from corarec.evaluate import BootstrapConfig
@@ -41,15 +41,31 @@ SplitOptions = Annotated[
 
 
 def named_values(options: list[str] | None) -> dict[str, Any]:
-    """Return the NAME=VALUE options as a dictionary; values are read as YAML."""
-    values = {}
+    """Return the NAME=VALUE options as a dictionary; values are read as YAML.
+
+    A value that is no YAML, such as `::`, and a lone sign, such as the separator `|`, is taken as
+    text.
+
+    Raises
+    ------
+    ConfigError
+        An option has no value, is given twice, or begins a list or mapping that is none.
+    """
+    values: dict[str, Any] = {}
     for option in options or []:
         name, equals, value = option.partition("=")
         if not equals:
             raise ConfigError(f"The option {option!r} has no value; write it as {name}=VALUE.")
+        if name in values:
+            raise ConfigError(f"The option {name!r} is given twice; give it once.")
+        if len(value) == 1 and not value.isalnum():
+            values[name] = value
+            continue
         try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            values[name] = parse_yaml(value, f"The value of the option {option!r}")
+        except ConfigError:
+            if value.lstrip().startswith(("{", "[", "&")):
+                raise
             values[name] = value
     return values
 

@@ -7,13 +7,13 @@ its templates turn a row into a document, a phase says how many tokens to draw f
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from corarec.errors import ConfigError
+from corarec.recipe_files import read_recipe
 from corarec.types import Config
-from corarec.yaml_files import read_yaml
 
 
 class JoinConfig(Config):
@@ -129,7 +129,8 @@ class PretrainingRecipe(Config):
     """A whole pretraining run."""
 
     data_directory: str = "."
-    """Folder of the sources, relative to the recipe file; environment variables are expanded."""
+    """Folder of the sources, relative to the file that names it; environment variables are
+    expanded."""
     sources: dict[str, SourceConfig] = Field(min_length=1)
     phases: list[PhaseConfig] = Field(min_length=1)
     tokenizer: TokenizerConfig
@@ -192,7 +193,7 @@ class PretrainingRecipe(Config):
 
 
 def load_recipe(path: Path) -> PretrainingRecipe:
-    """Read a recipe. A key `extends` names another recipe whose keys this one replaces.
+    """Read a recipe with those it extends.
 
     Raises
     ------
@@ -200,32 +201,14 @@ def load_recipe(path: Path) -> PretrainingRecipe:
         The file is missing, is not YAML, or breaks the schema (the message lists every place), or
         an environment variable in `data_directory` is not set.
     """
-    values = _read(path)
-    try:
-        recipe = PretrainingRecipe.model_validate(values)
-    except ValidationError as error:
-        places = "\n".join(
-            f"  {'.'.join(map(str, problem['loc'])) or 'recipe'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise ConfigError(f"{path} is not a valid pretraining recipe:\n{places}") from None
+    keys = read_recipe(path, "pretraining recipe")
+    recipe = PretrainingRecipe.parse(keys.values, str(path), keys.place)
     directory = os.path.expandvars(recipe.data_directory)
     if unset := re.search(r"\$\{?(\w+)", directory):
         raise ConfigError(
             f"{path}: data_directory is {recipe.data_directory}, but {unset[1]} is not set; "
             f"type: export {unset[1]}=FOLDER_OF_THE_TEXTS"
         )
-    return recipe.model_copy(update={"data_directory": str(path.parent / directory)})
-
-
-def _read(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
-    values = read_yaml(path, "pretraining recipe")
-    if "extends" not in values:
-        return values
-    base = values.pop("extends")
-    if not isinstance(base, str):
-        raise ConfigError(f"{path}: `extends` is {base!r}, where the path of a recipe was wanted.")
-    following = (*extending, path.resolve())
-    if (path.parent / base).resolve() in following:
-        raise ConfigError(f"{path}: `extends: {base}` leads in a circle. Name another recipe.")
-    return _read(path.parent / base, following) | values
+    return recipe.model_copy(
+        update={"data_directory": str(keys.folder_of("data_directory") / directory)}
+    )

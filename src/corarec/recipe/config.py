@@ -8,13 +8,12 @@ import yaml
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from corarec.cf import FitConfig
-from corarec.errors import ConfigError
 from corarec.files import atomic_file
 from corarec.recipe.training import TrainConfig
+from corarec.recipe_files import read_recipe
 from corarec.recommenders import RECOMMENDERS, SystemConfig
 from corarec.recommenders.cora import CoraSystem
 from corarec.types import Config
-from corarec.yaml_files import parse_yaml, read_yaml
 
 
 class FittedCF(Config):
@@ -92,9 +91,10 @@ def bound_values(config: RunConfig) -> dict[str, Any]:
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a recipe and apply overrides such as `train.steps=100`.
+    """Read a recipe with those it extends, and apply overrides such as `train.steps=100`.
 
-    Paths in a recipe are taken from the folder that the command is run in.
+    Paths in a recipe are taken from the folder that the command is run in; only that of `extends`
+    is seen from the file.
 
     Raises
     ------
@@ -102,10 +102,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         The file is missing or no YAML, or anything in it is unknown or out of bounds; all that is
         wrong is listed at once.
     """
-    recipe = read_yaml(path, "recipe")
+    keys = read_recipe(path, "recipe")
     for override in overrides:
-        _apply(recipe, override)
-    return RunConfig.parse(recipe, str(path))
+        keys.override(override)
+    return RunConfig.parse(keys.values, str(path), keys.place)
 
 
 def write_config(config: RunConfig, path: Path) -> None:
@@ -113,18 +113,3 @@ def write_config(config: RunConfig, path: Path) -> None:
     with atomic_file(path) as temporary:
         values = config.model_dump(mode="json")
         temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), "utf-8")
-
-
-def _apply(recipe: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise ConfigError(f"The override {override!r} has no value; write it as {key}=VALUE.")
-    if not all(key.split(".")):
-        raise ConfigError(f"The override {override!r} has an empty name; write KEY.KEY=VALUE.")
-    *parents, last = key.split(".")
-    node = recipe
-    for parent in parents:
-        node = node.setdefault(parent, {})
-        if not isinstance(node, dict):
-            raise ConfigError(f"The override {override!r} goes below {parent!r}, a plain value.")
-    node[last] = parse_yaml(value, f"The value of the override {override!r}")
