@@ -41,7 +41,7 @@ def test_every_system_is_chosen_by_its_name(
 
 def test_an_unknown_system_is_an_error() -> None:
     with pytest.raises(ConfigError, match="cora"):
-        Holder.parse({"system": {"name": "collm"}}, "the test")
+        Holder.parse({"system": {"name": "nobody"}}, "the test")
 
 
 @pytest.mark.parametrize("kind", [CoraSystem, TALLRecSystem])

@@ -94,6 +94,11 @@ class Backbone:
     frame: PromptFrame
     """What stands around a prompt."""
 
+    @property
+    def hidden_size(self) -> int:
+        """`H`, the width of a token's embedding."""
+        return int(self.model.get_input_embeddings().weight.shape[1])
+
     def __repr__(self) -> str:
         return f"Backbone({self.fingerprint!r}, answers {self.answers})"
 

@@ -20,6 +20,7 @@ from corarec.prompts.templates import (
     RenderedPrompt,
     Template,
     quote,
+    slot_names,
 )
 from corarec.types import IntArray, Pairs
 
@@ -70,7 +71,7 @@ class PromptEncoder:
     titles
         The title of each item id; position 0 is padding.
     slots
-        What the system puts into slots of its own.
+        What the system puts into slots of its own; those that the template lacks are left out.
     noun, nouns
         What an item is called: "movie" and "movies".
     frame
@@ -103,7 +104,8 @@ class PromptEncoder:
                 f"The tokenizer {type(tokenizer).__name__} is not a fast one, and corarec needs to "
                 "know where in the text a token stands. Load it with use_fast=True or convert it."
             )
-        slots = slots or {}
+        there = set(slot_names(config.template))
+        slots = {name: slot for name, slot in (slots or {}).items() if name in there}
         self.config = config
         self.titles = titles
         self.max_length = config.max_length or max_length

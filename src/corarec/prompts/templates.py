@@ -33,7 +33,14 @@ def slot_names(template: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
 
 
-def _title_once(template: str) -> str:
+def title_once(template: str) -> str:
+    """Return the template if it names the title once.
+
+    Raises
+    ------
+    ValueError
+        It does not.
+    """
     count = slot_names(template).count(TITLE)
     if count != 1:
         raise ValueError(
@@ -47,7 +54,7 @@ def _title_once(template: str) -> str:
 class PromptConfig(Config):
     """How a pair becomes text."""
 
-    template: Annotated[str, AfterValidator(_title_once)] = CORA_TEMPLATE
+    template: Annotated[str, AfterValidator(title_once)] = CORA_TEMPLATE
     """Text with the slots {history}, {title}, {noun} (movie) and {nouns} (movies), and those that
     the system adds."""
     history_length: Annotated[int, Field(ge=0)] = 10

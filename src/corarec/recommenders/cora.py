@@ -1,35 +1,32 @@
 """CoRA: CF vectors become low-rank weights of a frozen language model (paper, equations 3 to 7)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from peft import get_peft_model
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from torch import nn
 
 from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, Role
-from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone
 from corarec.cf import VectorSource, VectorTable
-from corarec.errors import ArtifactError, ConfigError
+from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder
 from corarec.recommenders.base import TrainingData
 from corarec.recommenders.llm import (
     AnswerScore,
     Ingredients,
-    PromptInputs,
     PromptRecommender,
     PromptSystem,
-    check_dtypes,
 )
-from corarec.recommenders.vectors import UserShuffle, VectorInput, VectorInputConfig
-from corarec.score.scorer import Batch
-from corarec.types import IntArray, Pairs
-
-SCALES = "vector_input.safetensors"
+from corarec.recommenders.vectors import (
+    UserShuffle,
+    VectorInput,
+    VectorInputConfig,
+    VectorPromptInputs,
+)
+from corarec.types import Pairs
 
 
 class CoraSystem(PromptSystem):
@@ -56,25 +53,6 @@ class CoraSystem(PromptSystem):
     activation: Literal["prompt", "title"] = "prompt"
     """`title` is late activation, a variant of ours: the increment acts only from the first token
     of the target title on, so that all candidates of a user share the frozen history."""
-
-
-class CoraInputs(PromptInputs):
-    """Prompts beside the CF vectors of their pairs."""
-
-    def __init__(
-        self,
-        pairs: Pairs,
-        encoder: PromptEncoder,
-        new_titles: Sequence[str],
-        table: VectorTable,
-    ) -> None:
-        super().__init__(pairs, encoder, new_titles)
-        self.table = table
-
-    def batch(self, rows: IntArray) -> Batch:
-        """Add `user_vectors` and `item_vectors`, both [B, d], to the prompts."""
-        users, items = self.table.lookup(rows)
-        return {**super().batch(rows), "user_vectors": users, "item_vectors": items}
 
 
 class CoraRecommender(PromptRecommender):
@@ -147,9 +125,9 @@ class CoraRecommender(PromptRecommender):
             shuffle=shuffle,
         )
 
-    def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> CoraInputs:
+    def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> VectorPromptInputs:
         """Gather the prompts and the CF vectors of `pairs`."""
-        return CoraInputs(pairs, self.encoder, new_titles, self._vectors(pairs))
+        return VectorPromptInputs(pairs, self.encoder, new_titles, self._vectors(pairs))
 
     def prepare(self, data: TrainingData) -> None:
         """Set the scale of the CF vectors by those of the whole training part."""
@@ -171,22 +149,6 @@ class CoraRecommender(PromptRecommender):
             extra["cf_active"] = positions >= batch["title_start"][:, None]
         return self.answer_logits(batch["input_ids"], batch["attention_mask"], **extra)
 
-    def save(self, folder: Path) -> None:
-        """Write the adapter and the scale of its input."""
-        super().save(folder)
-        save_file(dict(self.vector_input.named_buffers()), folder / SCALES)
-
-    def load(self, folder: Path) -> None:
-        """Read what `save` wrote."""
-        super().load(folder)
-        try:
-            scales = load_file(folder / SCALES)
-        except (SafetensorError, OSError, RuntimeError) as error:
-            raise ArtifactError(
-                f"{folder / SCALES} cannot be read or belongs to other CF vectors ({error}). "
-                "Resume the run or train it again."
-            ) from error
-        wanted = dict(self.vector_input.named_buffers())
-        check_weights_fit(wanted, scales, "its own run's")
-        check_dtypes(wanted, scales, folder / SCALES)
-        self.vector_input.load_state_dict(scales)
+    def own_modules(self) -> dict[str, nn.Module]:
+        """Return the scales of the CF vectors."""
+        return {"vector_input": self.vector_input}

@@ -2,16 +2,19 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from peft import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 from pydantic import model_validator
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone, BackboneConfig
@@ -70,10 +73,17 @@ class Ingredients:
     catalogue: Catalogue
     train_pairs: Pairs
     """The pairs of the training part, for controls that confuse their users."""
+    num_users: int
+    """`U`, the users of the dataset."""
     seed: int
     """Of the start values."""
     cf: VectorSource | None = None
     """A fitted CF model, for systems that read its vectors."""
+
+    @property
+    def num_items(self) -> int:
+        """`I`, the items of the dataset."""
+        return len(self.catalogue.titles) - 1
 
     def encoder(
         self, config: PromptConfig, slots: Mapping[str, Slot] | None = None
@@ -163,19 +173,31 @@ class PromptRecommender(PointwiseRecommender):
         )
 
     def answer_logits(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **extra: Any
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        inputs_embeds: torch.Tensor | None = None,
+        **extra: Any,
     ) -> torch.Tensor:
         """Return the logit of the answer after each prompt: [B].
 
         Only the last position is projected onto the vocabulary, and onto the answers in float32.
+
+        Parameters
+        ----------
+        inputs_embeds
+            [B, T, H] what the model reads in place of the embeddings of `input_ids`.
         """
+        read: dict[str, torch.Tensor] = {"input_ids": input_ids}
+        if inputs_embeds is not None:
+            read = {"inputs_embeds": inputs_embeds}
         if self._takes_positions:
             # A left-padded row must count from its own first token.
             extra["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
         base = getattr(self.model, "get_base_model", lambda: self.model)()
         with precise_answers(base, (self.answers.yes, self.answers.no)):
             output = self.model(
-                input_ids=input_ids,
+                **read,
                 attention_mask=attention_mask,
                 # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies
                 # the whole vocabulary matrix once per row.
@@ -188,9 +210,26 @@ class PromptRecommender(PointwiseRecommender):
             return last[:, self.answers.yes]
         return last[:, self.answers.yes] - last[:, self.answers.no]
 
+    def own_modules(self) -> dict[str, nn.Module]:
+        """Return what is trained or fitted beside the adapter, by the name of its file."""
+        return {}
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that can be trained, by the name of their group.
+
+        The adapter of the language model is `adapter`; the others bear the names of their modules.
+        """
+        adapter = [p for p in self.model.parameters() if p.requires_grad]
+        groups = {"adapter": adapter} if adapter else {}
+        own = {name: list(module.parameters()) for name, module in self.own_modules().items()}
+        return groups | {name: parameters for name, parameters in own.items() if parameters}
+
     def save(self, folder: Path) -> None:
-        """Write the adapter in PEFT's own format, and which frozen model it belongs to."""
-        self.model.save_pretrained(folder, save_embedding_layers=False)
+        """Write the adapter in PEFT's own format, what stands beside it, and the frozen model."""
+        if isinstance(self.model, PeftModel):
+            self.model.save_pretrained(folder, save_embedding_layers=False)
+        for name, module in self.own_modules().items():
+            save_file(_contiguous(module.state_dict()), folder / f"{name}.safetensors")
         write_json(folder / OWNER, {"backbone": self.fingerprint})
 
     def load(self, folder: Path) -> None:
@@ -202,19 +241,20 @@ class PromptRecommender(PointwiseRecommender):
                 f"{folder} was trained on the frozen model {owner}, but this one is "
                 f"{self.fingerprint}. Load it with the backbone that its run's config.yaml names."
             )
-        try:
-            weights = load_peft_weights(str(folder), device="cpu")
-            wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
-            check_weights_fit(wanted, weights, self.fingerprint)
-            check_dtypes(wanted, weights, folder)
-            set_peft_model_state_dict(self.model, weights)
-        except ArtifactError:
-            raise
-        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-            raise ArtifactError(
-                f"The adapter in {folder} cannot be read ({error}). It is cut off or belongs to "
-                "another system; resume the run or train it again."
-            ) from error
+        if isinstance(self.model, PeftModel):
+            with _readable(folder):
+                weights = load_peft_weights(str(folder), device="cpu")
+                wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+                check_weights_fit(wanted, weights, self.fingerprint)
+                check_dtypes(wanted, weights, folder)
+                set_peft_model_state_dict(self.model, weights)
+        for name, module in self.own_modules().items():
+            path = folder / f"{name}.safetensors"
+            with _readable(path):
+                weights = load_file(path)
+                check_weights_fit(module.state_dict(), weights, "its own run's")
+                check_dtypes(module.state_dict(), weights, path)
+                module.load_state_dict(weights)
 
     @cached_property
     def _takes_positions(self) -> bool:
@@ -238,3 +278,20 @@ def check_dtypes(
                 f"{folder} holds {name} as {weight.dtype}, but it is trained and saved as "
                 f"{wanted[name].dtype}. Put the file back that training wrote."
             )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read ({error}). It is cut off or belongs to another system; resume "
+            "the run or train it again."
+        ) from error
+
+
+def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}

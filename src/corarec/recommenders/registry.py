@@ -8,16 +8,25 @@ from pydantic import Field
 from corarec.backbone import load_backbone
 from corarec.cf import VectorSource
 from corarec.data import Dataset
+from corarec.recommenders.collm import CoLLMRecommender, CoLLMSystem
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.icl import ICLRecommender, ICLSystem
 from corarec.recommenders.llm import Catalogue, Ingredients, PromptRecommender
+from corarec.recommenders.personprompt import PersonPromptRecommender, PersonPromptSystem
+from corarec.recommenders.prompt4nr import Prompt4NRRecommender, Prompt4NRSystem
 from corarec.recommenders.tallrec import TALLRecRecommender, TALLRecSystem
 
-SystemConfig = Annotated[CoraSystem | ICLSystem | TALLRecSystem, Field(discriminator="name")]
+SystemConfig = Annotated[
+    CoLLMSystem | CoraSystem | ICLSystem | PersonPromptSystem | Prompt4NRSystem | TALLRecSystem,
+    Field(discriminator="name"),
+]
 
 RECOMMENDERS: dict[str, type[PromptRecommender]] = {
+    "collm": CoLLMRecommender,
     "cora": CoraRecommender,
     "icl": ICLRecommender,
+    "personprompt": PersonPromptRecommender,
+    "prompt4nr": Prompt4NRRecommender,
     "tallrec": TALLRecRecommender,
 }
 
@@ -34,7 +43,12 @@ def build_recommender(
         dataset.titles, dataset.card.item_noun_singular, dataset.card.item_noun_plural
     )
     ingredients = Ingredients(
-        load_backbone(config.backbone), catalogue, dataset.pairs("train"), seed, cf
+        load_backbone(config.backbone),
+        catalogue,
+        dataset.pairs("train"),
+        dataset.num_users,
+        seed,
+        cf,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

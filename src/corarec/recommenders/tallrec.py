@@ -1,27 +1,21 @@
 """TALLRec (Bao et al. 2023): LoRA tuned on the plain prompt. Text and nothing but text."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import torch
-from peft import LoraConfig, get_peft_model
-from pydantic import Field
 
-from corarec.errors import ConfigError
-from corarec.recommenders.llm import Ingredients, PromptRecommender, PromptSystem
+from corarec.recommenders.llm import Ingredients, PromptRecommender
+from corarec.recommenders.lora import LoraSystem, with_lora
 
 
-class TALLRecSystem(PromptSystem):
-    """TALLRec as one row of the benchmark, and the text-only control of every CoRA claim."""
+class TALLRecSystem(LoraSystem):
+    """TALLRec as one row of the benchmark, and the text-only control of every CoRA claim.
+
+    It is the port that made CoRA's table: stage 1 of CoLLM, binary cross-entropy on the logit of
+    Yes.
+    """
 
     name: Literal["tallrec"] = "tallrec"
-    rank: Annotated[int, Field(gt=0)] = 8
-    """Rank of the LoRA."""
-    alpha: Annotated[int, Field(gt=0)] = 16
-    """The LoRA is scaled by `alpha / rank`."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """On the input of the LoRA, in training."""
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Names of the adapted layers in the language model."""
 
 
 class TALLRecRecommender(PromptRecommender):
@@ -31,20 +25,7 @@ class TALLRecRecommender(PromptRecommender):
     def build(cls, config: TALLRecSystem, ingredients: Ingredients) -> Self:
         """Put a LoRA on the model."""
         backbone = ingredients.backbone
-        lora = LoraConfig(
-            r=config.rank,
-            lora_alpha=config.alpha,
-            lora_dropout=config.dropout,
-            target_modules=list(config.targets),
-            task_type="CAUSAL_LM",
-        )
-        try:
-            model = get_peft_model(backbone.model, lora)
-        except ValueError as error:
-            raise ConfigError(
-                f"The LoRA cannot be put on this model: {error} Set system.targets to names of its "
-                "linear layers."
-            ) from error
+        model = with_lora(backbone.model, config)
         return cls(model, backbone, ingredients.encoder(config.prompt), config.answer)
 
     def logits(self, **batch: torch.Tensor) -> torch.Tensor:

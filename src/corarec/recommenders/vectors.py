@@ -1,6 +1,6 @@
 """From CF vectors to the input `e` of the generator, and what may be done to them on the way."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,7 +10,9 @@ from torch import nn
 
 from corarec.cf.tables import inverse_rms
 from corarec.cf.vectors import VectorTable
-from corarec.types import Config, Pairs
+from corarec.recommenders.llm import PromptInputs
+from corarec.score.scorer import Batch
+from corarec.types import Config, IntArray, Pairs
 
 SCALED_PAIRS = 10_000
 """Pairs that set the scale of the products."""
@@ -75,6 +77,20 @@ class VectorInput(nn.Module):
             return torch.cat([users, items], dim=1)
         product = users * items * self.product_scale
         return torch.cat([users, product, items, product], dim=1)
+
+
+@dataclass
+class VectorPromptInputs(PromptInputs):
+    """Prompts beside the CF vectors of their pairs."""
+
+    table: VectorTable | None = None
+    """The vectors; needed."""
+
+    def batch(self, rows: IntArray) -> Batch:
+        """Add `user_vectors` and `item_vectors`, both [B, d], to the prompts."""
+        assert self.table is not None
+        users, items = self.table.lookup(rows)
+        return {**super().batch(rows), "user_vectors": users, "item_vectors": items}
 
 
 class UserShuffle:
