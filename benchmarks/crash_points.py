@@ -109,9 +109,9 @@ def _run(job: Job, kill_at: int) -> None:
     """Run the command of a job in this process, which ends with it."""
     import torch
 
-    from corarec.backbone import tokenizer
     from corarec.cf.checkpoint import Checkpointer
     from corarec.cli import main
+    from corarec.pretrain import tokenizer
 
     torch.set_num_threads(1)
     Checkpointer.__init__.__defaults__ = (0.0,)  # after every epoch, not every half minute
