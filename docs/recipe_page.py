@@ -1,13 +1,15 @@
 """Write docs/recipe.md, every key of a recipe, from the configs: `python docs/recipe_page.py`."""
 
 from pathlib import Path
-from typing import get_args
+
+from pydantic import PlainValidator
+from pydantic.fields import FieldInfo
 
 from corarec.cf import CF_MODELS, FitConfig
 from corarec.fields import about, default, is_config, kind, meanings, values
 from corarec.files import atomic_file
 from corarec.recipe import FittedCF, RunConfig
-from corarec.recommenders import SystemConfig
+from corarec.recommenders import RECOMMENDERS
 from corarec.types import Config
 
 PAGE = Path(__file__).parent / "recipe.md"
@@ -57,12 +59,11 @@ def main() -> None:
 def page() -> str:
     """Return the page."""
     configs: list[tuple[str, type[Config], str]] = [("The top", RunConfig, "")]
-    for system in get_args(get_args(SystemConfig)[0]):
-        name = system.model_fields["name"].default
-        configs.append((f"`system: {{name: {name}}}`", system, "system."))
+    for name, system in RECOMMENDERS.built_in.items():
+        configs.append((f"`system: {{name: {name}}}`", system.config_class, "system."))
     configs.append(("`cf`: a model that the run fits", FitConfig, "cf."))
     configs.append(("`cf`: a model that was fitted before", FittedCF, "cf."))
-    for name, model in CF_MODELS.items():
+    for name, model in CF_MODELS.built_in.items():
         configs.append((f"`cf: {{model: {name}}}`", model.config_class, "cf.options."))
     seen: set[type[Config]] = set()
     return "\n".join([INTRODUCTION, *(text for each in configs for text in sections(*each, seen))])
@@ -73,7 +74,7 @@ def sections(title: str, config: type[Config], prefix: str, seen: set[type[Confi
     seen.add(config)
     found = [section(title, config, prefix)]
     for key, field in config.model_fields.items():
-        if is_config(inner := field.annotation) and inner not in seen:
+        if (inner := own_keys(field)) and inner not in seen:
             found += sections(f"`{prefix}{key}`", inner, f"{prefix}{key}.", seen)
     return found
 
@@ -85,10 +86,16 @@ def section(title: str, config: type[Config], prefix: str) -> str:
         for (key, field), meaning in zip(
             config.model_fields.items(), meanings(config).values(), strict=True
         )
-        if not is_config(field.annotation) and kind(field.annotation) != f"`{field.default}`"
+        if not own_keys(field) and kind(field.annotation) != f"`{field.default}`"
     ]
     table = ["| key | values | default | meaning |", "|---|---|---|---|", *rows] if rows else []
     return "\n".join([f"## {title}", "", about(config), "", *table, *[""] * bool(rows)])
+
+
+def own_keys(field: FieldInfo) -> type[Config] | None:
+    """Return the config whose keys stand below a field; None where that is a choice."""
+    is_chosen = any(isinstance(each, PlainValidator) for each in field.metadata)
+    return field.annotation if is_config(field.annotation) and not is_chosen else None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 
 from corarec.cf.als import ALS, ALSConfig
 from corarec.cf.data import FitData, TrainingPairs
-from corarec.cf.pointwise import auc
+from corarec.cf.report import auc
 from corarec.errors import DataError
 from corarec.types import Pairs
 

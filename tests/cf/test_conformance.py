@@ -11,8 +11,8 @@ import torch
 
 from corarec.cf.base import REPORT_FILE, TENSOR_FILE, CFModel
 from corarec.cf.data import FitData
-from corarec.cf.pointwise import auc
 from corarec.cf.registry import CF_MODELS, load_cf
+from corarec.cf.report import auc
 from corarec.errors import ArtifactError, DataError, TrainingError
 from corarec.types import IntArray, Pairs
 

@@ -247,7 +247,7 @@ def test_fit_data_is_named_in_a_line(dataset: Dataset) -> None:
             return super().fit(data, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(CF_MODELS, "mf", Spy)
+        patch.setitem(CF_MODELS.built_in, "mf", Spy)
         model, _ = fit_cf(dataset, FitConfig(model="mf", options=MF))
     table = model.vector_table(seen[0].train)
     for thing in (seen[0], seen[0].train, table):

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from corarec.cf.base import EpochRecord
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
 from corarec.cf.mf import MF, MFConfig
@@ -13,12 +12,12 @@ from corarec.cf.pointwise import (
     Inputs,
     PointwiseConfig,
     PointwiseNetwork,
-    auc,
     fit_pointwise,
     predict,
     start_embedding,
     zero_embedding,
 )
+from corarec.cf.report import EpochRecord, auc
 from corarec.errors import TrainingError
 from corarec.types import Pairs
 
@@ -70,16 +69,15 @@ def run(
 ) -> tuple[list[EpochRecord], _Scripted, int, int]:
     records: list[EpochRecord] = []
     generator = torch.Generator().manual_seed(0)
-    report = fit_pointwise(
+    course = fit_pointwise(
         network,
         data,
         PointwiseConfig(**options),
-        0,
         generator,
         Checkpointer.off(),
         records.append,
     )
-    return records, network, report.best_epoch, report.epochs
+    return records, network, course.best_epoch, course.epochs
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_fit(checkerboard: FitData) -> None:

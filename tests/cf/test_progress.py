@@ -3,8 +3,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from corarec.cf.base import EpochRecord, FitReport
 from corarec.cf.progress import fit_progress
+from corarec.cf.report import EpochRecord, FitReport
 
 RECORD = EpochRecord(epoch=2, loss=0.5, train_auc=0.8, valid_auc=0.7, best_valid_auc=0.75)
 REPORT = FitReport(

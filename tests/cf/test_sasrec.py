@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.cf.base import EpochRecord
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
+from corarec.cf.report import EpochRecord
 from corarec.cf.sasrec import SASRec, SASRecConfig
 from corarec.errors import ArtifactError
 from corarec.types import Histories, Pairs

@@ -14,7 +14,7 @@ def test_help_and_completion_know_the_names_of_the_registries() -> None:
     assert tuple(known["splits"]) == names.SPLIT_RULES
     assert tuple(known["cf_models"]) == names.CF_MODELS
     assert sorted(names.SYSTEMS) == sorted(known["systems"])
-    assert completing(*names.CF_MODELS)("m") == ["mf", "mf-b"]
+    assert completing(names.CF_MODELS)("m") == ["mf", "mf-b"]
 
 
 def test_every_option_of_everything_is_listed_with_its_meaning(capsys: Any) -> None:

@@ -4,10 +4,11 @@
 `vector_table(pairs)`, which CoRA reads, and its own `score(pairs)`.
 """
 
-from corarec.cf.base import CFModel, EpochRecord, FitReport
+from corarec.cf.base import CFModel
 from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.fit import FitConfig, cutoff_time, fit_cf, seen_rows
 from corarec.cf.registry import CF_MODELS, load_cf
+from corarec.cf.report import EpochRecord, FitReport
 from corarec.cf.source import VectorSource
 from corarec.cf.vectors import VectorTable
 

@@ -1,6 +1,5 @@
 """Ridge factors by alternating least squares, with every training pair's own label taken out."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +9,9 @@ import torch
 from pydantic import Field
 
 from corarec.cf.als_factors import Factors
-from corarec.cf.base import CFModel, EpochRecord, FitReport, OnEpoch, not_fitted
+from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData
-from corarec.cf.pointwise import auc
+from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
 from corarec.cf.tables import biased_product, known_ids, own_labels
 from corarec.cf.vectors import VectorTable
 from corarec.errors import TrainingError
@@ -64,15 +63,10 @@ class ALS(CFModel):
         """`d`: the factor and two numbers for the biases."""
         return self._options.embedding_size + 2
 
-    def fit(
-        self,
-        data: FitData,
-        seed: int,
-        checkpoint: Path | None = None,
-        on_epoch: OnEpoch | None = None,
-    ) -> FitReport:
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
         """Sweep until the validation AUC rises no more; it takes seconds, so no checkpoint."""
-        started = time.perf_counter()
         factors = best = self._start(data, torch.Generator().manual_seed(seed))
         best_epoch, best_valid, epoch = 0, 0.0, 0
         while epoch < self._options.max_epochs and epoch - best_epoch < self._options.patience:
@@ -91,16 +85,7 @@ class ALS(CFModel):
                 on_epoch(self._record(data, epoch, valid, best_valid))
             factors = replace(factors, held_items=factors.item_side.coefficients.float())
         self._factors = best
-        self.report = FitReport(
-            seed=seed,
-            best_epoch=best_epoch,
-            epochs=epoch,
-            train_auc=auc(data.train_labels, self.score(data.train)),
-            valid_auc=best_valid,
-            train_rows=len(data.train),
-            seconds=time.perf_counter() - started,
-        )
-        return self.report
+        return FitCourse(best_epoch=best_epoch, epochs=epoch, valid_auc=best_valid)
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair; a training row has halves of its own.

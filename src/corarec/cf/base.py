@@ -1,7 +1,7 @@
 """What every collaborative-filtering (CF) model is: row vectors and scores, fit, save, load."""
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from corarec.cf.data import FitData
+from corarec.cf.report import FitCourse, FitReport, OnEpoch, auc
 from corarec.cf.vectors import VectorTable
 from corarec.errors import ArtifactError, TrainingError
 from corarec.files import atomic_directory, read_json, recover, sha256, write_json
@@ -21,46 +22,6 @@ KIND = "CF model"
 IDENTITY_FILE = "model.json"
 REPORT_FILE = "report.json"
 TENSOR_FILE = "model.safetensors"
-
-
-class EpochRecord(Config):
-    """One epoch of a fit, as progress bars and logs show it."""
-
-    epoch: int
-    """Counted from 1."""
-    loss: float
-    """Mean binary cross-entropy of the epoch's training rows."""
-    train_auc: float
-    """AUC of the scores given while the epoch trained (dropout on, weights still moving)."""
-    valid_auc: float
-    """AUC on all validation rows after the epoch."""
-    best_valid_auc: float
-    """The best validation AUC up to here."""
-
-
-OnEpoch = Callable[[EpochRecord], None]
-
-
-class FitReport(Config):
-    """The card of a fitted model: what made it and how well it does."""
-
-    seed: int
-    """Seed of the start values, the order of the rows and the dropout."""
-    best_epoch: int = Field(ge=0)
-    """The epoch whose weights were kept, counted from 1; 0 for a model without epochs."""
-    epochs: int = Field(ge=0)
-    """Epochs run in all."""
-    train_auc: float
-    """AUC of the kept weights on the training rows, as a second stage meets them."""
-    valid_auc: float
-    """AUC of the kept weights on all validation rows."""
-    train_rows: int
-    """How many rows the model was fitted on."""
-    seconds: float
-    """Wall time of the fit."""
-    trained_until: int | None = None
-    """Time (UTC seconds) of the last training row the model saw where it was fitted on the earlier
-    part of the training rows only; `None` where it saw all of them."""
 
 
 class Identity(Config):
@@ -119,7 +80,6 @@ class CFModel(ABC):
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the model's own logits that the user enjoys the item: [N]."""
 
-    @abstractmethod
     def fit(
         self,
         data: FitData,
@@ -144,8 +104,27 @@ class CFModel(ABC):
         Raises
         ------
         TrainingError
-            The loss or a validation score is not finite.
+            The loss or a score is not finite.
         """
+        started = time.perf_counter()
+        course = self._fit(data, seed, checkpoint, on_epoch)
+        train, valid = course.train_auc, course.valid_auc
+        self.report = FitReport(
+            seed=seed,
+            best_epoch=course.best_epoch,
+            epochs=course.epochs,
+            train_auc=auc(data.train_labels, self.score(data.train)) if train is None else train,
+            valid_auc=auc(data.valid_labels, self.score(data.valid)) if valid is None else valid,
+            train_rows=len(data.train),
+            seconds=time.perf_counter() - started,
+        )
+        return self.report
+
+    @abstractmethod
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
+        """Learn as `fit` says, and keep the best weights."""
 
     @abstractmethod
     def tensors(self) -> dict[str, torch.Tensor]:

@@ -7,10 +7,11 @@ import numpy as np
 from pydantic import Field
 from rich.console import Console
 
-from corarec.cf.base import KIND, CFModel, FitReport
+from corarec.cf.base import KIND, CFModel
 from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.progress import fit_progress
+from corarec.cf.report import FitReport
 from corarec.data.dataset import Dataset
 from corarec.files import real_place
 from corarec.locks import locked_output

@@ -1,6 +1,5 @@
 """Several CF models as one: their vectors side by side."""
 
-import time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -9,10 +8,10 @@ import torch
 from pydantic import Discriminator, Tag, field_validator
 from sklearn.linear_model import LogisticRegression
 
-from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
+from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
-from corarec.cf.pointwise import auc
+from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import inverse_rms
 from corarec.cf.vectors import VectorTable
 from corarec.types import Config, FloatArray, IntArray, Pairs
@@ -70,15 +69,10 @@ class Fused(CFModel):
         """The sum of the components' sizes."""
         return sum(component.vector_size for component in self._fitted())
 
-    def fit(
-        self,
-        data: FitData,
-        seed: int,
-        checkpoint: Path | None = None,
-        on_epoch: OnEpoch | None = None,
-    ) -> FitReport:
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
         """Load or fit the components, and fit how their scores join."""
-        started = time.perf_counter()
         self._components = [
             _component(choice, data, seed, _beside(checkpoint, number), on_epoch)
             for number, choice in enumerate(self._options.components)
@@ -89,16 +83,7 @@ class Fused(CFModel):
         )
         regression = LogisticRegression().fit(self._component_scores(data.valid), data.valid_labels)
         self._weights = torch.from_numpy(np.append(regression.coef_[0], regression.intercept_))
-        self.report = FitReport(
-            seed=seed,
-            best_epoch=0,
-            epochs=0,
-            train_auc=auc(data.train_labels, self.score(data.train)),
-            valid_auc=auc(data.valid_labels, self.score(data.valid)),
-            train_rows=len(data.train),
-            seconds=time.perf_counter() - started,
-        )
-        return self.report
+        return FitCourse()
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the concatenated vectors of every pair, each distinct combination once."""
@@ -167,7 +152,7 @@ def _component(
     if isinstance(choice, Path):
         return load_cf(choice, data.fingerprint)
     component = choice.build()
-    component.report = component.fit(data, seed, checkpoint, on_epoch)
+    component.fit(data, seed, checkpoint, on_epoch)
     component.dataset = data.fingerprint
     return component
 

@@ -1,6 +1,5 @@
 """CF vectors made elsewhere, read from two Parquet files."""
 
-import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,9 +7,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from corarec.cf.base import FitReport, OnEpoch
 from corarec.cf.data import FitData
-from corarec.cf.pointwise import auc
+from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import TableModel
 from corarec.data.vocabulary import Vocabulary
 from corarec.errors import DataError
@@ -43,13 +41,9 @@ class Imported(TableModel):
         super().__init__(config)
         self._options = config
 
-    def fit(
-        self,
-        data: FitData,
-        seed: int,
-        checkpoint: Path | None = None,
-        on_epoch: OnEpoch | None = None,
-    ) -> FitReport:
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
         """Read both files.
 
         Raises
@@ -58,7 +52,6 @@ class Imported(TableModel):
             A file or column is missing, an id is unknown to the dataset or occurs twice, or a
             vector is null, not finite or of another size than the first.
         """
-        started = time.perf_counter()
         column = self._options.vector_column
         users = _read(self._options.users, "user_id", column, data.num_users, data.users)
         items = _read(self._options.items, "item_id", column, data.num_items, data.items)
@@ -68,16 +61,7 @@ class Imported(TableModel):
                 f"{self._options.items} have {items.shape[1]}. Both must have the same size."
             )
         self.set_tables(users, items)
-        self.report = FitReport(
-            seed=seed,
-            best_epoch=0,
-            epochs=0,
-            train_auc=auc(data.train_labels, self.score(data.train)),
-            valid_auc=auc(data.valid_labels, self.score(data.valid)),
-            train_rows=len(data.train),
-            seconds=time.perf_counter() - started,
-        )
-        return self.report
+        return FitCourse()
 
 
 def _read(

@@ -9,7 +9,6 @@ import torch
 from pydantic import Field
 from scipy import sparse
 
-from corarec.cf.base import FitReport, OnEpoch
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import (
@@ -20,6 +19,7 @@ from corarec.cf.pointwise import (
     start_embedding,
     zero_embedding,
 )
+from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import TableModel
 from corarec.types import Config, IntArray, Pairs
 
@@ -47,24 +47,20 @@ class LightGCN(TableModel):
         super().__init__(config)
         self._options = config
 
-    def fit(
-        self,
-        data: FitData,
-        seed: int,
-        checkpoint: Path | None = None,
-        on_epoch: OnEpoch | None = None,
-    ) -> FitReport:
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
         """Train the start embeddings with Adam; it takes a minute at most, so no checkpoint."""
         generator = torch.Generator().manual_seed(seed)
         network = _LightGCNNetwork(data, self._options, generator)
-        self.report = fit_pointwise(
-            network, data, self._options, seed, generator, Checkpointer.off(), on_epoch
+        course = fit_pointwise(
+            network, data, self._options, generator, Checkpointer.off(), on_epoch
         )
         with torch.no_grad():
             vectors = network.smooth()
         users, items = vectors.split([data.num_users + 1, data.num_items + 1])
         self.set_tables(users.clone(), items.clone())
-        return self.report
+        return course
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take over both tables."""

@@ -9,7 +9,6 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from corarec.cf.base import FitReport, OnEpoch
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import (
@@ -20,6 +19,7 @@ from corarec.cf.pointwise import (
     start_embedding,
     zero_embedding,
 )
+from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import TableModel, biased_product, known_ids
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
@@ -52,18 +52,14 @@ class MF(TableModel):
         self._options = config
         self._mean = torch.zeros(1)
 
-    def fit(
-        self,
-        data: FitData,
-        seed: int,
-        checkpoint: Path | None = None,
-        on_epoch: OnEpoch | None = None,
-    ) -> FitReport:
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
         """Train the embeddings (and biases) with Adam; it takes seconds, so no checkpoint."""
         generator = torch.Generator().manual_seed(seed)
         network = _MFNetwork(data, self._options, generator)
-        report = fit_pointwise(
-            network, data, self._options, seed, generator, Checkpointer.off(), on_epoch
+        course = fit_pointwise(
+            network, data, self._options, generator, Checkpointer.off(), on_epoch
         )
         users, items = network.users.weight.detach(), network.items.weight.detach()
         if self._options.biases:
@@ -73,8 +69,7 @@ class MF(TableModel):
             items = torch.cat([items, item_ones, network.item_bias.weight.detach()], 1)
             self._mean = network.mean.detach()
         self.set_tables(users, items)
-        self.report = report
-        return report
+        return course
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return `p . q`, with biases `mean + b_u + b_i + p . q`: [N] logits."""

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field
-from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from corarec.cf.base import EpochRecord, FitReport, OnEpoch
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
+from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
 from corarec.errors import TrainingError
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
@@ -86,31 +84,14 @@ def predict(network: PointwiseNetwork, pairs: Pairs, batch_size: int = 16384) ->
     return torch.cat(scores).numpy().astype(np.float64)
 
 
-def auc(labels: IntArray, scores: FloatArray) -> float:
-    """Return the area under the ROC curve; ties count half. Both classes must occur.
-
-    Raises
-    ------
-    TrainingError
-        A score is not finite.
-    """
-    if not np.isfinite(scores).all():
-        raise TrainingError(
-            f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite "
-            "numbers. Lower the model's learning rate or raise its penalty."
-        )
-    return float(roc_auc_score(labels, scores))
-
-
 def fit_pointwise(
     network: PointwiseNetwork,
     data: FitData,
     config: PointwiseConfig,
-    seed: int,
     generator: torch.Generator,
     checkpointer: Checkpointer,
     on_epoch: OnEpoch | None,
-) -> FitReport:
+) -> FitCourse:
     """Train a network in place and leave it with the weights of its best epoch.
 
     Raises
@@ -118,7 +99,6 @@ def fit_pointwise(
     TrainingError
         The loss or a validation score is not finite.
     """
-    started = time.perf_counter()
     optimizer = torch.optim.Adam(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
@@ -177,14 +157,11 @@ def fit_pointwise(
         )
     network.load_state_dict(progress.best_weights)
     checkpointer.remove()
-    return FitReport(
-        seed=seed,
+    return FitCourse(
         best_epoch=progress.best_epoch,
         epochs=progress.epoch,
         train_auc=auc(data.train_labels, predict(network, data.train)),
         valid_auc=progress.best_valid_auc,
-        train_rows=len(labels),
-        seconds=time.perf_counter() - started,
     )
 
 

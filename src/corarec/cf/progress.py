@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from corarec.cf.base import EpochRecord, FitReport
+from corarec.cf.report import EpochRecord, FitReport
 from corarec.progress import Tracker, progress
 
 

@@ -1,6 +1,5 @@
 """Leave-one-out rates: what was counted about a user and an item, the pair itself left out."""
 
-import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,9 +7,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
+from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData
-from corarec.cf.pointwise import auc
+from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import known_ids, own_labels
 from corarec.cf.vectors import VectorTable
 from corarec.errors import DataError
@@ -53,27 +52,13 @@ class Rates(CFModel):
         """Two: rate and count."""
         return 2
 
-    def fit(
-        self,
-        data: FitData,
-        seed: int,
-        checkpoint: Path | None = None,
-        on_epoch: OnEpoch | None = None,
-    ) -> FitReport:
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
         """Count; nothing is random, so the seed changes nothing."""
-        started = time.perf_counter()
         self._users = _count(data.train.user_ids, data.train_labels, data.num_users)
         self._items = _count(data.train.item_ids, data.train_labels, data.num_items)
-        self.report = FitReport(
-            seed=seed,
-            best_epoch=0,
-            epochs=0,
-            train_auc=auc(data.train_labels, self.score(data.train)),
-            valid_auc=auc(data.valid_labels, self.score(data.valid)),
-            train_rows=len(data.train),
-            seconds=time.perf_counter() - started,
-        )
-        return self.report
+        return FitCourse()
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, one per user (item) and own label."""

@@ -11,18 +11,25 @@ from corarec.cf.mf import MF, BiasedMF
 from corarec.cf.rates import Rates
 from corarec.cf.sasrec import SASRec
 from corarec.errors import ArtifactError
+from corarec.registry import Registry
 from corarec.types import Fingerprint
 
-CF_MODELS: dict[str, type[CFModel]] = {
-    "mf": MF,
-    "mf-b": BiasedMF,
-    "lightgcn": LightGCN,
-    "sasrec": SASRec,
-    "rates": Rates,
-    "als": ALS,
-    "imported": Imported,
-    "fused": Fused,
-}
+CF_MODELS: Registry[CFModel] = Registry(
+    "CF model",
+    "corarec.cf_models",
+    CFModel,
+    {
+        "mf": MF,
+        "mf-b": BiasedMF,
+        "lightgcn": LightGCN,
+        "sasrec": SASRec,
+        "rates": Rates,
+        "als": ALS,
+        "imported": Imported,
+        "fused": Fused,
+    },
+    own_name=lambda kind: str(getattr(kind, "name", "")),
+)
 
 
 def load_cf(directory: Path, dataset: Fingerprint | None = None) -> CFModel:
@@ -41,7 +48,7 @@ def load_cf(directory: Path, dataset: Fingerprint | None = None) -> CFModel:
     if name not in CF_MODELS:
         raise ArtifactError(
             f"{directory} holds a CF model '{name}', but this version of corarec knows "
-            f"{', '.join(CF_MODELS)}."
+            f"{', '.join(CF_MODELS)}. If another package brings it, install that package."
         )
     model = CF_MODELS[name].load(directory)
     if dataset is not None:

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from corarec.cf.base import CFModel, FitReport, OnEpoch, not_fitted
+from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.checkpoint import Checkpointer, purpose_of
 from corarec.cf.data import FitData
 from corarec.cf.pointwise import PointwiseConfig, fit_pointwise
+from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.sasrec_network import SASRecNetwork
 from corarec.cf.tables import known_ids
 from corarec.cf.vectors import VectorTable
@@ -62,23 +63,17 @@ class SASRec(CFModel):
         """`d`, the embedding size."""
         return self._options.embedding_size
 
-    def fit(
-        self,
-        data: FitData,
-        seed: int,
-        checkpoint: Path | None = None,
-        on_epoch: OnEpoch | None = None,
-    ) -> FitReport:
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
         """Train embeddings and blocks with Adam; an interrupted fit resumes from `checkpoint`."""
         generator = torch.Generator().manual_seed(seed)
         network = self._new_network(data.num_items)
         network.start(data.train, generator)
         checkpointer = Checkpointer(checkpoint, purpose_of(self.config, seed, data))
-        self.report = fit_pointwise(
-            network, data, self._options, seed, generator, checkpointer, on_epoch
-        )
+        course = fit_pointwise(network, data, self._options, generator, checkpointer, on_epoch)
         self._network = network.eval()
-        return self.report
+        return course
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, one user vector per distinct sequence."""

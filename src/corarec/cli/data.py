@@ -15,11 +15,11 @@ from corarec.text import printable
 
 def prepare(
     source: Annotated[
-        str, typer.Argument(help=", ".join(SOURCES), autocompletion=completing(*SOURCES))
+        str, typer.Argument(help=", ".join(SOURCES), autocompletion=completing(SOURCES))
     ],
     output: Annotated[Path, typer.Option(help="Dataset folder to write.")],
     split: Annotated[
-        str, typer.Option(help=", ".join(SPLIT_RULES), autocompletion=completing(*SPLIT_RULES))
+        str, typer.Option(help=", ".join(SPLIT_RULES), autocompletion=completing(SPLIT_RULES))
     ],
     input: Annotated[Path | None, typer.Option(help="Folder, archive or file to read.")] = None,
     threshold: Annotated[
@@ -70,7 +70,7 @@ def prepare(
 def fit_cf(
     data: Annotated[Path, typer.Argument(help="Dataset folder.")],
     model: Annotated[
-        str, typer.Option(help=", ".join(CF_MODELS), autocompletion=completing(*CF_MODELS))
+        str, typer.Option(help=", ".join(CF_MODELS), autocompletion=completing(CF_MODELS))
     ],
     output: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
     seed: Seed = 0,

@@ -5,13 +5,14 @@ both together.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from corarec.cli.options import TableOrJson
-from corarec.cli.output import print_json, say
+from corarec.cli.output import log, print_json, say
 from corarec.errors import ConfigError, did_you_mean
+from corarec.registry import plug_ins
 
 if TYPE_CHECKING:
     from corarec.types import Config
@@ -19,12 +20,25 @@ if TYPE_CHECKING:
 SOURCES = ("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic")
 SPLIT_RULES = ("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "published")
 CF_MODELS = ("mf", "mf-b", "lightgcn", "sasrec", "rates", "als", "imported", "fused")
-SYSTEMS = ("cora", "tallrec", "icl")
+SYSTEMS = ("cora", "collm", "icl", "personprompt", "prompt4nr", "tallrec")
 
 
-def completing(*names: str) -> Callable[[str], list[str]]:
-    """Return what completes a word to one of the names."""
-    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+_GROUPS = {
+    SOURCES: "corarec.data_sources",
+    SPLIT_RULES: "corarec.split_rules",
+    CF_MODELS: "corarec.cf_models",
+    SYSTEMS: "corarec.systems",
+}
+
+
+def completing(*kinds: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """Return what completes a word to a name of these kinds, or to one that a package brings."""
+
+    def complete(incomplete: str) -> list[str]:
+        names = [name for kind in kinds for name in (*kind, *plug_ins(_GROUPS[kind]))]
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
 
 
 def options(
@@ -32,7 +46,7 @@ def options(
         str | None,
         typer.Argument(
             help="A source, a split rule, a CF model or a system; all of them without one.",
-            autocompletion=completing(*SOURCES, *SPLIT_RULES, *CF_MODELS, *SYSTEMS),
+            autocompletion=completing(SOURCES, SPLIT_RULES, CF_MODELS, SYSTEMS),
         ),
     ] = None,
     form: TableOrJson = "table",
@@ -65,17 +79,20 @@ def registries() -> dict[str, Mapping[str, "type[Config]"]]:
     from corarec.cf import CF_MODELS as CF
     from corarec.data.prepare import DATA_SOURCES
     from corarec.data.prepare import SPLIT_RULES as SPLITS
-    from corarec.recommenders import SystemConfig
+    from corarec.recommenders import RECOMMENDERS
 
     return {
-        "sources": DATA_SOURCES,
-        "splits": SPLITS,
-        "cf_models": {name: model.config_class for name, model in CF.items()},
+        "sources": DATA_SOURCES.usable(_warn),
+        "splits": SPLITS.usable(_warn),
+        "cf_models": {name: model.config_class for name, model in CF.usable(_warn).items()},
         "systems": {
-            system.model_fields["name"].default: system
-            for system in get_args(get_args(SystemConfig)[0])
+            name: system.config_class for name, system in RECOMMENDERS.usable(_warn).items()
         },
     }
+
+
+def _warn(message: str) -> None:
+    say(f"warning: {message}", log)
 
 
 _USED_AS = {

@@ -115,14 +115,14 @@ def quickstart(
         str | None,
         typer.Option(
             help=f"{', '.join(SOURCES)}; found out where it is not given.",
-            autocompletion=completing(*SOURCES),
+            autocompletion=completing(SOURCES),
         ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
             help=f"{', '.join(SPLIT_RULES)}; published parts, or else by time.",
-            autocompletion=completing(*SPLIT_RULES),
+            autocompletion=completing(SPLIT_RULES),
         ),
     ] = None,
     threshold: Annotated[

@@ -1,5 +1,6 @@
 """`corarec prepare`: from the files of a source to a dataset folder."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,25 +31,36 @@ from corarec.data.titles import mend_titles, shared_titles
 from corarec.errors import ConfigError, DataError, did_you_mean
 from corarec.files import real_place
 from corarec.ownership import check_inputs_survive, check_replaceable
+from corarec.registry import Registry
 from corarec.types import Config
 
-DATA_SOURCES: dict[str, type[Source]] = {
-    "movielens": MovieLens,
-    "amazon": Amazon,
-    "yelp": Yelp,
-    "recbole": RecBole,
-    "table": Table,
-    "collm": Collm,
-    "synthetic": Synthetic,
-}
+DATA_SOURCES: Registry[Source] = Registry(
+    "source",
+    "corarec.data_sources",
+    Source,
+    {
+        "movielens": MovieLens,
+        "amazon": Amazon,
+        "yelp": Yelp,
+        "recbole": RecBole,
+        "table": Table,
+        "collm": Collm,
+        "synthetic": Synthetic,
+    },
+)
 
-SPLIT_RULES: dict[str, type[SplitRule]] = {
-    "collm-ml1m": CollmMl1m,
-    "collm-amazon-book": CollmAmazonBook,
-    "temporal": Temporal,
-    "leave-last-out": LeaveLastOut,
-    "published": Published,
-}
+SPLIT_RULES: Registry[SplitRule] = Registry(
+    "split rule",
+    "corarec.split_rules",
+    SplitRule,
+    {
+        "collm-ml1m": CollmMl1m,
+        "collm-amazon-book": CollmAmazonBook,
+        "temporal": Temporal,
+        "leave-last-out": LeaveLastOut,
+        "published": Published,
+    },
+)
 
 Component = TypeVar("Component", bound=Config)
 
@@ -113,7 +125,7 @@ def prepare(config: PrepareConfig) -> Dataset:
 
 
 def _build(
-    choices: dict[str, type[Component]], name: str, options: dict[str, Any], what: str
+    choices: Mapping[str, type[Component]], name: str, options: dict[str, Any], what: str
 ) -> Component:
     if name not in choices:
         hint = did_you_mean(name, choices)

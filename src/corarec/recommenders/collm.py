@@ -14,7 +14,7 @@ from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder, SoftSlot
 from corarec.recommenders.features import FEATURES, ITEM, USER, FeaturePrompt
 from corarec.recommenders.ids import IdInputs
-from corarec.recommenders.llm import AnswerScore, Ingredients, PromptInputs
+from corarec.recommenders.llm import AnswerScore, Ingredients, PromptInputs, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 from corarec.recommenders.soft import SoftPromptRecommender
 from corarec.recommenders.vectors import VectorPromptInputs
@@ -48,6 +48,7 @@ class CoLLMRecommender(SoftPromptRecommender):
     into one token for all of them.
     """
 
+    config_class: ClassVar[type[PromptSystem]] = CoLLMSystem
     needs_cf: ClassVar[bool] = True
 
     def __init__(

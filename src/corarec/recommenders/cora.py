@@ -72,6 +72,7 @@ class CoraRecommender(PromptRecommender):
         A control: users get each other's vectors.
     """
 
+    config_class: ClassVar[type[PromptSystem]] = CoraSystem
     needs_cf: ClassVar[bool] = True
 
     def __init__(

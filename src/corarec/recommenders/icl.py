@@ -1,7 +1,7 @@
 """ICL (Dai et al. 2023): the frozen language model answers the plain prompt, nothing is trained."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 
@@ -18,6 +18,8 @@ class ICLSystem(PromptSystem):
 
 class ICLRecommender(PromptRecommender):
     """The frozen model's own opinion."""
+
+    config_class: ClassVar[type[PromptSystem]] = ICLSystem
 
     @classmethod
     def build(cls, config: ICLSystem, ingredients: Ingredients) -> Self:

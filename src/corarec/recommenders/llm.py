@@ -35,6 +35,9 @@ OWNER = "backbone.json"
 class PromptSystem(Config):
     """What the config of every system around a language model holds."""
 
+    name: str
+    """The name by which a recipe chooses the system; the same for all configs of one class."""
+
     added_slots: ClassVar[frozenset[str]] = frozenset()
     """The slots of the prompt that the system fills beside titles and nouns."""
     needed_slots: ClassVar[frozenset[str]] = frozenset()
@@ -143,6 +146,8 @@ class PromptRecommender(PointwiseRecommender):
         Renders and tokenises pairs.
     """
 
+    config_class: ClassVar[type[PromptSystem]]
+    """The config that `build` takes; the default of its `name` is that of the system."""
     needs_cf: ClassVar[bool] = False
     """Whether the system reads CF vectors."""
 

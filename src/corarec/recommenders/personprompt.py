@@ -42,6 +42,8 @@ class PersonPromptRecommender(SoftPromptRecommender):
     port; whoever is not in the dataset has zeros.
     """
 
+    config_class: ClassVar[type[PromptSystem]] = PersonPromptSystem
+
     def __init__(
         self,
         model: Any,

@@ -9,7 +9,7 @@ from torch import nn
 from corarec.backbone import Backbone
 from corarec.prompts import PromptConfig, PromptEncoder, SoftSlot
 from corarec.prompts.templates import title_once
-from corarec.recommenders.llm import AnswerScore, Ingredients
+from corarec.recommenders.llm import AnswerScore, Ingredients, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 from corarec.recommenders.soft import SoftPromptRecommender
 
@@ -46,6 +46,8 @@ class Prompt4NRSystem(LoraSystem):
 
 class Prompt4NRRecommender(SoftPromptRecommender):
     """LoRA on a language model that reads virtual tokens, the same for every pair."""
+
+    config_class: ClassVar[type[PromptSystem]] = Prompt4NRSystem
 
     def __init__(
         self,

@@ -1,34 +1,59 @@
 """Every system by name, and how one is put together from a dataset and a CF model."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import PlainValidator, SerializeAsAny
 
 from corarec.backbone import load_backbone
 from corarec.cf import VectorSource
 from corarec.data import Dataset
-from corarec.recommenders.collm import CoLLMRecommender, CoLLMSystem
-from corarec.recommenders.cora import CoraRecommender, CoraSystem
-from corarec.recommenders.icl import ICLRecommender, ICLSystem
-from corarec.recommenders.llm import Catalogue, Ingredients, PromptRecommender
-from corarec.recommenders.personprompt import PersonPromptRecommender, PersonPromptSystem
-from corarec.recommenders.prompt4nr import Prompt4NRRecommender, Prompt4NRSystem
-from corarec.recommenders.tallrec import TALLRecRecommender, TALLRecSystem
+from corarec.errors import did_you_mean
+from corarec.recommenders.collm import CoLLMRecommender
+from corarec.recommenders.cora import CoraRecommender
+from corarec.recommenders.icl import ICLRecommender
+from corarec.recommenders.llm import Catalogue, Ingredients, PromptRecommender, PromptSystem
+from corarec.recommenders.personprompt import PersonPromptRecommender
+from corarec.recommenders.prompt4nr import Prompt4NRRecommender
+from corarec.recommenders.tallrec import TALLRecRecommender
+from corarec.registry import Registry
 
-SystemConfig = Annotated[
-    CoLLMSystem | CoraSystem | ICLSystem | PersonPromptSystem | Prompt4NRSystem | TALLRecSystem,
-    Field(discriminator="name"),
-]
+RECOMMENDERS: Registry[PromptRecommender] = Registry(
+    "system",
+    "corarec.systems",
+    PromptRecommender,
+    {
+        "collm": CoLLMRecommender,
+        "cora": CoraRecommender,
+        "icl": ICLRecommender,
+        "personprompt": PersonPromptRecommender,
+        "prompt4nr": Prompt4NRRecommender,
+        "tallrec": TALLRecRecommender,
+    },
+    own_name=lambda kind: str(kind.config_class.model_fields["name"].default),
+)
 
-RECOMMENDERS: dict[str, type[PromptRecommender]] = {
-    "collm": CoLLMRecommender,
-    "cora": CoraRecommender,
-    "icl": ICLRecommender,
-    "personprompt": PersonPromptRecommender,
-    "prompt4nr": Prompt4NRRecommender,
-    "tallrec": TALLRecRecommender,
-}
+
+def _chosen(values: Any) -> PromptSystem:
+    """Return the config of the system that `values` name, validated by its own class."""
+    if isinstance(values, PromptSystem):
+        return values
+    if not isinstance(values, Mapping):
+        raise ValueError(  # noqa: TRY004 - pydantic takes a ValueError for a mistake
+            f"{values!r} came, wanted are the keys of a system, `name` among them"
+        )
+    name = values.get("name")
+    if not isinstance(name, str) or name not in RECOMMENDERS:
+        came = "no `name` came" if name is None else f"there is no system {name!r}"
+        hint = did_you_mean(str(name), RECOMMENDERS)
+        raise ValueError(f"{came}; choose one of {', '.join(RECOMMENDERS)}. {hint}".rstrip())
+    return RECOMMENDERS[name].config_class.model_validate(values)
+
+
+# Not a union: that would have to import every system of every package at once.
+SystemConfig = Annotated[SerializeAsAny[PromptSystem], PlainValidator(_chosen)]
+"""The config of any system; which, its `name` says."""
 
 
 def build_recommender(

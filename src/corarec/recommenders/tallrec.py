@@ -1,10 +1,10 @@
 """TALLRec (Bao et al. 2023): LoRA tuned on the plain prompt. Text and nothing but text."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 
-from corarec.recommenders.llm import Ingredients, PromptRecommender
+from corarec.recommenders.llm import Ingredients, PromptRecommender, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 
 
@@ -20,6 +20,8 @@ class TALLRecSystem(LoraSystem):
 
 class TALLRecRecommender(PromptRecommender):
     """LoRA on a language model that reads the plain prompt."""
+
+    config_class: ClassVar[type[PromptSystem]] = TALLRecSystem
 
     @classmethod
     def build(cls, config: TALLRecSystem, ingredients: Ingredients) -> Self:
