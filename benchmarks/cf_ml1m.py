@@ -66,7 +66,7 @@ def measure(table: ScoreTable, label: str, log_folder: Path) -> Measures:
     return {
         f"{name}_{metric}": estimate.value
         for name, part in evaluation.parts.items()
-        for metric, estimate in (("auc", part.auc), ("uauc", part.uauc))
+        for metric, estimate in part.metrics.items()
         if estimate is not None
     }
 

@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corarec.benchmark.provenance import NOT_RECORDED, made_by
 from corarec.evaluate import ResultTable
-from corarec.evaluate.significance import verdict
+from corarec.evaluate.significance import corrected_p_values, verdict
 from corarec.files import atomic_file
 from corarec.report.layout import p_value_text
-from corarec.report.tables import corrected_p_values, markdown
+from corarec.report.tables import markdown
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -198,7 +198,8 @@ class Claims:
         """Return 1, -1 or 0: whether first is clearly above or below second."""
         number = self._numbers[first, second]
         comparison = self.results.comparisons[number]
-        difference = getattr(comparison.parts[part], metric)
+        difference = comparison.parts[part].metrics[metric]
+        assert difference is not None  # the study's parts have both labels
         return verdict(difference, self._corrected[part, metric][number], comparison.bootstrap)
 
     def p(self, first: str, second: str, metric: str, part: str = "all") -> str:

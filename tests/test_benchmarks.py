@@ -35,7 +35,7 @@ def test_every_cf_model_scored_on_test_is_logged(
     ]
     looks = read_test_evaluations(tmp_path)
     assert [look.system for look in looks] == ["rates", "rates"]
-    assert [look.auc for look in looks] == [run["all_auc"] for run in runs]
+    assert [look.metrics["auc"] for look in looks] == [run["all_auc"] for run in runs]
     scores = load_cf(tmp_path / "rates-seed0").score(small_world.pairs("test"))
     table = small_world.score_table("test", scores)
     cold = table.take(~table.warm)

@@ -32,8 +32,10 @@ def test_readme_claims_over_cf_models_what_the_corrected_tests_say(results_page:
     ) in words(ROOT / "README.md")
     for pair in results_page.OWN.values():
         (tested,) = [c for c in claims.results.comparisons if (c.first, c.second) == pair]
-        assert tested.parts["all"].auc.value > 0
-        gains = tested.parts["cold"].auc.value - tested.parts["warm"].auc.value
+        assert tested.parts["all"].metrics["auc"].value > 0
+        gains = (
+            tested.parts["cold"].metrics["auc"].value - tested.parts["warm"].metrics["auc"].value
+        )
         assert (gains > 0.05) == (pair[0] in ("CoRA-MF", "CoRA-LightGCN"))
 
 
@@ -125,7 +127,7 @@ def test_the_model_card_says_what_was_measured() -> None:
         assert row(reader, probe["genre_auc"], probe["rate_spearman"]) in card
     study = result("study-ml-1m-test")
     aucs = {
-        of["name"]: [of["parts"][part]["auc"]["value"] for part in ("all", "cold")]
+        of["name"]: [of["parts"][part]["metrics"]["auc"]["value"] for part in ("all", "cold")]
         for of in [*study["systems"], *study["references"]]
     }
     assert row("these", *aucs["Text only"]) in card

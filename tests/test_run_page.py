@@ -30,8 +30,8 @@ def test_the_page_tells_what_was_run_and_what_came_of_it(run: Run) -> None:
     result = evaluate_run(run, "valid", config=FEW)
     html = report_run(run, "valid").read_text("utf-8")
     whole = result.systems[0].whole
-    assert whole.auc is not None
-    assert f"{whole.auc.value:.3f}" in html
+    assert whole.metrics["auc"] is not None
+    assert f"{whole.metrics['auc'].value:.3f}" in html
     assert f"{run.recommender.trainable_parameters():,} parameters" in html
     assert f"{run.dataset.num_users:,} users, {run.dataset.num_items:,} items" in html
     user = run.directory.most_active(1)[0]

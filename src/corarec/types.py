@@ -213,6 +213,8 @@ class ScoreTable:
     """[N] true where both the user and the item occur in the training data."""
     scores: FloatArray
     """[N] any real number, larger for more likely to enjoy."""
+    logits: bool = True
+    """Whether the sigmoid of a score is a probability; else only the order of scores counts."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self):,} rows)"
@@ -228,4 +230,5 @@ class ScoreTable:
             self.labels[rows],
             self.warm[rows],
             self.scores[rows],
+            self.logits,
         )

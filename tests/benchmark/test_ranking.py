@@ -48,8 +48,7 @@ def test_a_run_is_ranked_beside_its_cf_model_and_popularity(run: Run) -> None:
     kept = read_json(run.folder / "results" / "test-ranking.json")
     assert RankingTable.model_validate(kept) == result
     (look,) = read_test_evaluations(run.folder)
-    assert look.ranking is not None
-    assert look.ranking["ndcg@5"] == values["cora"]
+    assert look.metrics["ndcg@5"] == values["cora"]
 
 
 def test_no_candidates_are_refused(run: Run) -> None:

@@ -58,7 +58,7 @@ def test_every_look_at_the_test_part_is_logged_and_no_other(run: Run) -> None:
 def test_a_system_differs_from_itself_by_nothing(run: Run) -> None:
     evaluate_run(run, "valid", config=FEW)
     _, comparison = compare_runs([run.folder], [run.folder], "valid", names=("a", "b"), config=FEW)
-    difference = comparison.parts["all"].auc
+    difference = comparison.parts["all"].metrics["auc"]
     assert difference is not None
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
 
@@ -76,7 +76,7 @@ def test_scores_that_are_not_there_are_named(run: Run) -> None:
 def test_the_page_shows_the_numbers_of_the_results(run: Run) -> None:
     result = evaluate_run(run, "test", config=FEW)
     page = report_run(run, "test").read_text("utf-8")
-    auc = result.systems[0].whole.auc
+    auc = result.systems[0].whole.metrics["auc"]
     assert auc is not None
     assert f"{auc.value:.3f}" in page
     assert all(reference.name in page for reference in result.references)

@@ -95,6 +95,12 @@ def test_every_verb_from_interactions_to_a_page(
     pair = ["--first", str(run), "--second", str(run), "--split", "test", "--draws", "50"]
     compared = one_document("compare", *pair, "--against", "mf-b alone")
     assert compared["comparisons"][0]["second"] == "mf-b alone"
+    chosen = ["--metric", "logloss", "--metric", "accuracy@0.7"]
+    measured = one_document("evaluate", run, "--draws", "50", *chosen)
+    assert list(measured["systems"][0]["parts"]["all"]["metrics"]) == ["logloss", "accuracy@0.7"]
+    assert measured["references"][0]["parts"]["all"]["metrics"]["logloss"] is None
+    assert one_document("report", run, "--split", "valid")["page"] == str(run / "report.html")
+    assert "Log loss" in (run / "report.html").read_text()
     assert one_document("report", run, "--split", "test")["page"] == str(run / "report.html")
     assert "<html" in (run / "report.html").read_text()
     pairs = tmp_path / "pairs.parquet"
@@ -144,6 +150,10 @@ def test_every_verb_from_interactions_to_a_page(
         (["recommend", "nowhere", "--user", "1", "--liked", "Heat (1995)"], "to whom?"),
         (["recommend", "x", "--user", "1", "-k", "200"], "raise --candidates"),
         (["recommend", "[red]x[/]", "--user", "1"], "[red]x[/] is no run folder"),
+        (
+            ["evaluate", "nowhere", "--metric", "acc"],
+            "There is no metric 'acc'; choose one of auc,",
+        ),
         (["evaluate", "[/]"], "[/] is no run folder"),
         (["evaluate", "\x1b[31mx\u202e"], r"\x1b[31mx\u202e is no run folder"),
     ],

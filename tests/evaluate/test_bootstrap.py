@@ -5,11 +5,15 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from corarec.evaluate import bootstrap as bootstrap_module
-from corarec.evaluate.bootstrap import BootstrapConfig, UserBootstrap, WeightedMetrics
-from corarec.evaluate.metrics import user_aucs
+from corarec.evaluate.bootstrap import BootstrapConfig, UserBootstrap
+from corarec.evaluate.metrics import METRICS, Measured, MetricRows, user_aucs
 from corarec.types import FloatArray, IntArray, ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
+
+
+def measured(name: str, codes: IntArray, labels: IntArray, scores: FloatArray) -> Measured:
+    return METRICS[name]().of(MetricRows(codes, labels, scores))
 
 
 def all_counts(config: BootstrapConfig, users: int, rows: int) -> FloatArray:
@@ -35,9 +39,9 @@ def test_draws_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None
 def test_weights_equal_copies_of_rows(random_table: MakeTable) -> None:
     table = random_table(rows=300, users=25)
     users, codes = np.unique(table.user_ids, return_inverse=True)
-    metrics = WeightedMetrics(codes, table.labels, table.scores)
+    rows = (codes, table.labels, table.scores)
     counts = all_counts(BootstrapConfig(draws=20, seed=3), len(users), len(table))
-    aucs, uaucs = metrics.auc(counts), metrics.uauc(counts)
+    aucs, uaucs = (measured(name, *rows).drawn(counts) for name in ("auc", "uauc"))
     values = user_aucs(codes, table.labels, table.scores)
     for draw in range(20):
         copies = np.repeat(np.arange(len(table)), counts[codes, draw].astype(int))
@@ -50,10 +54,10 @@ def test_weights_equal_copies_of_rows(random_table: MakeTable) -> None:
 
 def test_draws_without_both_labels_are_nan_and_left_out() -> None:
     # User 0 has only a positive, user 1 only a negative: a draw of one user alone has no AUC.
-    metrics = WeightedMetrics(np.array([0, 1]), np.array([1, 0]), np.array([1.0, 0.0]))
-    draws = metrics.auc(np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]))
+    rows = (np.array([0, 1]), np.array([1, 0]), np.array([1.0, 0.0]))
+    draws = measured("auc", *rows).drawn(np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]))
     np.testing.assert_array_equal(draws, [np.nan, 1.0, np.nan])
-    assert np.isnan(metrics.uauc(np.ones((2, 1)))).all()
+    assert np.isnan(measured("uauc", *rows).drawn(np.ones((2, 1)))).all()
     bootstrap = UserBootstrap(BootstrapConfig(), 2, 2)
     assert bootstrap.interval(draws) == (1.0, 1.0)
     assert bootstrap.interval(np.full(3, np.nan)) is None
@@ -78,9 +82,9 @@ def test_intervals_cover_the_truth() -> None:
     covered, widths, values = 0, [], []
     for world in range(100):
         codes, labels, scores = simulated_world(np.random.default_rng(world))
-        metrics = WeightedMetrics(codes, labels, scores)
+        auc = measured("auc", codes, labels, scores)
         bootstrap = UserBootstrap(BootstrapConfig(draws=200), 60, len(codes))
-        draws = np.concatenate([metrics.auc(counts) for counts in bootstrap.counts()])
+        draws = np.concatenate([auc.drawn(counts) for counts in bootstrap.counts()])
         low, high = bootstrap.interval(draws) or (1.0, 0.0)
         covered += low <= truth <= high
         widths.append(high - low)
@@ -92,9 +96,9 @@ def test_intervals_cover_the_truth() -> None:
 
 def test_resampling_users_is_wider_than_resampling_rows() -> None:
     codes, labels, scores = simulated_world(np.random.default_rng(0))
-    by_user = WeightedMetrics(codes, labels, scores)
-    by_row = WeightedMetrics(np.arange(len(codes)), labels, scores)
+    by_user = measured("auc", codes, labels, scores)
+    by_row = measured("auc", np.arange(len(codes)), labels, scores)
     config = BootstrapConfig(draws=300)
-    user_draws = by_user.auc(all_counts(config, 60, len(codes)))
-    row_draws = by_row.auc(all_counts(config, len(codes), len(codes)))
+    user_draws = by_user.drawn(all_counts(config, 60, len(codes)))
+    row_draws = by_row.drawn(all_counts(config, len(codes), len(codes)))
     assert user_draws.std() > 1.2 * row_draws.std()

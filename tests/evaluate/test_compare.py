@@ -23,7 +23,7 @@ def worse(table: ScoreTable, seed: int = 9) -> ScoreTable:
 def test_identical_systems_differ_by_exactly_zero(random_table: MakeTable) -> None:
     table = random_table()
     for part in compare(table, table, config=FAST).parts.values():
-        for tested in (part.auc, part.uauc):
+        for tested in (part.metrics["auc"], part.metrics["uauc"]):
             assert tested is not None
             assert (tested.value, tested.low, tested.high) == (0.0, 0.0, 0.0)
             assert tested.p_value == 1.0
@@ -33,7 +33,7 @@ def test_a_better_system_is_found_better(random_table: MakeTable) -> None:
     table = random_table(rows=2000)
     result = compare(table, worse(table), ("clean", "noisy"), config=FAST)
     assert (result.first, result.second) == ("clean", "noisy")
-    tested = result.parts["all"].auc
+    tested = result.parts["all"].metrics["auc"]
     assert tested is not None
     assert 0 < tested.low < tested.value < tested.high
     assert tested.p_value == pytest.approx(2 / 201)
@@ -47,15 +47,18 @@ def test_the_value_is_the_difference_of_the_evaluations(random_table: MakeTable)
     assert (result.first_seeds, result.second_seeds) == (2, 3)
     for part in ("all", "warm", "cold"):
         for metric in ("auc", "uauc"):
-            left, right = getattr(one.parts[part], metric), getattr(other.parts[part], metric)
-            tested = getattr(result.parts[part], metric)
+            left, right = one.parts[part].metrics[metric], other.parts[part].metrics[metric]
+            tested = result.parts[part].metrics[metric]
+            assert tested
+            assert left
+            assert right
             assert tested.value == pytest.approx(left.value - right.value)
 
 
 def test_swapping_the_systems_mirrors_the_interval(random_table: MakeTable) -> None:
     table = random_table()
-    there = compare(table, worse(table), config=FAST).parts["all"].auc
-    back = compare(worse(table), table, config=FAST).parts["all"].auc
+    there = compare(table, worse(table), config=FAST).parts["all"].metrics["auc"]
+    back = compare(worse(table), table, config=FAST).parts["all"].metrics["auc"]
     assert there is not None
     assert back is not None
     assert (back.value, back.low, back.high) == pytest.approx(
@@ -68,8 +71,8 @@ def test_pairing_narrows_the_interval(random_table: MakeTable) -> None:
     table = random_table(rows=2000)
     noise = np.random.default_rng(4).normal(scale=0.1, size=len(table))
     close = replace(table, scores=table.scores + noise)
-    paired = compare(table, close, config=FAST).parts["all"].auc
-    single = evaluate(table, config=FAST).whole.auc
+    paired = compare(table, close, config=FAST).parts["all"].metrics["auc"]
+    single = evaluate(table, config=FAST).whole.metrics["auc"]
     assert paired is not None
     assert single is not None
     assert paired.high - paired.low < (single.high - single.low) / 2
@@ -78,7 +81,7 @@ def test_pairing_narrows_the_interval(random_table: MakeTable) -> None:
 def test_empty_part_has_no_difference(make_table: MakeTable) -> None:
     table = make_table([1, 1], [1, 0], [0.2, 0.1])
     cold = compare(table, table, config=FAST).parts["cold"]
-    assert (cold.rows, cold.auc, cold.uauc) == (0, None, None)
+    assert (cold.rows, cold.metrics["auc"], cold.metrics["uauc"]) == (0, None, None)
 
 
 def test_json_round_trip(random_table: MakeTable) -> None:

@@ -2,12 +2,20 @@ import pytest
 from pydantic import ValidationError
 
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.result import Difference, Estimate, Evaluation, PartEvaluation, ResultTable
+from corarec.evaluate.result import (
+    Difference,
+    Estimate,
+    Evaluation,
+    PartComparison,
+    PartEvaluation,
+    ResultTable,
+)
 
 
 def part(rows: int = 4) -> PartEvaluation:
     estimate = Estimate(value=0.5, low=0.4, high=0.6)
-    return PartEvaluation(rows=rows, positives=2, users=2, users_in_uauc=1, auc=estimate, uauc=None)
+    metrics = {"auc": estimate, "uauc": None}
+    return PartEvaluation(rows=rows, positives=2, users=2, users_in_uauc=1, metrics=metrics)
 
 
 def test_the_whole_is_the_part_called_all() -> None:
@@ -32,3 +40,14 @@ def test_records_do_not_change_and_know_their_keys() -> None:
         Difference(value=0, low=0, high=0, p_value=1.5)
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         part(-1)
+
+
+def test_results_written_with_fields_for_auc_and_uauc_can_be_read() -> None:
+    new = part().model_dump()
+    metrics = new.pop("metrics")
+    assert PartEvaluation.model_validate(new | metrics) == part()
+    counts = {"rows": 4, "users": 2, "users_in_uauc": 1}
+    old = PartComparison.model_validate(counts | {"auc": None, "uauc": None})
+    assert old.metrics == {"auc": None, "uauc": None}
+    with pytest.raises(ValidationError, match="metrics"):
+        PartComparison.model_validate(counts)

@@ -13,8 +13,8 @@ def test_every_system_and_reference_has_a_row(results: ResultTable) -> None:
         ("Item rate", "reference", "ref"),
     ]
     whole = results.systems[0].whole
-    assert forest.rows[0].value == estimate_text(whole.auc)
-    assert forest.rows[0].interval == interval_text(whole.auc)
+    assert forest.rows[0].value == estimate_text(whole.metrics["auc"])
+    assert forest.rows[0].interval == interval_text(whole.metrics["auc"])
     assert "CoRA-MF is furthest to the right" in forest.caption
 
 
@@ -23,7 +23,7 @@ def test_differences_are_grouped_by_pair_and_coloured_by_verdict(results: Result
     assert forest is not None
     assert [row.label for row in forest.rows] == ["all", "warm", "cold"]
     assert {row.group for row in forest.rows} == {"CoRA-MF \N{MINUS SIGN} Text <only> & more"}
-    whole = results.comparisons[0].parts["all"].auc
+    whole = results.comparisons[0].parts["all"].metrics["auc"]
     assert whole is not None
     assert whole.low > 0
     assert forest.rows[0].series == "better"
@@ -33,13 +33,13 @@ def test_differences_are_grouped_by_pair_and_coloured_by_verdict(results: Result
 def test_intervals_over_zero_are_grey_and_below_are_worse(results: ResultTable) -> None:
     comparison = results.comparisons[0]
     whole = comparison.parts["all"]
-    assert whole.auc is not None
-    unsure = whole.auc.model_copy(update={"low": -0.1, "high": 0.1})
-    below = whole.auc.model_copy(update={"value": -0.2, "low": -0.3, "high": -0.1})
+    assert whole.metrics["auc"] is not None
+    unsure = whole.metrics["auc"].model_copy(update={"low": -0.1, "high": 0.1})
+    below = whole.metrics["auc"].model_copy(update={"value": -0.2, "low": -0.3, "high": -0.1})
     parts = {
-        "unsure": whole.model_copy(update={"auc": unsure}),
-        "below": whole.model_copy(update={"auc": below}),
-        "none": whole.model_copy(update={"auc": None}),
+        "unsure": whole.model_copy(update={"metrics": {"auc": unsure}}),
+        "below": whole.model_copy(update={"metrics": {"auc": below}}),
+        "none": whole.model_copy(update={"metrics": {"auc": None}}),
     }
     forest = difference_forest("auc", [comparison.model_copy(update={"parts": parts})])
     assert forest is not None
@@ -57,9 +57,11 @@ def test_nothing_to_draw() -> None:
 
 def with_auc(comparison: Comparison, name: str, low: float, high: float) -> Comparison:
     whole = comparison.parts["all"]
-    assert whole.auc is not None
-    auc = whole.auc.model_copy(update={"value": (low + high) / 2, "low": low, "high": high})
-    parts = {"all": whole.model_copy(update={"auc": auc})}
+    assert whole.metrics["auc"] is not None
+    auc = whole.metrics["auc"].model_copy(
+        update={"value": (low + high) / 2, "low": low, "high": high}
+    )
+    parts = {"all": whole.model_copy(update={"metrics": {"auc": auc}})}
     return comparison.model_copy(update={"second": name, "parts": parts})
 
 

@@ -109,10 +109,10 @@ def test_the_page_has_every_section_and_number(full: ReportData) -> None:
     for evaluation in [*full.results.systems, *full.results.references]:
         assert evaluation.name in page.text
         for part in evaluation.parts.values():
-            for estimate in (part.auc, part.uauc):
+            for estimate in (part.metrics["auc"], part.metrics["uauc"]):
                 assert estimate_text(estimate) in page.text
                 assert interval_text(estimate) in page.text
-    difference = full.results.comparisons[0].parts["cold"].uauc
+    difference = full.results.comparisons[0].parts["cold"].metrics["uauc"]
     assert difference is not None
     assert signed(difference.value) in page.text
     assert interval_text(difference) in page.text
@@ -159,7 +159,7 @@ def test_sections_without_data_are_left_out(data: ReportData) -> None:
 def test_the_largest_system_is_bold_but_no_reference(data: ReportData) -> None:
     html = render_report(data)
     whole = data.results.systems[0].whole
-    assert f"<strong>{estimate_text(whole.auc)}</strong>" in html
+    assert f"<strong>{estimate_text(whole.metrics['auc'])}</strong>" in html
     alone = data.results.model_copy(update={"systems": data.results.systems[:1]})
     assert "<strong>" not in render_report(ReportData(title="One", results=alone))
 

@@ -13,12 +13,14 @@ from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 
 from corarec.errors import DataError
-from corarec.evaluate.metrics import auc
+from corarec.evaluate import auc
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
 ITEM_RATE = "Item rate"
 LOGISTIC_REGRESSION = "Logistic regression, user + item"
 HISTORY_LENGTH = "Minus history length"
+NO_LOGITS = (ITEM_RATE, HISTORY_LENGTH)
+"""References whose scores only put rows in order."""
 
 
 @dataclass(frozen=True)

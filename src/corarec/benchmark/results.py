@@ -6,6 +6,7 @@ from typing import TypeVar
 import polars as pl
 from pydantic import ValidationError
 
+from corarec.benchmark.references import NO_LOGITS
 from corarec.data import Split
 from corarec.errors import ArtifactError
 from corarec.evaluate import RankingTable, ResultTable
@@ -91,7 +92,9 @@ def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreT
     if column is not None and column not in systems:
         raise ArtifactError(f"{path} has no scores of {column!r}, only of {', '.join(systems)}.")
     user_ids, item_ids, labels, warm = (frame[name].to_numpy() for name in _TRUTH)
-    return ScoreTable(user_ids, item_ids, labels, warm, frame[column or systems[0]].to_numpy())
+    chosen = column or systems[0]
+    scores = frame[chosen].to_numpy()
+    return ScoreTable(user_ids, item_ids, labels, warm, scores, chosen not in NO_LOGITS)
 
 
 def read_ranking(folder: Path, split: Split) -> RankingTable | None:

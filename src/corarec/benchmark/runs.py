@@ -1,9 +1,10 @@
 """From a run folder to its results: scores kept as Parquet, metrics as JSON, every look logged."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from corarec.benchmark.references import LabelledPairs, TrivialReferences
+from corarec.benchmark.references import NO_LOGITS, LabelledPairs, TrivialReferences
 from corarec.benchmark.results import read_scores, write_results
 from corarec.benchmark.test_log import log_test_evaluation
 from corarec.data import Dataset, Split
@@ -16,6 +17,7 @@ from corarec.evaluate import (
     evaluate,
     interaction_parts,
 )
+from corarec.evaluate.metrics import DEFAULT_METRICS, metrics_named
 from corarec.runs import Run
 
 
@@ -23,6 +25,7 @@ def evaluate_run(
     run: Run,
     split: Split,
     *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
     min_interactions: int | None = None,
     config: BootstrapConfig | None = None,
     progress: Callable[[int], None] | None = None,
@@ -35,6 +38,7 @@ def evaluate_run(
     Writes `results/SPLIT.json`, and the scores of every row as `results/SPLIT.parquet`; a look at
     the test part is added to the run's `test_evaluations.jsonl`.
     """
+    metrics_named(metrics)  # a wrong name is told before anything is scored
     dataset = run.dataset
     pairs = dataset.pairs(split)
     system: str = run.config.system.name
@@ -44,14 +48,15 @@ def evaluate_run(
     references = TrivialReferences(_labelled(dataset, "train"), _labelled(dataset, "valid"))
     scores_beside = references.scores(pairs)
     tables = {
-        name: dataset.score_table(split, values)
+        name: replace(dataset.score_table(split, values), logits=name not in NO_LOGITS)
         for name, values in (scores | scores_beside).items()
     }
     parts = None
     if min_interactions is not None:
         parts = interaction_parts(tables[system], dataset.pairs("train"), min_interactions)
     evaluations = {
-        name: evaluate(table, name, parts=parts, config=config) for name, table in tables.items()
+        name: evaluate(table, name, metrics=metrics, parts=parts, config=config)
+        for name, table in tables.items()
     }
     result = ResultTable(
         dataset=dataset.card.name,
@@ -59,7 +64,14 @@ def evaluate_run(
         systems=[evaluations[name] for name in scores],
         references=[evaluations[name] for name in scores_beside],
         comparisons=[
-            compare(tables[system], tables[other], (system, other), parts=parts, config=config)
+            compare(
+                tables[system],
+                tables[other],
+                (system, other),
+                metrics=metrics,
+                parts=parts,
+                config=config,
+            )
             for other in tables
             if other != system
         ],
@@ -77,6 +89,7 @@ def compare_runs(
     *,
     names: tuple[str, str],
     second_column: str | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
     config: BootstrapConfig | None = None,
 ) -> tuple[list[Evaluation], Comparison]:
     """Compare two systems, each as the mean over its runs (seeds), on the rows they share.
@@ -87,10 +100,10 @@ def compare_runs(
     left = [read_scores(folder, split) for folder in first]
     right = [read_scores(folder, split, second_column) for folder in second]
     evaluations = [
-        evaluate(tables, name, config=config)
+        evaluate(tables, name, metrics=metrics, config=config)
         for tables, name in zip((left, right), names, strict=True)
     ]
-    return evaluations, compare(left, right, names, config=config)
+    return evaluations, compare(left, right, names, metrics=metrics, config=config)
 
 
 def _labelled(dataset: Dataset, split: Split) -> LabelledPairs:

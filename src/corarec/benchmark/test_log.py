@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from corarec.errors import ArtifactError
 from corarec.evaluate.ranking import RankingEvaluation
@@ -28,10 +28,18 @@ class LoggedEvaluation(Result):
     seeds: int
     rows: int
     """Rows scored; for a ranking the users ranked for."""
-    auc: float | None = None
-    uauc: float | None = None
-    ranking: dict[str, float] | None = None
-    """Metrics of a ranking of the catalogue, by name."""
+    metrics: dict[str, float | None]
+    """Over all rows, or of a ranking of the catalogue, by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, values: Any) -> Any:
+        """Read a line that was written when AUC and UAUC were the only metrics of rows."""
+        if not isinstance(values, dict) or "metrics" in values or "auc" not in values:
+            return values
+        old = dict(values)
+        rows = {name: old.pop(name, None) for name in ("auc", "uauc")}
+        return old | {"metrics": old.pop("ranking", None) or rows}
 
 
 def log_test_evaluation(
@@ -108,13 +116,12 @@ def read_test_evaluations(run_folder: Path) -> list[LoggedEvaluation]:
 def _seen(evaluation: Evaluation | RankingEvaluation) -> dict[str, Any]:
     if isinstance(evaluation, RankingEvaluation):
         metrics = {name: estimate.value for name, estimate in evaluation.metrics.items()}
-        return {"seeds": 1, "rows": evaluation.users, "ranking": metrics}
+        return {"seeds": 1, "rows": evaluation.users, "metrics": metrics}
     whole = evaluation.whole
     return {
         "seeds": evaluation.seeds,
         "rows": whole.rows,
-        "auc": None if whole.auc is None else whole.auc.value,
-        "uauc": None if whole.uauc is None else whole.uauc.value,
+        "metrics": {name: estimate and estimate.value for name, estimate in whole.metrics.items()},
     }
 
 

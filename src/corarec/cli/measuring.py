@@ -9,11 +9,13 @@ from corarec.cli.options import (
     SPLIT_HELP,
     Draws,
     FormOption,
+    Metrics,
     RunData,
     RunFolder,
     SplitOption,
     TableOrJson,
     bootstrap,
+    chosen_metrics,
 )
 from corarec.cli.output import print_json, print_result, say, scoring_progress
 
@@ -21,6 +23,7 @@ from corarec.cli.output import print_json, print_result, say, scoring_progress
 def evaluate(
     run: RunFolder,
     split: SplitOption = "valid",
+    metric: Metrics = None,
     min_interactions: Annotated[
         int | None,
         typer.Option(
@@ -31,17 +34,19 @@ def evaluate(
     form: FormOption = "table",
     data: RunData = None,
 ) -> None:
-    """Score one part and print AUC and UAUC with intervals, beside the trivial references."""
+    """Score one split and print AUC and UAUC with intervals, beside the trivial references."""
     from corarec.benchmark.runs import evaluate_run
     from corarec.report.tables import markdown, terminal_tables
     from corarec.runs import load_run
 
+    metrics = chosen_metrics(metric)
     opened = load_run(run, data)
     total = len(opened.dataset.rows(split))
     with scoring_progress(total, f"scoring {split}", "drawing intervals") as advance:
         result = evaluate_run(
             opened,
             split,
+            metrics=metrics,
             min_interactions=min_interactions,
             config=bootstrap(draws),
             progress=advance,
@@ -97,6 +102,7 @@ def compare(
         str | None,
         typer.Option(help="Compare with this row of the second runs' results, e.g. 'mf alone'."),
     ] = None,
+    metric: Metrics = None,
     draws: Draws = 1000,
     form: FormOption = "table",
 ) -> None:
@@ -105,6 +111,7 @@ def compare(
     from corarec.evaluate import ResultTable
     from corarec.report.tables import markdown, terminal_tables
 
+    metrics = chosen_metrics(metric)
     names = (first[0].resolve().name, against or second[0].resolve().name)
     evaluations, comparison = compare_runs(
         first,
@@ -112,6 +119,7 @@ def compare(
         split,
         names=names,
         second_column=against,
+        metrics=metrics,
         config=bootstrap(draws),
     )
     result = ResultTable(

@@ -24,6 +24,13 @@ FormOption = Annotated[Form, typer.Option("--format", help=FORM_HELP)]
 TableOrJson = Annotated[Literal["table", "json"], typer.Option("--format", help=FORM_HELP)]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is random.")]
 Draws = Annotated[int, typer.Option(min=1, max=MOST_DRAWS, help="Bootstrap draws.")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        help="auc, uauc, logloss, accuracy (or accuracy@0.7), ece; repeat. [default: auc, uauc]",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Such as train.steps=100; repeat."),
@@ -68,6 +75,19 @@ def named_values(options: list[str] | None) -> dict[str, Any]:
                 raise
             values[name] = value
     return values
+
+
+def chosen_metrics(names: list[str] | None) -> tuple[str, ...]:
+    """Return the names of metrics, by default AUC and UAUC.
+
+    Raises
+    ------
+    ConfigError
+        There is no such metric.
+    """
+    from corarec.evaluate.metrics import DEFAULT_METRICS, metrics_named
+
+    return tuple(metrics_named(names or DEFAULT_METRICS))
 
 
 def bootstrap(draws: int) -> "BootstrapConfig":

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from corarec.evaluate.metrics import user_aucs
-from corarec.types import Config, FloatArray, IntArray
+from corarec.types import Config, FloatArray
 
 _BYTES_PER_CHUNK = 16 * 2**20
 
@@ -65,66 +64,3 @@ class UserBootstrap:
         tail = (1 - self.config.level) / 2
         low, high = np.quantile(defined, [tail, 1 - tail])
         return float(low), float(high)
-
-
-class WeightedMetrics:
-    """AUC and UAUC of one table of scores under user weights; sorts once, then only adds.
-
-    Parameters
-    ----------
-    user_codes
-        [N] users numbered 0..U-1.
-    labels, scores
-        Two of [N].
-    """
-
-    def __init__(self, user_codes: IntArray, labels: IntArray, scores: FloatArray) -> None:
-        positive = labels == 1
-        negative_order = np.argsort(scores[~positive], kind="stable")
-        self._negative_users = user_codes[~positive][negative_order]
-        negative_scores = scores[~positive][negative_order]
-        # Positives in score order read the cumulative weights of the negatives front to back.
-        positive_order = np.argsort(scores[positive], kind="stable")
-        self._positive_users = user_codes[positive][positive_order]
-        positive_scores = scores[positive][positive_order]
-        self._below = np.searchsorted(negative_scores, positive_scores, side="left")
-        self._not_above = np.searchsorted(negative_scores, positive_scores, side="right")
-        self._tied = np.flatnonzero(self._below != self._not_above)
-        self._user_aucs = user_aucs(user_codes, labels, scores)
-
-    def auc(self, counts: FloatArray) -> FloatArray:
-        """Return the AUC over all rows, each row as often as its user was drawn.
-
-        Parameters
-        ----------
-        counts
-            [U, D]
-
-        Returns
-        -------
-        [D], NaN where a draw has one label only.
-        """
-        cumulative = np.zeros((len(self._negative_users) + 1, counts.shape[1]))
-        np.cumsum(counts[self._negative_users], axis=0, out=cumulative[1:])
-        weights = counts[self._positive_users]
-        pairs = cumulative[self._below]
-        pairs[self._tied] += cumulative[self._not_above[self._tied]]
-        pairs[self._tied] /= 2
-        won = np.einsum("nd,nd->d", weights, pairs)
-        return _ratio(won, weights.sum(axis=0) * cumulative[-1])
-
-    def uauc(self, counts: FloatArray) -> FloatArray:
-        """Return the mean AUC over the drawn users with both labels: [D], NaN where none is drawn.
-
-        Parameters
-        ----------
-        counts
-            [U, D]
-        """
-        drawn = counts[self._user_aucs.user_ids]
-        return _ratio(self._user_aucs.values @ drawn, drawn.sum(axis=0))
-
-
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    undefined = np.full_like(numerator, np.nan)
-    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)

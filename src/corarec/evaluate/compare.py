@@ -1,12 +1,15 @@
 """The paired test of two systems on the same rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from corarec.evaluate.bootstrap import BootstrapConfig, UserBootstrap
+from corarec.evaluate.metrics import DEFAULT_METRICS, metrics_named
 from corarec.evaluate.parts import Parts
 from corarec.evaluate.result import Comparison, Difference, PartComparison
 from corarec.evaluate.rows import Tables, all_parts, check_same_rows, checked_seeds
-from corarec.evaluate.system import METRICS, SystemPart, resample
+from corarec.evaluate.system import SystemPart, resample
 from corarec.types import FloatArray
 
 _ROUNDING = 1e-12
@@ -18,6 +21,7 @@ def compare(
     second: Tables,
     names: tuple[str, str] = ("first", "second"),
     *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
     parts: Parts | None = None,
     config: BootstrapConfig | None = None,
 ) -> Comparison:
@@ -29,11 +33,13 @@ def compare(
 
     Raises
     ------
-    DataError
+    ConfigError, DataError
         As in `evaluate`, or the two are not over the same rows in the same order.
     """
     config = config or BootstrapConfig()
-    first_seeds, second_seeds = checked_seeds(first, names[0]), checked_seeds(second, names[1])
+    chosen = metrics_named(metrics)
+    first_seeds = checked_seeds(first, names[0], chosen)
+    second_seeds = checked_seeds(second, names[1], chosen)
     check_same_rows(first_seeds[0], second_seeds[0], names[0], names[1])
     return Comparison(
         first=names[0],
@@ -42,8 +48,8 @@ def compare(
         second_seeds=len(second_seeds),
         parts={
             part: _compare_part(
-                SystemPart([table.take(rows) for table in first_seeds]),
-                SystemPart([table.take(rows) for table in second_seeds]),
+                SystemPart([table.take(rows) for table in first_seeds], chosen),
+                SystemPart([table.take(rows) for table in second_seeds], chosen),
                 config,
             )
             for part, rows in all_parts(first_seeds[0], parts).items()
@@ -55,21 +61,20 @@ def compare(
 def _compare_part(first: SystemPart, second: SystemPart, config: BootstrapConfig) -> PartComparison:
     bootstrap = UserBootstrap(config, first.users, first.rows)
     first_draws, second_draws = resample([first, second], bootstrap)
-    differences = {
-        metric: difference(
-            float(np.mean(first.values[metric]) - np.mean(second.values[metric])),
-            first_draws[metric] - second_draws[metric],
-            bootstrap,
-        )
-        for metric in METRICS
-        if metric in first_draws
-    }
     return PartComparison(
         rows=first.rows,
         users=first.users,
         users_in_uauc=first.users_in_uauc,
-        auc=differences.get("auc"),
-        uauc=differences.get("uauc"),
+        metrics={
+            metric: difference(
+                float(np.mean(values) - np.mean(second.values[metric])),
+                first_draws[metric] - second_draws[metric],
+                bootstrap,
+            )
+            if metric in first_draws
+            else None
+            for metric, values in first.values.items()
+        },
     )
 
 

@@ -1,6 +1,8 @@
 """What an evaluation says: plain records that become JSON and come back from it."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corarec.evaluate.bootstrap import BootstrapConfig
 
@@ -24,7 +26,21 @@ class Estimate(Result):
     """Sample standard deviation over seeds; None for one seed."""
 
 
-class PartEvaluation(Result):
+class _OfPart(Result):
+    """What both records of a part have in common."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, values: Any) -> Any:
+        """Read what was written when AUC and UAUC were the only metrics."""
+        if not isinstance(values, dict) or "metrics" in values or "auc" not in values:
+            return values
+        names = [name for name in ("auc", "uauc") if name in values]
+        rest = {key: value for key, value in values.items() if key not in names}
+        return rest | {"metrics": {name: values[name] for name in names}}
+
+
+class PartEvaluation(_OfPart):
     """The metrics of one part of the rows."""
 
     rows: int = Field(ge=0)
@@ -32,10 +48,8 @@ class PartEvaluation(Result):
     users: int = Field(ge=0)
     users_in_uauc: int = Field(ge=0)
     """Users with both labels; the others have no AUC and are left out of UAUC."""
-    auc: Estimate | None
-    """None where the part has one label only, or no rows."""
-    uauc: Estimate | None
-    """None where no user of the part has both labels."""
+    metrics: dict[str, Estimate | None]
+    """By name; None where a metric has no value, such as AUC in a part with one label only."""
 
 
 class Evaluation(Result):
@@ -66,14 +80,14 @@ class Difference(Result):
     """Draws in which both had a value; None in files that do not say: all of them."""
 
 
-class PartComparison(Result):
+class PartComparison(_OfPart):
     """The differences on one part of the rows."""
 
     rows: int = Field(ge=0)
     users: int = Field(ge=0)
     users_in_uauc: int = Field(ge=0)
-    auc: Difference | None
-    uauc: Difference | None
+    metrics: dict[str, Difference | None]
+    """By name; None where one of the two has no value."""
 
 
 class Comparison(Result):

@@ -1,11 +1,11 @@
 """Checks that rows can be evaluated, averaged over seeds and compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from corarec.errors import DataError
-from corarec.evaluate.metrics import check_table
+from corarec.evaluate.metrics import Metric
 from corarec.evaluate.parts import Parts, warm_cold_parts
 from corarec.types import ScoreTable
 
@@ -13,14 +13,14 @@ Tables = ScoreTable | Sequence[ScoreTable]
 """One score table, or one per seed, all over the same rows."""
 
 
-def checked_seeds(tables: Tables, name: str) -> list[ScoreTable]:
+def checked_seeds(tables: Tables, name: str, metrics: Mapping[str, Metric]) -> list[ScoreTable]:
     """Return the tables as a list, one per seed, once they can be evaluated.
 
     Raises
     ------
     DataError
-        There are no rows, all labels are the same, a label is not 0 or 1, a score is not finite,
-        or the tables are not over the same rows.
+        There are no rows, all labels are the same and a metric needs both, a label is not 0 or 1,
+        a score is not finite, or the tables are not over the same rows.
     """
     seeds = [tables] if isinstance(tables, ScoreTable) else list(tables)
     if not seeds or not len(seeds[0]):
@@ -28,11 +28,12 @@ def checked_seeds(tables: Tables, name: str) -> list[ScoreTable]:
     for number, table in enumerate(seeds):
         check_table(table, f"{name}, table {number}" if len(seeds) > 1 else name)
         check_same_rows(seeds[0], table, f"{name}, table 0", f"{name}, table {number}")
-    if len(np.unique(seeds[0].labels)) == 1:
+    without = [metric.title for metric in metrics.values() if metric.needs_both_labels]
+    if without and len(np.unique(seeds[0].labels)) == 1:
         raise DataError(
-            f"All {len(seeds[0])} rows of {name} have the label {seeds[0].labels[0]}, so AUC has "
-            "no value. Evaluate on rows with both labels: check the rating threshold, or add "
-            "sampled negatives."
+            f"All {len(seeds[0])} rows of {name} have the label {seeds[0].labels[0]}, so "
+            f"{without[0]} has no value. Evaluate on rows with both labels: check the rating "
+            "threshold, or add sampled negatives."
         )
     return seeds
 
@@ -77,3 +78,28 @@ def all_parts(table: ScoreTable, parts: Parts | None) -> Parts:
                 f"each of the {len(table)} rows."
             )
     return {"all": np.ones(len(table), dtype=np.bool_)} | chosen
+
+
+def check_table(table: ScoreTable, name: str = "the score table") -> None:
+    """Make sure that every label is 0 or 1 and every score is a finite number.
+
+    Raises
+    ------
+    DataError
+        Naming how many rows are wrong and the first of them (rows count from 0).
+    """
+    wrong_labels = np.flatnonzero((table.labels != 0) & (table.labels != 1))
+    if len(wrong_labels):
+        row = wrong_labels[0]
+        raise DataError(
+            f"{len(wrong_labels)} of {len(table)} labels in {name} are not 0 or 1; the first is "
+            f"row {row} with {table.labels[row]}. Make labels from ratings with a threshold first."
+        )
+    wrong_scores = np.flatnonzero(~np.isfinite(table.scores))
+    if len(wrong_scores):
+        row = wrong_scores[0]
+        raise DataError(
+            f"{len(wrong_scores)} of {len(table)} scores in {name} are not finite numbers; the "
+            f"first is row {row} (user {table.user_ids[row]}, item {table.item_ids[row]}) with "
+            f"{table.scores[row]}. Metrics never repair scores: look at the model that made them."
+        )

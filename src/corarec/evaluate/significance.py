@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.result import Difference
+from corarec.evaluate.result import Comparison, Difference
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,31 @@ def verdict(difference: Difference, corrected: PValue | None, bootstrap: Bootstr
     if corrected is None or corrected.value > 1 - bootstrap.level:
         return 0
     return int(np.sign(difference.low)) if difference.low * difference.high > 0 else 0
+
+
+def corrected_p_values(
+    comparisons: Sequence[Comparison],
+) -> dict[tuple[str, str], list[PValue | None]]:
+    """Correct the p-values by Holm, a family being the tests of one metric on one part.
+
+    Returns
+    -------
+    (part, metric) -> one p-value per comparison, None where it has no such test.
+    """
+    families = dict.fromkeys(
+        (part, metric)
+        for comparison in comparisons
+        for part, result in comparison.parts.items()
+        for metric in result.metrics
+    )
+    return {
+        (part, metric): holm(
+            [
+                p_value(result.metrics.get(metric), one.bootstrap)
+                if (result := one.parts.get(part))
+                else None
+                for one in comparisons
+            ]
+        )
+        for part, metric in families
+    }

@@ -1,32 +1,46 @@
 """A system on one part of the rows: the mean of its seeds' metrics, as they are and in draws."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from corarec.evaluate.bootstrap import UserBootstrap, WeightedMetrics
-from corarec.evaluate.metrics import auc, user_aucs
+from corarec.evaluate.bootstrap import UserBootstrap
+from corarec.evaluate.metrics import Measured, Metric, MetricRows
 from corarec.types import FloatArray, ScoreTable
-
-METRICS = ("auc", "uauc")
 
 
 class SystemPart:
-    """The score tables of one system, one per seed, over the same non-empty or empty rows."""
+    """The score tables of one system, one per seed, over the same non-empty or empty rows.
 
-    def __init__(self, seeds: Sequence[ScoreTable]) -> None:
+    Parameters
+    ----------
+    seeds
+        The tables.
+    metrics
+        What is measured, by name.
+    """
+
+    def __init__(self, seeds: Sequence[ScoreTable], metrics: Mapping[str, Metric]) -> None:
+        labels = seeds[0].labels
         users, codes = np.unique(seeds[0].user_ids, return_inverse=True)
-        per_user = [user_aucs(codes, table.labels, table.scores) for table in seeds]
+        enjoyed = np.bincount(codes, weights=labels, minlength=len(users))
         self.rows = len(seeds[0])
-        self.positives = int(seeds[0].labels.sum())
+        self.positives = int(labels.sum())
         self.users = len(users)
-        self.users_in_uauc = len(per_user[0].user_ids)
+        self.users_in_uauc = int(np.count_nonzero((enjoyed > 0) & (enjoyed < np.bincount(codes))))
+        rows = [MetricRows(codes, labels, table.scores) for table in seeds]
+        logits = all(table.logits for table in seeds)
         # Labels are the same for every seed, so a metric is defined for all of them or for none.
-        self.values: dict[str, list[float]] = {
-            "auc": _defined([auc(table.labels, table.scores) for table in seeds]),
-            "uauc": _defined([aucs.mean for aucs in per_user]),
+        self._measured: dict[str, list[Measured]] = {
+            name: _defined([metric.of(one) for one in rows])
+            if logits or not metric.needs_logits
+            else []
+            for name, metric in metrics.items()
         }
-        self._weighted = [WeightedMetrics(codes, table.labels, table.scores) for table in seeds]
+        self.values: dict[str, list[float]] = {
+            name: [one.value for one in measured if one.value is not None]
+            for name, measured in self._measured.items()
+        }
 
     def resampled(self, metric: str, counts: FloatArray) -> FloatArray:
         """Return the mean over seeds of a metric, each user counted as often as drawn: [D].
@@ -34,19 +48,19 @@ class SystemPart:
         Parameters
         ----------
         metric
-            `auc` or `uauc`.
+            Its name.
         counts
             [users, D]
         """
-        draws = [getattr(weighted, metric)(counts) for weighted in self._weighted]
+        draws = [measured.drawn(counts) for measured in self._measured[metric]]
         return np.asarray(np.mean(draws, axis=0))
 
 
 def resample(
     systems: Sequence[SystemPart], bootstrap: UserBootstrap
 ) -> list[dict[str, FloatArray]]:
-    """Draw users once for all systems: for each system, metric -> [draws]."""
-    metrics = [metric for metric in METRICS if systems[0].values[metric]]
+    """Draw users once for all systems: for each system, metric that all have -> [draws]."""
+    metrics = [name for name in systems[0].values if all(one.values[name] for one in systems)]
     chunks: list[dict[str, list[FloatArray]]] = [{m: [] for m in metrics} for _ in systems]
     for counts in bootstrap.counts() if metrics else ():
         for system, chunk in zip(systems, chunks, strict=True):
@@ -55,5 +69,5 @@ def resample(
     return [{metric: np.concatenate(draws) for metric, draws in c.items()} for c in chunks]
 
 
-def _defined(values: list[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
+def _defined(measured: list[Measured]) -> list[Measured]:
+    return [one for one in measured if one.value is not None]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from corarec.evaluate.result import Comparison, Difference, Estimate, Evaluation
-from corarec.evaluate.significance import PValue, verdict
+from corarec.evaluate.metrics import chance, larger_is_better, metric_title
+from corarec.evaluate.result import Comparison, Difference, Evaluation
+from corarec.evaluate.significance import PValue, corrected_p_values, verdict
 from corarec.report.figures import Palette
 from corarec.report.layout import (
     estimate_text,
@@ -15,7 +16,7 @@ from corarec.report.layout import (
     p_value_text,
 )
 from corarec.report.svg import Axis, strip, strip_axis
-from corarec.report.tables import corrected_p_values, difference_cells
+from corarec.report.tables import difference_cells, metric_of
 
 REFERENCE = "ref"
 """CSS class of the trivial references, grey in every figure."""
@@ -53,19 +54,20 @@ class Forest:
 def metric_forest(
     metric: str, systems: Sequence[Evaluation], references: Sequence[Evaluation], palette: Palette
 ) -> Forest | None:
-    """Lay out `auc` or `uauc` over all rows; None where no system has it."""
+    """Lay out a metric over all rows; None where no system has it."""
     drawn = [
         (evaluation, estimate, series)
         for evaluation, series in [
             *((one, palette(one.name)) for one in systems),
             *((one, REFERENCE) for one in references),
         ]
-        if (estimate := _estimate(evaluation, metric)) is not None
+        if (estimate := metric_of(evaluation, "all", metric)) is not None
     ]
     if not drawn:
         return None
     ends = [end for _, estimate, _ in drawn for end in (estimate.low, estimate.high)]
-    axis = Axis.fit([*ends, 0.5], metric.upper())
+    title, guess = metric_title(metric), chance(metric)
+    axis = Axis.fit(ends if guess is None else [*ends, guess], title)
     rows = [
         ForestRow(
             group="",
@@ -78,7 +80,7 @@ def metric_forest(
                 estimate.low,
                 estimate.high,
                 series,
-                guide=0.5,
+                guide=guess,
                 label=_spoken(estimate_text(estimate), interval_text(estimate)),
             ),
             value=estimate_text(estimate),
@@ -86,34 +88,38 @@ def metric_forest(
         )
         for evaluation, estimate, series in drawn
     ]
-    best = max(drawn, key=lambda one: one[1].value)[0].name
+    larger = larger_is_better(metric)
+    best = (max if larger else min)(drawn, key=lambda one: one[1].value)[0].name
     level = drawn[0][0].bootstrap.level
+    dashed = "" if guess is None else f"; dashed: {guess}"
     return Forest(
-        metric.upper(),
+        title,
         rows,
         strip_axis(axis),
-        f"Dot: {metric.upper()} on all rows; line: its {level:.0%} interval over users; dashed: "
-        f"0.5. Grey: the trivial references. {best} is furthest to the right. Overlap of two "
+        f"Dot: {title} on all rows; line: its {level:.0%} interval over users{dashed}. Grey: the "
+        f"trivial references. {best} is furthest to the {'right' if larger else 'left'}"
+        f"{'' if larger else ', which is better'}. Overlap of two "
         "intervals says little about their difference, for they share the users: see the paired "
         "differences.",
     )
 
 
 def difference_forest(metric: str, comparisons: Sequence[Comparison]) -> Forest | None:
-    """Lay out the paired differences in `auc` or `uauc`, by part; None where there are none."""
+    """Lay out the paired differences in a metric, by part; None where there are none."""
     corrected = corrected_p_values(comparisons)
     drawn = [
         _Tested(comparison, part, difference, corrected[part, metric][number])
         for number, comparison in enumerate(comparisons)
         for part in comparison.parts
-        if (difference := _difference(comparison, part, metric)) is not None
+        if (difference := comparison.parts[part].metrics.get(metric)) is not None
     ]
     if not drawn:
         return None
-    axis = Axis.fit(
-        [*_near([one.difference for one in drawn]), 0.0], f"difference in {metric.upper()}"
-    )
-    rows = [_difference_row(one, axis, several=len(comparisons) > 1) for one in drawn]
+    title, larger = metric_title(metric), larger_is_better(metric)
+    axis = Axis.fit([*_near([one.difference for one in drawn]), 0.0], f"difference in {title}")
+    rows = [
+        _difference_row(one, axis, several=len(comparisons) > 1, larger=larger) for one in drawn
+    ]
     above = sum(one.verdict > 0 for one in drawn)
     below = sum(one.verdict < 0 for one in drawn)
     alpha = 1 - drawn[0].comparison.bootstrap.level
@@ -122,12 +128,12 @@ def difference_forest(metric: str, comparisons: Sequence[Comparison]) -> Forest 
         rule += f" after Holm's correction for the {len(comparisons)} tests of a part"
     outside = any(not axis.low <= one.difference.value <= axis.high for one in drawn)
     return Forest(
-        f"Difference in {metric.upper()}",
+        f"Difference in {title}",
         rows,
         strip_axis(axis),
-        f"First minus second on the same users. Right of the dashed zero the first is better. A "
-        f"row has a colour where {rule}; a grey row does not tell the two apart. Clear of zero: "
-        f"{above} above, {below} below, of {len(drawn)}."
+        f"First minus second on the same users. {'Right' if larger else 'Left'} of the dashed "
+        f"zero the first is better. A row has a colour where {rule}; a grey row does not tell "
+        f"the two apart. Clear of zero: {above} above, {below} below, of {len(drawn)}."
         f"{' An arrow: further out than the axis goes.' if outside else ''}",
     )
 
@@ -144,10 +150,10 @@ class _Tested:
         return verdict(self.difference, self.corrected, self.comparison.bootstrap)
 
 
-def _difference_row(one: _Tested, axis: Axis, *, several: bool) -> ForestRow:
+def _difference_row(one: _Tested, axis: Axis, *, several: bool, larger: bool) -> ForestRow:
     comparison, difference = one.comparison, one.difference
     value, interval, p_value = difference_cells(difference, comparison.bootstrap)
-    series = {1: "better", -1: "worse", 0: REFERENCE}[one.verdict]
+    series = {1: "better", -1: "worse", 0: REFERENCE}[one.verdict if larger else -one.verdict]
     holm = f", Holm {p_value_text(one.corrected)}" if several else ""
     return ForestRow(
         group=f"{comparison.first} \N{MINUS SIGN} {comparison.second}",
@@ -182,15 +188,6 @@ def _near(differences: Sequence[Difference]) -> list[float]:
 
 def _spoken(value: str, interval: str) -> str:
     return f"{value}, interval {interval}"
-
-
-def _estimate(evaluation: Evaluation, metric: str) -> Estimate | None:
-    return evaluation.whole.auc if metric == "auc" else evaluation.whole.uauc
-
-
-def _difference(comparison: Comparison, part: str, metric: str) -> Difference | None:
-    result = comparison.parts[part]
-    return result.auc if metric == "auc" else result.uauc
 
 
 def _seeds(seeds: int) -> str:

@@ -7,6 +7,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from corarec import __version__
+from corarec.evaluate.metrics import larger_is_better, metric_title
 from corarec.evaluate.ranking import RankingTable
 from corarec.evaluate.result import Evaluation, ResultTable
 from corarec.files import atomic_file
@@ -28,9 +29,15 @@ from corarec.report.layout import (
     interval_text,
 )
 from corarec.report.ranking_tables import ranking_texts
-from corarec.report.tables import comparisons_note, difference_cells, has_spread, results_note
-
-METRICS = ("auc", "uauc")
+from corarec.report.tables import (
+    compared_metrics,
+    comparisons_note,
+    difference_cells,
+    has_spread,
+    metric_names,
+    metric_of,
+    results_note,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class Cell:
     """What it is, where the table stands without its head: `warm AUC`."""
     value: str
     interval: str
-    largest: bool
+    best: bool
+    """Whether no other system has a better value."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +107,10 @@ def render_report(data: ReportData) -> str:
     results = data.results
     palette = Palette([system.name for system in results.systems])
     parts = _part_names(results)
+    metrics = metric_names([*results.systems, *results.references])
+    columns = [(part, metric) for part in parts for metric in metrics]
     forests = [
-        metric_forest(metric, results.systems, results.references, palette) for metric in METRICS
+        metric_forest(metric, results.systems, results.references, palette) for metric in metrics
     ]
     score_figures = []
     if data.scores:
@@ -117,13 +127,14 @@ def render_report(data: ReportData) -> str:
         forests=[forest for forest in forests if forest],
         differences=[
             forest
-            for metric in METRICS
+            for metric in compared_metrics(results.comparisons)
             if (forest := difference_forest(metric, results.comparisons))
         ],
         parts=parts,
+        metrics=[metric_title(metric) for metric in metrics],
         part_rows=_part_rows(results, parts),
-        systems=_rows(results.systems, parts, palette),
-        references=_rows(results.references, parts, None),
+        systems=_rows(results.systems, columns, palette),
+        references=_rows(results.references, columns, None),
         note=results_note(results),
         spread=has_spread(results),
         difference_note=comparisons_note(results.comparisons),
@@ -139,18 +150,22 @@ def _headlines(results: ResultTable) -> list[Headline]:
     headlines = []
     if results.systems:
         system = results.systems[0]
-        for label, estimate in (("AUC", system.whole.auc), ("UAUC", system.whole.uauc)):
+        for metric, estimate in system.whole.metrics.items():
             detail = f"{system.name}, {system.bootstrap.level:.0%} interval "
             headlines.append(
-                Headline(label, estimate_text(estimate), detail + interval_text(estimate))
+                Headline(
+                    metric_title(metric), estimate_text(estimate), detail + interval_text(estimate)
+                )
             )
     if results.comparisons:
         comparison = results.comparisons[0]
-        difference = comparison.parts["all"].auc
-        if difference is not None:
+        for metric, difference in list(comparison.parts["all"].metrics.items())[:1]:
+            if difference is None:
+                continue
             value, interval, p_value = difference_cells(difference, comparison.bootstrap)
             detail = f"paired interval {interval}, p {p_value}"
-            headlines.append(Headline(f"AUC against {comparison.second}", value, detail))
+            label = f"{metric_title(metric)} against {comparison.second}"
+            headlines.append(Headline(label, value, detail))
     if results.systems:
         whole = results.systems[0].whole
         headlines.append(
@@ -189,41 +204,35 @@ def _part_rows(results: ResultTable, parts: list[str]) -> list[str]:
     ]
 
 
-def _rows(evaluations: list[Evaluation], parts: list[str], palette: Palette | None) -> list[Row]:
-    columns = [(part, metric) for part in parts for metric in METRICS]
-    largest = {
-        column: max((_value(evaluation, column) for evaluation in evaluations), default=0.0)
-        for column in columns
-    }
+def _rows(
+    evaluations: list[Evaluation], columns: list[tuple[str, str]], palette: Palette | None
+) -> list[Row]:
     compared = palette is not None and len(evaluations) > 1
+    best = {column: _best(evaluations, column) for column in columns} if compared else {}
     return [
         Row(
             name=evaluation.name,
             series=palette(evaluation.name) if palette else REFERENCE,
             seeds=evaluation.seeds,
-            cells=[
-                _cell(evaluation, column, compared and _value(evaluation, column), largest[column])
-                for column in columns
-            ],
+            cells=[_cell(evaluation, column, best.get(column)) for column in columns],
         )
         for evaluation in evaluations
     ]
 
 
-def _cell(evaluation: Evaluation, column: tuple[str, str], compared: float, largest: float) -> Cell:
+def _cell(evaluation: Evaluation, column: tuple[str, str], best: float | None) -> Cell:
     part, metric = column
-    result = evaluation.parts.get(part)
-    estimate = getattr(result, metric) if result else None
+    estimate = metric_of(evaluation, part, metric)
     return Cell(
-        label=f"{part} {metric.upper()}",
+        label=f"{part} {metric_title(metric)}",
         value=estimate_text(estimate),
         interval=interval_text(estimate),
-        largest=estimate is not None and bool(compared) and compared == largest,
+        best=estimate is not None and estimate.value == best,
     )
 
 
-def _value(evaluation: Evaluation, column: tuple[str, str]) -> float:
+def _best(evaluations: list[Evaluation], column: tuple[str, str]) -> float | None:
     part, metric = column
-    result = evaluation.parts.get(part)
-    estimate = getattr(result, metric) if result else None
-    return estimate.value if estimate else 0.0
+    estimates = [metric_of(evaluation, part, metric) for evaluation in evaluations]
+    values = [estimate.value for estimate in estimates if estimate is not None]
+    return (max if larger_is_better(metric) else min)(values, default=None)

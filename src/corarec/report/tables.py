@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 from corarec.evaluate.bootstrap import BootstrapConfig
+from corarec.evaluate.metrics import metric_title
 from corarec.evaluate.result import (
     Comparison,
     Difference,
+    Estimate,
     Evaluation,
-    PartComparison,
-    PartEvaluation,
     ResultTable,
 )
-from corarec.evaluate.significance import PValue, holm, least_p_value, p_value
-from corarec.evaluate.system import METRICS
+from corarec.evaluate.significance import PValue, corrected_p_values, least_p_value, p_value
 from corarec.report.layout import (
     MINUS,
     MISSING,
@@ -30,12 +29,13 @@ def result_text(results: ResultTable) -> TableText:
     """Lay out the evaluations: one row per system, then one per trivial reference."""
     evaluations = [*results.systems, *results.references]
     parts = [part for part in _part_names(evaluations) if part != "all"]
-    columns = ["System", "AUC", "interval", "UAUC", "interval"]
-    columns += [f"{part} {metric}" for part in parts for metric in ("AUC", "UAUC")]
+    metrics = metric_names(evaluations)
+    columns = ["System", *(head for one in metrics for head in (metric_title(one), "interval"))]
+    columns += [f"{part} {metric_title(one)}" for part in parts for one in metrics]
     return TableText(
         columns=tuple(columns),
-        systems=[_evaluation_row(evaluation, parts) for evaluation in results.systems],
-        references=[_evaluation_row(evaluation, parts) for evaluation in results.references],
+        systems=[_evaluation_row(one, parts, metrics) for one in results.systems],
+        references=[_evaluation_row(one, parts, metrics) for one in results.references],
         note=results_note(results),
     )
 
@@ -45,36 +45,19 @@ def comparison_text(comparisons: Sequence[Comparison]) -> TableText:
     corrected = corrected_p_values(comparisons)
     holm = ("Holm",) if len(comparisons) > 1 else ()
     columns = ["Difference", "Rows"]
-    for metric in METRICS:
-        columns += [metric.upper(), "interval", "p", *holm]
+    metrics = compared_metrics(comparisons)
+    for metric in metrics:
+        columns += [metric_title(metric), "interval", "p", *holm]
     rows = []
     for number, comparison in enumerate(comparisons):
         for part, result in comparison.parts.items():
             row = [f"{comparison.first} {MINUS} {comparison.second}", f"{part} ({result.rows:,})"]
-            for metric in METRICS:
-                row += difference_cells(getattr(result, metric), comparison.bootstrap)
-                row += [p_value_text(corrected[part, metric][number]) for _ in holm]
+            for metric in metrics:
+                row += difference_cells(result.metrics.get(metric), comparison.bootstrap)
+                family = corrected.get((part, metric), [None] * len(comparisons))
+                row += [p_value_text(family[number]) for _ in holm]
             rows.append(tuple(row))
     return TableText(tuple(columns), rows, [], comparisons_note(comparisons))
-
-
-def corrected_p_values(
-    comparisons: Sequence[Comparison],
-) -> dict[tuple[str, str], list[PValue | None]]:
-    """Correct the p-values by Holm, a family being the tests of one metric on one part.
-
-    Returns
-    -------
-    (part, metric) -> one p-value per comparison, None where it has no such test.
-    """
-    parts = dict.fromkeys(part for comparison in comparisons for part in comparison.parts)
-    return {
-        (part, metric): holm(
-            [p_value(_difference(one, part, metric), one.bootstrap) for one in comparisons]
-        )
-        for part in parts
-        for metric in METRICS
-    }
 
 
 def difference_cells(difference: Difference | None, bootstrap: BootstrapConfig) -> tuple[str, ...]:
@@ -153,21 +136,33 @@ def markdown(results: ResultTable) -> str:
     return "\n".join(map(markdown_table, texts))
 
 
-def _evaluation_row(evaluation: Evaluation, parts: Sequence[str]) -> tuple[str, ...]:
-    whole = evaluation.whole
+def metric_names(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the metrics of any of the evaluations."""
+    parts = (part for evaluation in evaluations for part in evaluation.parts.values())
+    return list(dict.fromkeys(metric for part in parts for metric in part.metrics))
+
+
+def compared_metrics(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the metrics of any of the paired tests."""
+    parts = (part for comparison in comparisons for part in comparison.parts.values())
+    return list(dict.fromkeys(metric for part in parts for metric in part.metrics))
+
+
+def metric_of(evaluation: Evaluation, part: str, metric: str) -> Estimate | None:
+    """Return a metric of a part; None where it has no value or was not measured."""
+    result = evaluation.parts.get(part)
+    return result.metrics.get(metric) if result else None
+
+
+def _evaluation_row(
+    evaluation: Evaluation, parts: Sequence[str], metrics: Sequence[str]
+) -> tuple[str, ...]:
     row = [_with_seeds(evaluation.name, evaluation.seeds)]
-    for metric in (whole.auc, whole.uauc):
-        row += [estimate_text(metric), interval_text(metric)]
-    for part in parts:
-        result: PartEvaluation | None = evaluation.parts.get(part)
-        row += [estimate_text(result.auc if result else None)]
-        row += [estimate_text(result.uauc if result else None)]
+    for metric in metrics:
+        estimate = metric_of(evaluation, "all", metric)
+        row += [estimate_text(estimate), interval_text(estimate)]
+    row += [estimate_text(metric_of(evaluation, part, one)) for part in parts for one in metrics]
     return tuple(row)
-
-
-def _difference(comparison: Comparison, part: str, metric: str) -> Difference | None:
-    result: PartComparison | None = comparison.parts.get(part)
-    return getattr(result, metric) if result else None
 
 
 def _with_seeds(name: str, seeds: int) -> str:

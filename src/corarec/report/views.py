@@ -4,7 +4,8 @@ import numpy as np
 from scipy.special import expit
 
 from corarec.errors import DataError
-from corarec.evaluate.metrics import UserAucs, auc, check_table, user_aucs
+from corarec.evaluate.metrics import UserAucs, auc, user_aucs
+from corarec.evaluate.rows import check_table
 from corarec.report.data import ReliabilityBin, ScoreView
 from corarec.types import FloatArray, IntArray, ScoreTable
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from corarec.errors import DataError
-from corarec.evaluate.metrics import auc, check_table, uauc, user_aucs
+from corarec.evaluate.metrics import auc, uauc, user_aucs
 from corarec.types import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
@@ -74,16 +73,3 @@ def test_metrics_do_not_depend_on_the_order_of_rows(random_table: MakeTable) -> 
     assert uauc(table.user_ids, table.labels, table.scores) == pytest.approx(
         uauc(shuffled.user_ids, shuffled.labels, shuffled.scores)
     )
-
-
-def test_scores_that_are_not_finite_are_named(make_table: MakeTable) -> None:
-    table = make_table([1, 1, 4], [1, 0, 1], [0.5, float("inf"), float("nan")], items=[3, 8, 9])
-    with pytest.raises(
-        DataError, match=r"2 of 3 scores in MF .* row 1 \(user 1, item 8\) with inf"
-    ):
-        check_table(table, "MF")
-
-
-def test_labels_that_are_ratings_are_named(make_table: MakeTable) -> None:
-    with pytest.raises(DataError, match="1 of 2 labels in MF are not 0 or 1.*row 1 with 5"):
-        check_table(make_table([1, 1], [1, 5], [0.5, 0.1]), "MF")

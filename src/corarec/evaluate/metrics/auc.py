@@ -1,6 +1,6 @@
-"""AUC and UAUC: exact, vectorised over users, ties count half.
+"""AUC: exact, vectorised over users, ties count half.
 
-Both count pairs of one positive and one negative row: the share of pairs in which the positive row
+It counts pairs of one positive and one negative row: the share of pairs in which the positive row
 has the larger score, where a tie is half a pair. By ranks (Mann and Whitney 1947), with `p`
 positive and `n` negative rows and mean ranks on ties:
 `AUC = (sum of the positives' ranks - p (p + 1) / 2) / (p n)`.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corarec.errors import DataError
-from corarec.types import FloatArray, IntArray, ScoreTable
+from corarec.evaluate.metrics.base import Measured, Metric, MetricRows, ratio
+from corarec.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -27,31 +27,6 @@ class UserAucs:
     def mean(self) -> float | None:
         """UAUC: the plain mean over users; None where no user has both labels."""
         return float(self.values.mean()) if len(self.values) else None
-
-
-def check_table(table: ScoreTable, name: str = "the score table") -> None:
-    """Make sure that every label is 0 or 1 and every score is a finite number.
-
-    Raises
-    ------
-    DataError
-        Naming how many rows are wrong and the first of them (rows count from 0).
-    """
-    wrong_labels = np.flatnonzero((table.labels != 0) & (table.labels != 1))
-    if len(wrong_labels):
-        row = wrong_labels[0]
-        raise DataError(
-            f"{len(wrong_labels)} of {len(table)} labels in {name} are not 0 or 1; the first is "
-            f"row {row} with {table.labels[row]}. Make labels from ratings with a threshold first."
-        )
-    wrong_scores = np.flatnonzero(~np.isfinite(table.scores))
-    if len(wrong_scores):
-        row = wrong_scores[0]
-        raise DataError(
-            f"{len(wrong_scores)} of {len(table)} scores in {name} are not finite numbers; the "
-            f"first is row {row} (user {table.user_ids[row]}, item {table.item_ids[row]}) with "
-            f"{table.scores[row]}. Metrics never repair scores: look at the model that made them."
-        )
 
 
 def user_aucs(user_ids: IntArray, labels: IntArray, scores: FloatArray) -> UserAucs:
@@ -88,6 +63,44 @@ def auc(labels: IntArray, scores: FloatArray) -> float | None:
     return user_aucs(np.zeros(len(labels), np.int64), labels, scores).mean
 
 
-def uauc(user_ids: IntArray, labels: IntArray, scores: FloatArray) -> float | None:
-    """Compute the plain mean of AUC over users with both labels; None where there are none."""
-    return user_aucs(user_ids, labels, scores).mean
+class Auc(Metric):
+    """The AUC over all rows."""
+
+    key = "auc"
+    title = "AUC"
+    chance = 0.5
+    needs_both_labels = True
+
+    def of(self, rows: MetricRows) -> Measured:
+        """Measure rows; without both labels there is no value."""
+        return _Auc(rows)
+
+
+class _Auc(Measured):
+    """Sorts once; every draw only adds."""
+
+    def __init__(self, rows: MetricRows) -> None:
+        user_codes, labels, scores = rows.users, rows.labels, rows.scores
+        self.value = auc(labels, scores)
+        positive = labels == 1
+        negative_order = np.argsort(scores[~positive], kind="stable")
+        self._negative_users = user_codes[~positive][negative_order]
+        negative_scores = scores[~positive][negative_order]
+        # Positives in score order read the cumulative weights of the negatives front to back.
+        positive_order = np.argsort(scores[positive], kind="stable")
+        self._positive_users = user_codes[positive][positive_order]
+        positive_scores = scores[positive][positive_order]
+        self._below = np.searchsorted(negative_scores, positive_scores, side="left")
+        self._not_above = np.searchsorted(negative_scores, positive_scores, side="right")
+        self._tied = np.flatnonzero(self._below != self._not_above)
+
+    def drawn(self, counts: FloatArray) -> FloatArray:
+        """Return the AUC over the drawn rows: [D], NaN where a draw has one label only."""
+        cumulative = np.zeros((len(self._negative_users) + 1, counts.shape[1]))
+        np.cumsum(counts[self._negative_users], axis=0, out=cumulative[1:])
+        weights = counts[self._positive_users]
+        pairs = cumulative[self._below]
+        pairs[self._tied] += cumulative[self._not_above[self._tied]]
+        pairs[self._tied] /= 2
+        won = np.einsum("nd,nd->d", weights, pairs)
+        return ratio(won, weights.sum(axis=0) * cumulative[-1])
