@@ -140,9 +140,10 @@ def test_a_spoiled_run_opens_or_says_why_not(
             data.draw(st.sampled_from(MUTATIONS))(data, path, folder)
         before = {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
         with suppress(CorarecError):
-            _, dataset, _, recommender = open_run(folder / "run")
-            assert len(dataset) == 1200
-            assert recommender.trainable_parameters() > 0
+            parts = open_run(folder / "run")
+            assert parts.splits is not None
+            assert len(parts.splits) == 1200
+            assert parts.recommender.trainable_parameters() > 0
         assert {p: p.is_file() and p.read_bytes() for p in folder.rglob("*")} == before
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)

@@ -27,8 +27,9 @@ SCALES = "vector_input.safetensors"
 
 
 def scores(run: Path, data: Path | None = None) -> np.ndarray:
-    _, dataset, _, recommender = open_run(run, data)
-    return Scorer(recommender).score(dataset.pairs("test").take(np.arange(9)))
+    parts = open_run(run, data)
+    assert parts.splits is not None
+    return Scorer(parts.recommender).score(parts.splits.pairs("test").take(np.arange(9)))
 
 
 def test_opening_imports_no_trainer() -> None:

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +175,30 @@ def test_two_cannot_score_into_one_file(run: Run, tmp_path: Path) -> None:
         run.score_file(tmp_path / "in.parquet", output)
     assert run.score_file(tmp_path / "in.parquet", output) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"in.parquet", "out.parquet"}
+
+
+def test_threads_that_use_one_run_get_the_bits_of_one_after_the_other(trained_run: Path) -> None:
+    users = [str(1 + n) for n in range(8)]
+
+    def use(run: Run, user: str) -> list[object]:
+        pairs = pl.DataFrame({"user": [user] * 6, "item": [str(1 + n) for n in range(6)]})
+        return [
+            run.recommend(user, k=4, candidates=9).to_dicts(),
+            run.recommend(liked=[run.knowledge.catalogue.titles[int(user)]], k=3).to_dicts(),
+            run.score(pairs).to_dicts(),
+            run.score_title(user, f"The Title of {user}"),
+        ]
+
+    alone = load_run(trained_run)
+    serial = [use(alone, user) for user in users]
+    shared = load_run(trained_run)  # nothing of it was made by an earlier use
+    together = threading.Barrier(len(users))
+
+    def at_once(user: str) -> list[object]:
+        together.wait()
+        return use(shared, user)
+
+    with ThreadPoolExecutor(len(users)) as pool:
+        for _ in range(3):
+            assert list(pool.map(at_once, users)) == serial
+    assert not shared.recommender.training

@@ -8,18 +8,21 @@ from corarec.score.people import Directory
 
 @pytest.fixture(scope="module")
 def directory(small_world: Dataset) -> Directory:
-    return Directory(small_world)
+    return Directory(small_world.knowledge)
 
 
-def test_users_and_items_are_found_by_their_names(directory: Directory) -> None:
-    dataset = directory.dataset
-    for number in (1, dataset.num_users):
-        assert directory.user(dataset.user_vocabulary.raw_ids[number - 1]) == number
-    for item in (1, dataset.num_items):
-        assert directory.item(dataset.titles[item]) == item
+def test_users_and_items_are_found_by_their_names(
+    directory: Directory, small_world: Dataset
+) -> None:
+    for number in (1, small_world.num_users):
+        assert directory.user(small_world.user_vocabulary.raw_ids[number - 1]) == number
+    for item in (1, small_world.num_items):
+        assert directory.item(small_world.titles[item]) == item
 
 
 def test_nobody_is_found_by_a_name_that_is_not_there(directory: Directory) -> None:
+    directory: Directory, small_world: Dataset
+) -> None:
     with pytest.raises(DataError, match="no user '0' among the"):
         directory.user("0")
     with pytest.raises(DataError, match=r"No item has the title ''. None comes close\."):
@@ -28,10 +31,12 @@ def test_nobody_is_found_by_a_name_that_is_not_there(directory: Directory) -> No
         directory.item("qqqqqqqq")
 
 
-def test_a_known_user_is_all_that_it_liked_and_user_zero_nothing(directory: Directory) -> None:
+def test_a_known_user_is_all_that_it_liked_and_user_zero_nothing(
+    directory: Directory, small_world: Dataset
+) -> None:
     user = directory.user(directory.most_active(1)[0])
     pairs = directory.pairs(np.array([0, user]), np.array([3, 3]))
-    rows = directory.dataset.interactions
+    rows = small_world.interactions
     liked = rows.filter((rows["user_id"] == user) & (rows["label"] == 1))["item_id"].to_list()
     assert pairs.histories[0].tolist() == []
     assert pairs.histories[1].tolist() == liked
@@ -39,7 +44,9 @@ def test_a_known_user_is_all_that_it_liked_and_user_zero_nothing(directory: Dire
     assert (context.user_id, context.liked.tolist()) == (user, liked)
 
 
-def test_the_most_active_like_most(directory: Directory) -> None:
-    counts = directory.dataset.timeline.liked_counts()
+def test_the_most_active_like_most(
+    directory: Directory, small_world: Dataset
+) -> None:
+    counts = small_world.timeline.liked_counts()
     best = [directory.user(raw) for raw in directory.most_active(3)]
     assert counts[best].tolist() == sorted(counts[1:].tolist(), reverse=True)[:3]

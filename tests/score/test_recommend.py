@@ -32,7 +32,7 @@ def test_candidates_come_from_cf_and_the_order_from_the_recommender(small_world:
     best = recommend(
         recommender,  # type: ignore[arg-type]
         cf,  # type: ignore[arg-type]
-        small_world,
+        small_world.catalogue,
         CONTEXT,
         exclude,
         count=2,
@@ -53,10 +53,10 @@ def test_candidates_come_from_cf_and_the_order_from_the_recommender(small_world:
 def test_without_cf_and_on_ties_the_popular_come_first(small_world: Dataset) -> None:
     items = np.arange(1, small_world.num_items + 1)
     popularity = small_world.popularity[items]
-    order = candidate_order(None, small_world, CONTEXT.pairs(items))
+    order = candidate_order(None, small_world.catalogue, CONTEXT.pairs(items))
     assert popularity[order].tolist() == sorted(popularity.tolist(), reverse=True)
     values = np.zeros(small_world.num_items + 1)
     values[items[-1]] = 1.0
-    first, *rest = candidate_order(Likes(values), small_world, CONTEXT.pairs(items))  # type: ignore[arg-type]
+    first, *rest = candidate_order(Likes(values), small_world.catalogue, CONTEXT.pairs(items))  # type: ignore[arg-type]
     assert items[first] == items[-1]
     assert popularity[rest].tolist() == sorted(popularity[:-1].tolist(), reverse=True)

@@ -92,7 +92,9 @@ class Catalogue:
     def _order(self, user_id: int, cf: VectorSource | None) -> IntArray:
         items = np.arange(1, self.dataset.num_items + 1)
         unseen = np.setdiff1d(items, self.seen[[user_id]].indices)
-        return unseen[candidate_order(cf, self.dataset, self.context(user_id).pairs(unseen))]
+        return unseen[
+            candidate_order(cf, self.dataset.catalogue, self.context(user_id).pairs(unseen))
+        ]
 
     def _marked(self, rows: pl.Expr) -> csr_array:
         chosen = self.dataset.interactions.filter(rows).select("user_id", "item_id").unique()

@@ -11,7 +11,7 @@ from corarec.types import FloatArray, Pairs
 
 
 class VectorSource:
-    """A fitted CF model with the dataset that it belongs to.
+    """A fitted CF model with the dataset that it belongs to; without it where no row is asked for.
 
     Whoever reads vectors passes plain pairs. Which of them took part in the fit, and with which
     label, is known here alone, so that a model that leaves a pair's own label out does so for
@@ -21,14 +21,18 @@ class VectorSource:
     ------
     TrainingError
         The model has not been fitted.
+    ValueError
+        Rows of a dataset are asked for, and there is none.
     """
 
-    def __init__(self, model: CFModel, dataset: Dataset) -> None:
+    def __init__(self, model: CFModel, dataset: Dataset | None) -> None:
         if model.report is None:
             raise not_fitted(model)
         self.model = model
-        labels = dataset.labels(np.arange(len(dataset))).astype(np.float64)
-        self._own_labels = np.where(seen_rows(dataset, model.report), labels, np.nan)
+        self._own_labels: FloatArray | None = None
+        if dataset is not None:
+            labels = dataset.labels(np.arange(len(dataset))).astype(np.float64)
+            self._own_labels = np.where(seen_rows(dataset, model.report), labels, np.nan)
 
     @property
     def name(self) -> str:
@@ -51,4 +55,9 @@ class VectorSource:
     def _known(self, pairs: Pairs) -> Pairs:
         if pairs.rows is None:
             return pairs
+        if self._own_labels is None:
+            raise ValueError(
+                "These pairs are rows of a dataset, and this CF model has none beside it, so which "
+                "of them it was fitted on is not known. Open it with the dataset."
+            )
         return TrainingPairs.of(pairs, self._own_labels[pairs.rows])

@@ -11,6 +11,7 @@ from corarec.cli.data import fit_cf, init, prepare
 from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
 from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
+from corarec.cli.packing import pack
 from corarec.cli.training import doctor, pretrain_backbone, train
 from corarec.cli.using import quickstart, recommend, score
 from corarec.errors import CorarecError
@@ -36,6 +37,7 @@ for _command, _epilog in (
     (compare, ""),
     (score, ""),
     (recommend, ""),
+    (pack, ""),
     (doctor, ""),
     (pretrain_backbone, ""),
     (report, ""),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MOST_DRAWS = 100_000
 
-RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder, or the .zip of a packed run.")]
 RunData = Annotated[
     Path | None,
     typer.Option("--data", help="Where the run's dataset is now, if both were not moved together."),

@@ -2,6 +2,7 @@
 
 from corarec.data.card import DatasetCard, SplitCounts
 from corarec.data.dataset import Dataset, Split
+from corarec.data.knowledge import Catalogue, Knowledge
 from corarec.data.labels import LabelConfig
 from corarec.data.prepare import DATA_SOURCES, SPLIT_RULES, PrepareConfig, prepare
 from corarec.data.sources.synthetic import Synthetic, synthetic_world
@@ -9,8 +10,10 @@ from corarec.data.sources.synthetic import Synthetic, synthetic_world
 __all__ = [
     "DATA_SOURCES",
     "SPLIT_RULES",
+    "Catalogue",
     "Dataset",
     "DatasetCard",
+    "Knowledge",
     "LabelConfig",
     "PrepareConfig",
     "Split",

@@ -15,6 +15,7 @@ import polars as pl
 from corarec.data.card import DatasetCard
 from corarec.data.fingerprint import dataset_fingerprint
 from corarec.data.history import Timeline
+from corarec.data.knowledge import Catalogue, Knowledge
 from corarec.data.storage import load_folder, save_folder
 from corarec.data.vocabulary import Vocabulary
 from corarec.types import Fingerprint, FloatArray, IntArray, Pairs, ScoreTable
@@ -67,6 +68,29 @@ class Dataset:
         """What is known of each user, and when."""
         columns = self._column("user_id"), self._column("item_id"), self._label
         return Timeline(*columns, self.num_users)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The items, as whoever uses a trained system knows them."""
+        return Catalogue(
+            titles=self.titles,
+            noun=self.card.item_noun_singular,
+            nouns=self.card.item_noun_plural,
+            vocabulary=self.item_vocabulary,
+            popularity=self.popularity,
+        )
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """What a trained system needs of all this."""
+        return Knowledge(
+            name=self.card.name,
+            catalogue=self.catalogue,
+            num_users=self.num_users,
+            users=self.user_vocabulary,
+            timeline=self.timeline,
+            fingerprint=self.fingerprint,
+        )
 
     @cached_property
     def user_vocabulary(self) -> Vocabulary:

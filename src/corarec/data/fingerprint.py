@@ -1,6 +1,7 @@
 """What tells one dataset from another: digests of its contents, whatever files hold them."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,7 @@ from corarec.data.card import DatasetCard
 from corarec.data.storage import INTERACTIONS_SCHEMA, SPLITS
 from corarec.types import Fingerprint
 
+Texts = pl.Series | Sequence[str]
 _FITTED_ON = ["user_id", "item_id", "timestamp", "label"]
 
 
@@ -24,11 +26,10 @@ def dataset_fingerprint(
         split: interactions.filter(pl.col("split").cast(pl.String) == split).select(_FITTED_ON)
         for split in SPLITS
     }
-    nouns = pl.DataFrame({"nouns": [card.item_noun_singular, card.item_noun_plural]})
     return Fingerprint(
-        users=_digest(users.select("raw_id")),
-        items=_digest(items.select("raw_id")),
-        titles=_digest(items.select("title"), nouns),
+        users=users_digest(users["raw_id"]),
+        items=items_digest(items["raw_id"]),
+        titles=titles_digest(items["title"], card.item_noun_singular, card.item_noun_plural),
         train=_digest(by_split["train"]),
         valid=_digest(by_split["valid"]),
         interactions=_digest(
@@ -37,6 +38,25 @@ def dataset_fingerprint(
             )
         ),
     )
+
+
+def users_digest(raw_ids: Texts) -> str:
+    """Return the digest of the source's ids of users 1..U."""
+    return _digest(_texts("raw_id", raw_ids))
+
+
+def items_digest(raw_ids: Texts) -> str:
+    """Return the digest of the source's ids of items 1..I."""
+    return _digest(_texts("raw_id", raw_ids))
+
+
+def titles_digest(titles: Texts, noun: str, nouns: str) -> str:
+    """Return the digest of the titles of items 1..I and of what an item is called."""
+    return _digest(_texts("title", titles), _texts("nouns", [noun, nouns]))
+
+
+def _texts(name: str, values: Texts) -> pl.DataFrame:
+    return pl.DataFrame({name: pl.Series(values, dtype=pl.String)})
 
 
 def _digest(*frames: pl.DataFrame) -> str:

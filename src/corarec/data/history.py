@@ -23,8 +23,9 @@ class Timeline:
     def __init__(
         self, user_ids: IntArray, item_ids: IntArray, labels: IntArray, num_users: int
     ) -> None:
-        self._user_ids = user_ids
-        self._item_ids = item_ids
+        self.user_ids = user_ids
+        self.item_ids = item_ids
+        self.labels = labels
         self._liked_items = item_ids[labels == 1]
         self._liked_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(labels)])
         self._first_row = np.searchsorted(user_ids, np.arange(num_users + 2))
@@ -34,7 +35,7 @@ class Timeline:
 
         A row never sees itself.
         """
-        first = self._first_row[self._user_ids[rows]]
+        first = self._first_row[self.user_ids[rows]]
         return self._between(first, rows)
 
     def so_far(self, user_ids: IntArray) -> Histories:
@@ -49,7 +50,7 @@ class Timeline:
     def seen(self, user_id: int) -> IntArray:
         """Return the items that a user had anything to do with, each once, ascending."""
         rows = slice(self._first_row[user_id], self._first_row[user_id + 1])
-        return np.unique(self._item_ids[rows])
+        return np.unique(self.item_ids[rows])
 
     def liked_counts(self) -> IntArray:
         """Return how many items each user liked, by user id: [U + 1]."""

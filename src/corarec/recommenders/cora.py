@@ -54,6 +54,11 @@ class CoraSystem(PromptSystem):
     """`title` is late activation, a variant of ours: the increment acts only from the first token
     of the target title on, so that all candidates of a user share the frozen history."""
 
+    @property
+    def needs_training_rows(self) -> bool:
+        """Whether it is the control that gives users each other's vectors."""
+        return self.vectors.shuffle_users is not None
+
 
 class CoraRecommender(PromptRecommender):
     """CoRA around a frozen language model and a frozen CF model.
@@ -113,7 +118,14 @@ class CoraRecommender(PromptRecommender):
             seed=ingredients.seed,
         )
         seed = config.vectors.shuffle_users
-        shuffle = None if seed is None else UserShuffle(ingredients.train_pairs, seed)
+        shuffle = None
+        if seed is not None:
+            if ingredients.train_pairs is None:
+                raise ConfigError(
+                    "A run with shuffle_users needs the rows of its dataset, and there are none "
+                    "here. Name the dataset with --data."
+                )
+            shuffle = UserShuffle(ingredients.train_pairs, seed)
         return cls(
             get_peft_model(backbone.model, adapter),
             backbone,

@@ -19,6 +19,7 @@ from torch import nn
 from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone, BackboneConfig
 from corarec.cf import VectorSource
+from corarec.data import Catalogue
 from corarec.errors import ArtifactError
 from corarec.files import read_json, write_json
 from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
@@ -51,21 +52,15 @@ class PromptSystem(Config):
     """The score: `yes` is the logit of Yes (the authors' code), `yes-minus-no` its distance to the
     logit of No."""
 
+    @property
+    def needs_training_rows(self) -> bool:
+        """Whether the trained system reads rows of the training part, as some controls do."""
+        return False
+
     @model_validator(mode="after")
     def _check_slots(self) -> Self:
         check_slots(self.prompt, self.added_slots, self.needed_slots)
         return self
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """What a prompt must know of the items."""
-
-    titles: Sequence[str]
-    """By item id; position 0 is padding."""
-    noun: str
-    """What an item is called: "movie"."""
-    nouns: str
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,9 @@ class Ingredients:
 
     backbone: Backbone
     catalogue: Catalogue
-    train_pairs: Pairs
-    """The pairs of the training part, for controls that confuse their users."""
+    train_pairs: Pairs | None
+    """The pairs of the training part, for controls that confuse their users; None in a packed run,
+    which has no such rows."""
     num_users: int
     """`U`, the users of the dataset."""
     seed: int

@@ -8,12 +8,12 @@ from pydantic import PlainValidator, SerializeAsAny
 
 from corarec.backbone import load_backbone
 from corarec.cf import VectorSource
-from corarec.data import Dataset
+from corarec.data import Dataset, Knowledge
 from corarec.errors import did_you_mean
 from corarec.recommenders.collm import CoLLMRecommender
 from corarec.recommenders.cora import CoraRecommender
 from corarec.recommenders.icl import ICLRecommender
-from corarec.recommenders.llm import Catalogue, Ingredients, PromptRecommender, PromptSystem
+from corarec.recommenders.llm import Ingredients, PromptRecommender, PromptSystem
 from corarec.recommenders.personprompt import PersonPromptRecommender
 from corarec.recommenders.prompt4nr import Prompt4NRRecommender
 from corarec.recommenders.tallrec import TALLRecRecommender
@@ -57,23 +57,21 @@ SystemConfig = Annotated[SerializeAsAny[PromptSystem], PlainValidator(_chosen)]
 
 
 def build_recommender(
-    config: SystemConfig, dataset: Dataset, cf: VectorSource | None = None, *, seed: int = 0
+    config: SystemConfig,
+    data: Dataset | Knowledge,
+    cf: VectorSource | None = None,
+    *,
+    seed: int = 0,
 ) -> PromptRecommender:
     """Load the language model and put the system that `config` describes around it, untrained.
 
-    `seed` is that of the start values. The system is in evaluation mode, and on a GPU where
+    `seed` is that of the start values; what serving needs of a dataset is enough but for the
+    systems that need training rows. The system is in evaluation mode, and on a GPU where
     there is one.
     """
-    catalogue = Catalogue(
-        dataset.titles, dataset.card.item_noun_singular, dataset.card.item_noun_plural
-    )
+    train_pairs = data.pairs("train") if isinstance(data, Dataset) else None
     ingredients = Ingredients(
-        load_backbone(config.backbone),
-        catalogue,
-        dataset.pairs("train"),
-        dataset.num_users,
-        seed,
-        cf,
+        load_backbone(config.backbone), data.catalogue, train_pairs, data.num_users, seed, cf
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

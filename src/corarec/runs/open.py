@@ -1,24 +1,36 @@
 """A trained run, put together again."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from corarec.cf import VectorSource, load_cf
-from corarec.data import Dataset
+from corarec.data import Dataset, Knowledge
 from corarec.errors import ArtifactError, ConfigError
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders import build_recommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs.dataset import find_dataset
-from corarec.runs.layout import BEST, CF, CONFIG, MANIFEST
+from corarec.runs.layout import BACKBONE, BEST, CF, CONFIG, KNOWLEDGE, MANIFEST, PACK
 from corarec.runs.manifest import Seal
+from corarec.runs.packed import check_packed
 from corarec.system_errors import storage_errors
 
 TRIES = 3
 
 
-def open_run(
-    folder: Path, data: Path | None = None
-) -> tuple[RunConfig, Dataset, VectorSource | None, PromptRecommender]:
+class Parts(NamedTuple):
+    """What a trained run is made of."""
+
+    config: RunConfig
+    knowledge: Knowledge
+    """What is known of items and users."""
+    splits: Dataset | None
+    """The whole dataset; None in a packed run, which has what is known and no more."""
+    cf: VectorSource | None
+    recommender: PromptRecommender
+
+
+def open_run(folder: Path, data: Path | None = None) -> Parts:
     """Put the system of a trained run together again, with its best weights; nothing is written.
 
     Every file is held against the digests that were taken when it was written. A run that is still
@@ -27,9 +39,10 @@ def open_run(
     Parameters
     ----------
     folder
-        The run folder, moved or not.
+        The run folder, moved or packed or not.
     data
-        Where its dataset is now; by default where it lay, seen from the run folder.
+        Where its dataset is now; by default where it lay, seen from the run folder. A packed run
+        needs none.
 
     Raises
     ------
@@ -40,17 +53,33 @@ def open_run(
         The system refuses to read a file.
     """
     with storage_errors(folder):
-        return _open(folder, data)
+        config, knowledge, splits = read_run(folder, data)
+        fingerprint = knowledge.fingerprint
+        cf = VectorSource(load_cf(folder / CF, fingerprint), splits) if config.cf else None
+        best = folder / BEST
+        seal = sealed(folder, config, knowledge)
+        if (folder / BACKBONE).is_dir():
+            config = with_backbone(config, folder / BACKBONE)
+        recommender = build_recommender(config.system, splits or knowledge, cf, seed=config.seed)
+        _load_best(recommender, best, seal)
+        return Parts(config, knowledge, splits, cf, recommender)
 
 
-def _open(
-    folder: Path, data: Path | None
-) -> tuple[RunConfig, Dataset, VectorSource | None, PromptRecommender]:
+def read_run(folder: Path, data: Path | None = None) -> tuple[RunConfig, Knowledge, Dataset | None]:
+    """Return a run's config and what it knows of its dataset, without its models.
+
+    Raises
+    ------
+    ArtifactError
+        As `open_run`.
+    """
     path = folder / CONFIG
     if not path.exists():
         raise ArtifactError(
             f"{folder} is no run folder: it has no {CONFIG}. Make one with `corarec train`."
         )
+    if (folder / PACK).exists() or (folder / KNOWLEDGE).exists():
+        check_packed(folder)
     try:
         config = load_recipe(path)
     except ConfigError as error:
@@ -58,20 +87,35 @@ def _open(
             f"{folder} cannot be opened: {error}\nIt was changed or damaged after training, or "
             "another version of corarec wrote it."
         ) from error
+    if (folder / KNOWLEDGE).is_dir() and data is None:
+        return config, Knowledge.read(folder / KNOWLEDGE), None
     dataset, place = find_dataset(folder, config.data, data)
-    config = config.model_copy(update={"data": place})
-    cf = VectorSource(load_cf(folder / CF, dataset.fingerprint), dataset) if config.cf else None
-    best = folder / BEST
-    if not best.exists():
+    return config.model_copy(update={"data": place}), dataset.knowledge, dataset
+
+
+def sealed(folder: Path, config: RunConfig, knowledge: Knowledge) -> Seal:
+    """Return what binds a run's best weights to it, after seeing that they are whole and its own.
+
+    Raises
+    ------
+    ArtifactError
+        There are none yet, or they are damaged or of another run.
+    """
+    if not (folder / BEST).exists():
         raise ArtifactError(
             f"{folder} has no {BEST}/: its training stopped before the first validation. "
-            f"Go on with `corarec train {path} --output {folder}`."
+            f"Go on with `corarec train {folder / CONFIG} --output {folder}`."
         )
-    seal = Seal(folder, config, dataset.fingerprint)
-    seal.check(best)
-    recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
-    _load_best(recommender, best, seal)
-    return config, dataset, cf, recommender
+    seal = Seal(folder, config, knowledge.fingerprint)
+    seal.check(folder / BEST)
+    return seal
+
+
+def with_backbone(config: RunConfig, model: Path) -> RunConfig:
+    """Return a config whose language model is read from a folder."""
+    backbone = config.system.backbone.model_copy(update={"model": str(model), "revision": None})
+    system = config.system.model_copy(update={"backbone": backbone})
+    return config.model_copy(update={"system": system})
 
 
 def _load_best(recommender: PromptRecommender, best: Path, seal: Seal) -> None:

@@ -10,13 +10,14 @@ import polars as pl
 from scipy.special import expit
 
 from corarec.cf import VectorSource
-from corarec.data import Dataset
-from corarec.errors import DataError
+from corarec.data import Dataset, Knowledge
+from corarec.errors import ArtifactError, DataError
 from corarec.files import sha256
 from corarec.recipe import RunConfig
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs.layout import BEST, CONFIG
-from corarec.runs.open import open_run
+from corarec.runs.open import Parts, open_run
+from corarec.runs.packed import unpacked
 from corarec.score.context import Context
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
@@ -29,14 +30,57 @@ class Run:
     """A run folder with its parts loaded; see `load_run`."""
 
     folder: Path
-    config: RunConfig
-    dataset: Dataset
-    cf: VectorSource | None
-    recommender: PromptRecommender
+    """The run folder, or the archive of a packed run."""
+    parts: Parts
+    identity: str
+    """Names config and weights."""
 
     def __repr__(self) -> str:
         cf = f", cf={self.cf.name!r}" if self.cf else ""
-        return f"Run({str(self.folder)!r}, system={self.config.system.name!r}{cf}, {self.dataset})"
+        data = self.parts.splits or self.knowledge
+        return f"Run({str(self.folder)!r}, system={self.config.system.name!r}{cf}, {data})"
+
+    @property
+    def config(self) -> RunConfig:
+        """Its recipe."""
+        return self.parts.config
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What is known of items and users."""
+        return self.parts.knowledge
+
+    @property
+    def cf(self) -> VectorSource | None:
+        """Its CF model."""
+        return self.parts.cf
+
+    @property
+    def recommender(self) -> PromptRecommender:
+        """Its system, with the best weights."""
+        return self.parts.recommender
+
+    @property
+    def dataset(self) -> Dataset:
+        """The whole dataset, for measuring.
+
+        Raises
+        ------
+        ArtifactError
+            The run is packed and was opened without it.
+        """
+        if self.parts.splits is None:
+            raise ArtifactError(
+                f"{self.folder} is a packed run: it holds what it needs to recommend and to score, "
+                "but not the parts of its dataset, on which it is measured. Say where the dataset "
+                "is with --data FOLDER (in Python: load_run(run, data=FOLDER))."
+            )
+        if self.folder.is_file():
+            raise ArtifactError(
+                f"{self.folder} is an archive, in which no results can be kept. Unpack it into a "
+                "folder and measure that."
+            )
+        return self.parts.splits
 
     def score(
         self, pairs: pl.DataFrame, *, progress: Callable[[int], None] | None = None
@@ -67,9 +111,9 @@ class Run:
             self.directory,
             source,
             output,
-            system=self._identity(),
+            system=self.identity,
             overwrite=overwrite,
-            inputs=self.config.data.glob("*.parquet"),
+            inputs=self.config.data.glob("*.parquet") if self.parts.splits else (),
             progress=progress,
         )
 
@@ -103,7 +147,7 @@ class Run:
             raise DataError("Name either a user of the dataset or the titles that a new one liked.")
         if user is not None:
             user_id = self.directory.user(str(user))
-            exclude = self.dataset.timeline.seen(user_id)
+            exclude = self.knowledge.timeline.seen(user_id)
             context = self.directory.known(user_id)
         else:
             exclude = np.array([self.directory.item(title) for title in liked], dtype=np.int64)
@@ -111,7 +155,7 @@ class Run:
         return recommend(
             self.scorer,
             self.cf,
-            self.dataset,
+            self.knowledge.catalogue,
             context,
             exclude,
             count=k,
@@ -129,7 +173,7 @@ class Run:
         if not title.strip():
             raise DataError("The title of the new item is empty, so there is nothing to read.")
         context = self.directory.known(self.directory.user(str(user)))
-        new_item = np.array([self.dataset.num_items + 1])
+        new_item = np.array([self.knowledge.catalogue.num_items + 1])
         return float(expit(self.scorer.score_items(context, new_item, new_titles=[title])[0]))
 
     @cached_property
@@ -140,18 +184,14 @@ class Run:
     @cached_property
     def directory(self) -> Directory:
         """Users and items by name."""
-        return Directory(self.dataset)
-
-    def _identity(self) -> str:
-        weights = sorted((self.folder / BEST).glob("*.safetensors"))
-        return " ".join(sha256(path) for path in [self.folder / CONFIG, *weights])
+        return Directory(self.knowledge)
 
 
 def load_run(folder: Path | str, data: Path | str | None = None) -> Run:
-    """Open a trained run with its best weights.
+    """Open a trained run, a folder or the archive of a packed one, with its best weights.
 
     `data` says where the run's dataset is now; by default it is looked for where it lay, seen from
-    the run folder.
+    the run folder. A packed run needs none but for measuring.
 
     Raises
     ------
@@ -160,4 +200,8 @@ def load_run(folder: Path | str, data: Path | str | None = None) -> Run:
         its dataset is missing, damaged or another one.
     """
     folder = Path(folder)
-    return Run(folder, *open_run(folder, None if data is None else Path(data)))
+    with unpacked(folder) as place:
+        parts = open_run(place, None if data is None else Path(data))
+        weights = sorted((place / BEST).glob("*.safetensors"))
+        identity = " ".join(sha256(path) for path in [place / CONFIG, *weights])
+    return Run(folder, parts, identity)

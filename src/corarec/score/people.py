@@ -4,24 +4,24 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from corarec.data import Dataset
+from corarec.data import Knowledge
 from corarec.errors import DataError
 from corarec.score.context import Context
 from corarec.types import IntArray, Pairs
 
 
 class Directory:
-    """Users and items of a dataset by the names that people use.
+    """Users and items by the names that people use.
 
     Parameters
     ----------
-    dataset
+    knowledge
         Its users are found by raw id, its items by raw id or exact title.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-        self._titles = {title: n for n, title in enumerate(dataset.titles) if n}
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self._titles = {title: n for n, title in enumerate(knowledge.catalogue.titles) if n}
 
     def user(self, raw_id: str) -> int:
         """Return the id of a known user.
@@ -31,8 +31,13 @@ class Directory:
         DataError
             There is none with this raw id.
         """
-        users = self.dataset.user_vocabulary
+        users = self.knowledge.users
         number = users.number(raw_id)
+        if not number and not users:
+            raise DataError(
+                "No user is known here: the run was packed without its users. Give liked titles, "
+                "or open the run with its dataset (--data FOLDER)."
+            )
         if not number:
             some = ", ".join(users.raw_ids[:3])
             raise DataError(
@@ -58,14 +63,14 @@ class Directory:
         return self._titles[title]
 
     def pairs(self, user_ids: IntArray, item_ids: IntArray) -> Pairs:
-        """Return pairs that see all that the dataset knows of each user; 0 is a new user."""
-        return Pairs(user_ids, item_ids, self.dataset.timeline.so_far(user_ids))
+        """Return pairs that see all that is known of each user; 0 is a new user."""
+        return Pairs(user_ids, item_ids, self.knowledge.timeline.so_far(user_ids))
 
     def known(self, user_id: int) -> Context:
-        """Return all that the dataset knows of a user."""
-        return Context(user_id, self.dataset.timeline.liked(user_id))
+        """Return all that is known of a user."""
+        return Context(user_id, self.knowledge.timeline.liked(user_id))
 
     def most_active(self, count: int) -> list[str]:
         """Return the raw ids of the users with the most liked items."""
-        best = np.argsort(-self.dataset.timeline.liked_counts()[1:], kind="stable")[:count]
-        return self.dataset.user_vocabulary.raw(best + 1)
+        best = np.argsort(-self.knowledge.timeline.liked_counts()[1:], kind="stable")[:count]
+        return self.knowledge.users.raw(best + 1)

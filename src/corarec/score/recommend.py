@@ -5,7 +5,7 @@ import polars as pl
 from scipy.special import expit
 
 from corarec.cf import VectorSource
-from corarec.data import Dataset
+from corarec.data import Catalogue
 from corarec.score.context import Context
 from corarec.score.scorer import Scorer
 from corarec.types import IntArray, Pairs
@@ -14,7 +14,7 @@ from corarec.types import IntArray, Pairs
 def recommend(
     scorer: Scorer,
     cf: VectorSource | None,
-    dataset: Dataset,
+    catalogue: Catalogue,
     context: Context,
     exclude: IntArray,
     *,
@@ -31,15 +31,15 @@ def recommend(
     Columns rank (from 1), item (raw id), title, probability (of enjoying it), score (its logit) and
     candidate_rank (the order of the CF model).
     """
-    items = np.setdiff1d(np.arange(1, dataset.num_items + 1), exclude)
-    chosen = items[candidate_order(cf, dataset, context.pairs(items))][:candidates]
+    items = np.setdiff1d(np.arange(1, catalogue.num_items + 1), exclude)
+    chosen = items[candidate_order(cf, catalogue, context.pairs(items))][:candidates]
     scores = scorer.score_items(context, chosen)
     best = np.argsort(-scores, kind="stable")[:count]
     return pl.DataFrame(
         {
             "rank": np.arange(1, len(best) + 1),
-            "item": dataset.item_vocabulary.raw(chosen[best]),
-            "title": [dataset.titles[item] for item in chosen[best]],
+            "item": catalogue.vocabulary.raw(chosen[best]),
+            "title": [catalogue.titles[item] for item in chosen[best]],
             "probability": expit(scores[best]),
             "score": scores[best],
             "candidate_rank": best + 1,
@@ -47,11 +47,11 @@ def recommend(
     )
 
 
-def candidate_order(cf: VectorSource | None, dataset: Dataset, pairs: Pairs) -> IntArray:
+def candidate_order(cf: VectorSource | None, catalogue: Catalogue, pairs: Pairs) -> IntArray:
     """Return the positions of one person's pairs, what the CF model likes best first: [N].
 
     Without a CF model, and where it gives equal scores, as to a new user, the items that more users
     of the training part liked come first.
     """
     first = np.zeros(len(pairs)) if cf is None else cf.score(pairs)
-    return np.lexsort((-dataset.popularity[pairs.item_ids], -first))
+    return np.lexsort((-catalogue.popularity[pairs.item_ids], -first))

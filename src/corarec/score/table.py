@@ -53,12 +53,12 @@ def score_frame(
         A column is missing or would be overwritten, a value is null, or an item is unknown.
     """
     users, items = _raw_ids(frame, first_row, origin)
-    dataset = directory.dataset
-    item_ids = dataset.item_vocabulary.numbers(items.to_list())
+    knowledge = directory.knowledge
+    item_ids = knowledge.catalogue.vocabulary.numbers(items.to_list())
     if not item_ids.all():
         row = int((item_ids == 0).argmax())
         raise _unknown_item(items[row], first_row + row, origin)
-    pairs = directory.pairs(dataset.user_vocabulary.numbers(users.to_list()), item_ids)
+    pairs = directory.pairs(knowledge.users.numbers(users.to_list()), item_ids)
     scores = scorer.score(pairs, progress=progress)
     return frame.with_columns(score=pl.Series(scores), probability=pl.Series(expit(scores)))
 
@@ -193,7 +193,8 @@ def _check_pairs(table: pl.LazyFrame, directory: Directory, source: Path) -> Non
     """Find the first row that cannot be scored, before hours were spent on those before it."""
     _check_schema(table.collect_schema(), str(source))
     ids = pl.col("user", "item").cast(pl.String)
-    known = directory.dataset.items["raw_id"].implode()
+    vocabulary = directory.knowledge.catalogue.vocabulary
+    known = pl.Series(vocabulary.raw_ids, dtype=pl.String).implode()
     wrong = pl.col("user").is_null() | pl.col("item").is_in(known).not_().fill_null(value=True)
     with readable(source):
         rows = table.select(ids).with_row_index("row", offset=first_row(source))
