@@ -27,13 +27,14 @@ def run(trained_run: Path, tmp_path: Path) -> Path:
 def test_a_packed_run_recommends_and_says_what_it_holds_of_people(
     run: Path, tiny_backbone: Path, small_world_path: Path, capsys: Any
 ) -> None:
-    said = []
-    for extra in ([], ["--without-users", "--output", run.with_name("nobody.zip")]):
+    said: list[str] = []
+    nobody: list[str | Path] = ["--without-users", "--output", run.with_name("nobody.zip")]
+    for extra in ([], nobody):
         capsys.readouterr()
         assert corarec("pack", run, "--data", small_world_path, *extra) == 0
         said.append(" ".join(capsys.readouterr().out.split()))
     assert "50 titles and, of 60 people, their ids" in said[0]
-    assert "--without-users leaves it out" in said[0]
+    assert "--without-users leaves ids and histories out" in said[0]
     assert all("What its models learned from people is in it, too" in words for words in said)
     assert f"the other machine needs {tiny_backbone}".replace(" ", "") in said[0].replace(" ", "")
     assert "Known users were left out" in said[1]

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 import yaml
 
+from corarec.benchmark.runs import evaluate_run
 from corarec.errors import ArtifactError, ConfigError, DataError
 from corarec.recipe import RunConfig
-from corarec.report.runs import evaluate_run
 from corarec.runs import Run, load_run
 from corarec.runs.pack import pack_run
 from corarec.train import train_run

@@ -21,8 +21,6 @@ def test_users_and_items_are_found_by_their_names(
 
 
 def test_nobody_is_found_by_a_name_that_is_not_there(directory: Directory) -> None:
-    directory: Directory, small_world: Dataset
-) -> None:
     with pytest.raises(DataError, match="no user '0' among the"):
         directory.user("0")
     with pytest.raises(DataError, match=r"No item has the title ''. None comes close\."):
@@ -44,9 +42,7 @@ def test_a_known_user_is_all_that_it_liked_and_user_zero_nothing(
     assert (context.user_id, context.liked.tolist()) == (user, liked)
 
 
-def test_the_most_active_like_most(
-    directory: Directory, small_world: Dataset
-) -> None:
+def test_the_most_active_like_most(directory: Directory, small_world: Dataset) -> None:
     counts = small_world.timeline.liked_counts()
     best = [directory.user(raw) for raw in directory.most_active(3)]
     assert counts[best].tolist() == sorted(counts[1:].tolist(), reverse=True)[:3]

@@ -57,8 +57,8 @@ def _people(packed: "Packed", *, without_users: bool) -> str:
         return (
             f"In it are {packed.items:,} titles and, of {packed.users:,} people, their ids, the "
             f"{packed.liked:,} times that they liked an item and the "
-            f"{packed.rows - packed.liked:,} that they did not. {learned} Give it only to those who "
-            "may know that; --without-users leaves it out."
+            f"{packed.rows - packed.liked:,} that they did not. {learned} Give it only to those "
+            "who may know that; --without-users leaves ids and histories out."
         )
     left_out = "Known users were left out" if without_users else "It holds no known users"
     return (
