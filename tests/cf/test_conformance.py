@@ -202,6 +202,11 @@ class TestBiasedMF(Conformance):
     score_is_product = False
 
 
+class TestBinaryMF(Conformance):
+    model = "binary-mf"
+    options: ClassVar[dict[str, Any]] = {"embedding_size": 8, "batch_size": 32, "patience": 20}
+
+
 class TestLightGCN(Conformance):
     model, options = "lightgcn", {"embedding_size": 8, "batch_size": 32}
 

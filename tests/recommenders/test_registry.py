@@ -33,6 +33,10 @@ def test_every_system_is_chosen_by_its_name(
 ) -> None:
     values = {"name": name, "backbone": {"model": str(tiny_backbone)}}
     config = Holder.parse({"system": values}, "the test").system
+    if name == "binllm":
+        options = {"embedding_size": 4, "max_epochs": 2}
+        model, _ = fit_cf(small_world, FitConfig(model="binary-mf", options=options))
+        cf = VectorSource(model, small_world)
     recommender = build_recommender(config, small_world, cf)
     assert type(recommender) is RECOMMENDERS[name]
     assert recommender.encoder.titles == small_world.titles

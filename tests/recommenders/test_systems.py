@@ -11,6 +11,7 @@ from corarec.cf import FitConfig, VectorSource, fit_cf
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.recommenders import TrainingData, build_recommender
+from corarec.recommenders.binllm import BinLLMSystem
 from corarec.recommenders.collm import CoLLMSystem
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.icl import ICLSystem
@@ -21,13 +22,6 @@ from corarec.recommenders.tallrec import TALLRecSystem
 from corarec.recommenders.vectors import UserShuffle
 from corarec.score.scorer import Scorer
 from corarec.types import IntArray
-
-
-@pytest.fixture(scope="module")
-def cf(small_world: Dataset) -> VectorSource:
-    options = {"embedding_size": 4, "max_epochs": 5}
-    model, _ = fit_cf(small_world, FitConfig(model="mf-b", options=options))
-    return VectorSource(model, small_world)
 
 
 def some_rows(dataset: Dataset) -> IntArray:
@@ -41,6 +35,14 @@ class SystemContract:
     options: ClassVar[dict[str, Any]] = {}
     starts_frozen: ClassVar[bool] = True
     """Whether an untrained system says what the frozen model says to the same prompt."""
+    cf_model: ClassVar[str] = "mf-b"
+    """The kind of CF model that it reads."""
+
+    @pytest.fixture
+    def cf(self, small_world: Dataset) -> VectorSource:
+        options = {"embedding_size": 4, "max_epochs": 5}
+        model, _ = fit_cf(small_world, FitConfig(model=self.cf_model, options=options))
+        return VectorSource(model, small_world)
 
     @pytest.fixture
     def recommender(
@@ -253,6 +255,12 @@ class TestCoLLM(SystemContract):
 class TestCoLLMWithTrainedCF(SystemContract):
     system = CoLLMSystem
     options: ClassVar[dict[str, Any]] = {"train_cf": True}
+    starts_frozen = False
+
+
+class TestBinLLM(SystemContract):
+    system = BinLLMSystem
+    cf_model = "binary-mf"
     starts_frozen = False
 
 

@@ -53,6 +53,9 @@ class PointwiseNetwork(nn.Module, ABC):
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits: [B]."""
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Hear which epoch begins, counted from 1."""
+
     def row_groups(self, pairs: Pairs) -> IntArray:
         """Return a group per row [N]; the shuffle keeps the rows of a group together."""
         return np.arange(len(pairs))
@@ -118,6 +121,7 @@ def fit_pointwise(
         scores = torch.empty(len(labels))
         total_loss = 0.0
         network.train()
+        network.begin_epoch(epoch)
         for rows in order.split(config.batch_size):
             logits = network(*batch(rows))
             loss = F.binary_cross_entropy_with_logits(logits, labels[rows])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from corarec.cf.als import ALS
 from corarec.cf.base import CFModel, check_dataset, read_identity
+from corarec.cf.binary_mf import BinaryMF
 from corarec.cf.fused import Fused
 from corarec.cf.imported import Imported
 from corarec.cf.lightgcn import LightGCN
@@ -21,6 +22,7 @@ CF_MODELS: Registry[CFModel] = Registry(
     {
         "mf": MF,
         "mf-b": BiasedMF,
+        "binary-mf": BinaryMF,
         "lightgcn": LightGCN,
         "sasrec": SASRec,
         "rates": Rates,

@@ -10,6 +10,7 @@ from corarec.backbone import load_backbone
 from corarec.cf import VectorSource
 from corarec.data import Dataset, Knowledge
 from corarec.errors import did_you_mean
+from corarec.recommenders.binllm import BinLLMRecommender
 from corarec.recommenders.collm import CoLLMRecommender
 from corarec.recommenders.cora import CoraRecommender
 from corarec.recommenders.icl import ICLRecommender
@@ -24,6 +25,7 @@ RECOMMENDERS: Registry[PromptRecommender] = Registry(
     "corarec.systems",
     PromptRecommender,
     {
+        "binllm": BinLLMRecommender,
         "collm": CoLLMRecommender,
         "cora": CoraRecommender,
         "icl": ICLRecommender,
