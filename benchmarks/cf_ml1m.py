@@ -27,6 +27,7 @@ from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset
 from corarec.evaluate import BootstrapConfig, evaluate
 from corarec.files import read_json, write_json
+from corarec.progress import watch_fits
 from corarec.types import ScoreTable
 
 RESULT = Path(__file__).parent / "results" / "cf_ml1m.json"
@@ -75,7 +76,9 @@ def run(dataset: Dataset, label: str, seed: int, save: Path | None, console: Con
     """Fit one model with one seed and measure it on the test rows."""
     output = None if save is None else save / f"{label}-seed{seed}"
     started = time.process_time()
-    model, report = fit_cf(dataset, MODELS[label], seed=seed, output=output, console=console)
+    model, report = fit_cf(
+        dataset, MODELS[label], seed=seed, output=output, watch=watch_fits(console)
+    )
     cpu_seconds = time.process_time() - started
     table = dataset.score_table("test", model.score(dataset.pairs("test")))
     return measure(table, label, RESULT.parent) | {

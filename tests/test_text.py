@@ -1,7 +1,6 @@
 import pytest
-from rich.text import Text
 
-from corarec.text import for_console, is_steering, printable, printable_lines
+from corarec.text import is_steering, printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -30,8 +29,3 @@ def test_long_texts_are_cut() -> None:
 
 def test_a_message_keeps_its_line_breaks_and_its_length() -> None:
     assert printable_lines("two\nlines\x07 " + "x" * 2_000) == "two\nlines\\x07 " + "x" * 2_000
-
-
-@pytest.mark.parametrize("text", ["[bold]x[/bold]", "[/]", "[link=file:///etc]x[/link]", "a\\[b]"])
-def test_markup_is_shown_as_it_stands(text: str) -> None:
-    assert Text.from_markup(for_console(text), emoji=False).plain == text

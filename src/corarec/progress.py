@@ -3,12 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-from rich.text import Text
-
+from corarec.cf.report import EpochRecord, FitReport, WatchFit
+from corarec.extras import needs
 from corarec.text import printable
+
+with needs("cli"):
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often a log hears of work that goes on."""
@@ -127,3 +131,44 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+
+
+class FitProgress:
+    """One live line per fit, then one lasting line with its result."""
+
+    def __init__(self, name: str, tracker: Tracker, console: Console | None) -> None:
+        self._name = name
+        self._tracker = tracker
+        self._console = console
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Show an epoch."""
+        self._tracker.tell(
+            f"{self._name}: epoch {record.epoch}, loss {record.loss:.4f}, "
+            f"AUC train {record.train_auc:.4f} | validation {record.valid_auc:.4f} "
+            f"(best {record.best_valid_auc:.4f})"
+        )
+
+    def done(self, report: FitReport) -> None:
+        """Print the result."""
+        if self._console is None:
+            return
+        kept = f" at epoch {report.best_epoch} of {report.epochs}" if report.epochs else ""
+        self._console.print(
+            f"{self._name}: AUC train {report.train_auc:.4f} | validation {report.valid_auc:.4f}"
+            f"{kept}, {report.seconds:.1f} s",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@contextmanager
+def fit_progress(name: str, console: Console | None) -> Iterator[FitProgress]:
+    """Show the progress of one fit on `console`; `None` shows nothing."""
+    with progress(console, f"{name}: fitting") as tracker:
+        yield FitProgress(name, tracker, console)
+
+
+def watch_fits(console: Console | None) -> WatchFit:
+    """Return what shows the progress of every fit on `console`."""
+    return partial(fit_progress, console=console)

@@ -13,7 +13,7 @@ from corarec.benchmark.runs import evaluate_run
 from corarec.cli.output import heading, print_recommendations, say, training_progress
 from corarec.data import Dataset, LabelConfig, PrepareConfig, prepare
 from corarec.data.detect import default_split, detect_source, input_digest
-from corarec.progress import progress
+from corarec.progress import progress, watch_fits
 from corarec.report.tables import terminal_tables
 from corarec.run_page import report_run
 from corarec.runs import Run, load_run
@@ -76,7 +76,7 @@ def run_quickstart(output: Path, request: Request, console: Console, log: Consol
     heading("2 of 5  Collaborative filtering, then CoRA on the bundled language model", console)
     config = quickstart_config(data)
     with training_progress(config.train.steps, log, every_record=False) as show:
-        train_run(config, folder, show=show, console=log)
+        train_run(config, folder, show=show, watch_fit=watch_fits(log))
     heading("3 of 5  Evaluation on the test part", console)
     run = load_run(folder)
     total = len(dataset.rows("test"))

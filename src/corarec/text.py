@@ -2,8 +2,6 @@
 
 import unicodedata
 
-from rich.markup import escape
-
 JOINERS = "\u200c\u200d"
 """zero-width joiner and non-joiner: Persian, Hindi and emoji are written with them"""
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -38,11 +36,3 @@ def printable(text: object, most: int = 1_000) -> str:
 def printable_lines(text: str) -> str:
     """Return a whole message as `printable` does, its line breaks kept and nothing cut."""
     return "\n".join(printable(line, len(line)) for line in text.split("\n"))
-
-
-def for_console(text: object, most: int = 1_000) -> str:
-    """Return `text` for a rich console that reads markup: `printable`, and brackets stay brackets.
-
-    Print it with `emoji=False`, or `:smile:` becomes a face.
-    """
-    return escape(printable(text, most))

@@ -23,6 +23,7 @@ from corarec.cf.rates import Rates
 from corarec.data import Dataset, DatasetCard
 from corarec.errors import ArtifactError, ConfigError, DataError, InUseError
 from corarec.locks import lock_beside, locked
+from corarec.progress import watch_fits
 from corarec.types import IntArray
 
 MF = {"embedding_size": 4, "max_epochs": 2}
@@ -171,7 +172,9 @@ def test_a_component_of_another_dataset_is_refused(dataset: Dataset, tmp_path: P
 
 def test_progress_is_printed(dataset: Dataset) -> None:
     text = StringIO()
-    fit_cf(dataset, FitConfig(model="mf", options=MF), console=Console(file=text, width=120))
+    fit_cf(
+        dataset, FitConfig(model="mf", options=MF), watch=watch_fits(Console(file=text, width=120))
+    )
     assert "mf: AUC train" in text.getvalue()
     assert "of 2," in text.getvalue()
 

@@ -14,6 +14,7 @@ from corarec.benchmark.runs import evaluate_run
 from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset
 from corarec.evaluate import ResultTable, compare, evaluate
+from corarec.progress import watch_fits
 from corarec.recipe import FittedCF, RunConfig, load_recipe
 from corarec.runs import check_folder, load_run
 from corarec.train import train_run
@@ -97,7 +98,7 @@ def shared_cf(data: Path, choice: FitConfig, seed: int, folder: Path, console: C
     digest = hashlib.sha256(f"{data} {choice.model_dump_json()}".encode()).hexdigest()[:8]
     fitted = folder / f"{choice.model}-{digest}-{seed}"
     if not fitted.exists():
-        fit_cf(Dataset.load(data), choice, seed=seed, output=fitted, console=console)
+        fit_cf(Dataset.load(data), choice, seed=seed, output=fitted, watch=watch_fits(console))
     return fitted
 
 

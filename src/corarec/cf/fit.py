@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import Field
-from rich.console import Console
 
 from corarec.cf.base import KIND, CFModel
 from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData, TrainingPairs
-from corarec.cf.progress import fit_progress
-from corarec.cf.report import FitReport
+from corarec.cf.report import FitReport, WatchFit, unwatched
 from corarec.data.dataset import Dataset
 from corarec.files import real_place
 from corarec.locks import locked_output
@@ -33,7 +31,7 @@ def fit_cf(
     *,
     seed: int = 0,
     output: Path | None = None,
-    console: Console | None = None,
+    watch: WatchFit = unwatched,
 ) -> tuple[CFModel, FitReport]:
     """Fit a CF model on the training part, chosen by the AUC on the whole validation part.
 
@@ -48,8 +46,8 @@ def fit_cf(
     output
         Folder to save the model to. A slow model's fit that was interrupted goes on from
         `<output>.checkpoint.pt` when called again with the same arguments.
-    console
-        Where to show progress, training and validation AUC side by side; `None` is silent.
+    watch
+        Hears of every epoch and of the result; `corarec.progress.watch_fits` shows them.
 
     Raises
     ------
@@ -89,7 +87,7 @@ def fit_cf(
         items=dataset.item_vocabulary,
         fingerprint=dataset.fingerprint,
     )
-    with locked_output(output), fit_progress(config.model, console) as progress:
+    with locked_output(output), watch(config.model) as progress:
         report = model.fit(data, seed, checkpoint, progress.epoch)
         progress.done(report)
     model.report = report = report.model_copy(update={"trained_until": cutoff})

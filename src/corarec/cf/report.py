@@ -1,7 +1,9 @@
 """What a fit tells while it goes on, and when it is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from pydantic import Field
@@ -63,6 +65,34 @@ class FitCourse:
     """AUC of the kept weights on the training rows; None where the model's `score` gives it."""
     valid_auc: float | None = None
     """The same on the validation rows."""
+
+
+class FitWatcher(Protocol):
+    """Who hears of a fit."""
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Hear of an epoch."""
+
+    def done(self, report: FitReport) -> None:
+        """Hear of the result."""
+
+
+WatchFit = Callable[[str], AbstractContextManager[FitWatcher]]
+"""Makes, for a model's name, who hears of its fit while it lasts."""
+
+
+class _Nobody:
+    def epoch(self, record: EpochRecord) -> None:
+        pass
+
+    def done(self, report: FitReport) -> None:
+        pass
+
+
+@contextmanager
+def unwatched(name: str) -> Iterator[FitWatcher]:
+    """Tell nobody."""
+    yield _Nobody()
 
 
 def auc(labels: IntArray, scores: FloatArray) -> float:

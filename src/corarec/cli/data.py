@@ -10,6 +10,7 @@ from corarec.cli.names import CF_MODELS, SOURCES, SPLIT_RULES, completing
 from corarec.cli.options import Options, Seed, SplitOptions, TableOrJson, named_values
 from corarec.cli.output import log, print_json, say
 from corarec.errors import ConfigError
+from corarec.progress import watch_fits
 from corarec.text import printable
 
 
@@ -87,7 +88,7 @@ def fit_cf(
 
     values = {"model": model, "options": named_values(option), "train_until": train_until}
     config = FitConfig.parse(values, "The command")
-    _, report = run_fit(Dataset.load(data), config, seed=seed, output=output, console=log)
+    _, report = run_fit(Dataset.load(data), config, seed=seed, output=output, watch=watch_fits(log))
     if form == "json":
         print_json({"output": str(output), "model": model, **report.model_dump(mode="json")})
     else:

@@ -8,7 +8,7 @@ import typer
 
 from corarec.cli.options import Overrides, TableOrJson
 from corarec.cli.output import log, print_json, say, training_progress
-from corarec.progress import duration
+from corarec.progress import duration, watch_fits
 
 
 def train(
@@ -29,7 +29,13 @@ def train(
     if data is not None:
         config = config.model_copy(update={"data": data})
     with training_progress(config.train.steps, log, every_record=True) as show:
-        train_run(config, output, show=show, console=log)
+        train_run(
+            config,
+            output,
+            show=show,
+            say=lambda text: say(text, log),
+            watch_fit=watch_fits(log),
+        )
     records = read_metrics(output)
     best = max(
         (record for record in records if "valid_auc" in record),

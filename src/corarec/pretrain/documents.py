@@ -5,12 +5,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
-from jinja2.sandbox import SandboxedEnvironment
 
 from corarec.errors import ConfigError, DataError
+from corarec.extras import needs
 from corarec.types import IntArray
+
+with needs("pretrain"):
+    import jinja2
+    from jinja2.sandbox import SandboxedEnvironment
 
 Row = dict[str, Any]
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
 
 from corarec.errors import ConfigError, DataError
+from corarec.extras import needs
 from corarec.pretrain.documents import Row, environment
 from corarec.pretrain.recipe import JoinConfig, PretrainingRecipe, SourceConfig
+
+with needs("pretrain"):
+    import jinja2
 
 
 def read_source(recipe: PretrainingRecipe, name: str) -> list[Row]:

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
 
+from corarec.extras import needs
 from corarec.report.data import Point, ScoreView, TrainingCurve
 from corarec.report.svg import Axis, Plot
+
+with needs("report"):
+    from markupsafe import Markup
 
 _MAX_LINE_POINTS = 150
 _COLOURS = 8

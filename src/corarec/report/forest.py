@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
 
 from corarec.evaluate.metrics import chance, larger_is_better, metric_title
 from corarec.evaluate.result import Comparison, Difference, Evaluation
 from corarec.evaluate.significance import PValue, corrected_p_values, verdict
+from corarec.extras import needs
 from corarec.report.figures import Palette
 from corarec.report.layout import (
     estimate_text,
@@ -17,6 +17,9 @@ from corarec.report.layout import (
 )
 from corarec.report.svg import Axis, strip, strip_axis
 from corarec.report.tables import difference_cells, metric_of
+
+with needs("report"):
+    from markupsafe import Markup
 
 REFERENCE = "ref"
 """CSS class of the trivial references, grey in every figure."""

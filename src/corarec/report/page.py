@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from corarec import __version__
 from corarec.evaluate.metrics import larger_is_better, metric_title
 from corarec.evaluate.ranking import RankingTable
 from corarec.evaluate.result import Evaluation, ResultTable
+from corarec.extras import needs
 from corarec.files import atomic_file
 from corarec.report.data import ReportData
 from corarec.report.figures import (
@@ -38,6 +38,9 @@ from corarec.report.tables import (
     metric_of,
     results_note,
 )
+
+with needs("report"):
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 @dataclass(frozen=True)

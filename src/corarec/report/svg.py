@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup, escape
+
+from corarec.extras import needs
+
+with needs("report"):
+    from markupsafe import Markup, escape
 
 Points = Sequence[tuple[float, float]]
 

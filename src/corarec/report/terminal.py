@@ -3,15 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich import box
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
-
+from corarec.extras import needs
 from corarec.report.layout import UNDER, TableText, folded
 from corarec.text import printable, printable_lines
+
+with needs("cli"):
+    from rich import box
+    from rich.cells import cell_len
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
 
 UNBROKEN = 10_000
 """Columns at which nothing is wrapped."""

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from corarec.cf import FitConfig, VectorSource, cutoff_time, fit_cf, load_cf
+from corarec.cf.report import WatchFit, unwatched
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.files import atomic_directory
@@ -28,13 +28,15 @@ def train_run(
     folder: Path,
     *,
     show: Callable[[Record], None] = lambda record: None,
-    console: Console | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    watch_fit: WatchFit = unwatched,
 ) -> None:
     """Train what `config` describes, or go on where the run in `folder` was stopped.
 
     The folder ends with `config.yaml`, `cf/` (the CF model), `metrics.jsonl`, `checkpoints/` and
     `best/` (the weights with the highest validation AUC). `show` is called with every record of
-    the metrics log. A run goes on with more steps and the like, see `corarec.recipe.FREE`.
+    the metrics log, `say` with remarks in a sentence, and `watch_fit` hears of the fit of the CF
+    model. A run goes on with more steps and the like, see `corarec.recipe.FREE`.
 
     Raises
     ------
@@ -58,9 +60,9 @@ def train_run(
     )
     RECOMMENDERS[config.system.name].check(data)
     with claimed(config, folder, dataset) as changes:
-        if changes and console is not None:
-            console.print(prolonged(changes, last_step(folder)), markup=False)
-        cf = obtain_cf(config.cf, dataset, folder, config.seed, console) if config.cf else None
+        if changes:
+            say(prolonged(changes, last_step(folder)))
+        cf = obtain_cf(config.cf, dataset, folder, config.seed, watch_fit) if config.cf else None
         recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
         seal = Seal(folder, config, dataset.fingerprint)
         if recommender.trainable_parameters() == 0:
@@ -112,14 +114,14 @@ def obtain_cf(
     dataset: Dataset,
     folder: Path,
     seed: int,
-    console: Console | None = None,
+    watch_fit: WatchFit = unwatched,
 ) -> VectorSource:
     """Return the run's CF model: the one in its folder, else a copy of a fitted one, else fit."""
     if not (folder / CF).exists():
         if isinstance(choice, FittedCF):
             load_cf(choice.path, dataset.fingerprint).save(folder / CF)
         else:
-            fit_cf(dataset, choice, seed=seed, output=folder / CF, console=console)
+            fit_cf(dataset, choice, seed=seed, output=folder / CF, watch=watch_fit)
     return VectorSource(load_cf(folder / CF, dataset.fingerprint), dataset)
 
 
