@@ -1,9 +1,14 @@
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.data.fingerprint import dataset_fingerprint
+from corarec.types import Fingerprint
 
 
 @pytest.fixture
@@ -70,3 +75,34 @@ def test_save_and_load_give_the_same(dataset: Dataset, tmp_path: Path) -> None:
     assert loaded.items.equals(dataset.items)
     assert loaded.users.equals(dataset.users)
     assert loaded.texts is None
+
+
+def test_a_fingerprint_is_computed_once_for_files_that_have_not_changed(
+    small_world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = small_world.fingerprint
+    computed = []
+
+    def count(*tables: Any) -> Fingerprint:
+        computed.append(1)
+        return dataset_fingerprint(*tables)
+
+    monkeypatch.setattr("corarec.data.dataset.dataset_fingerprint", count)
+    folder = tmp_path / "world"
+    small_world.save(folder)
+    for _ in range(2):  # written just now: not trusted
+        assert Dataset.load(folder).fingerprint == wanted
+    assert len(computed) == 2
+    monkeypatch.setattr("corarec.data.storage._CERTAIN_SECONDS", -60.0)
+    for _ in range(3):
+        assert Dataset.load(folder).fingerprint == wanted
+    assert len(computed) == 3
+    # The same size and the same time of content: another title, one letter changed.
+    items = folder / "items.parquet"
+    times = items.stat()
+    title = small_world.items["title"]
+    other = pl.concat([("#" + title[:1].str.slice(1)), title[1:]])
+    small_world.items.with_columns(title=other).write_parquet(items)
+    os.utime(items, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert Dataset.load(folder).fingerprint.titles != wanted.titles
+    assert len(computed) == 4

@@ -16,12 +16,15 @@ from corarec.data.card import DatasetCard
 from corarec.data.fingerprint import dataset_fingerprint
 from corarec.data.history import Timeline
 from corarec.data.knowledge import Catalogue, Knowledge
-from corarec.data.storage import load_folder, save_folder
+from corarec.data.storage import FilesState, files_state, load_folder, save_folder
 from corarec.data.vocabulary import Vocabulary
 from corarec.types import Fingerprint, FloatArray, IntArray, Pairs, ScoreTable
 
 Split = Literal["train", "valid", "test"]
 Rows = Split | IntArray
+
+_FINGERPRINTS: dict[FilesState, Fingerprint] = {}
+"""Of datasets that this process has read, by the state of their files."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,14 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Digests of what is in memory; computed once, 0.2 s per million rows."""
-        return dataset_fingerprint(self.card, self.interactions, self.items, self.users)
+        """Digests of what is in memory; 0.2 s per million rows, once for unchanged files."""
+        state: FilesState | None = self.__dict__.get("_files_state")
+        if state is not None and state in _FINGERPRINTS:
+            return _FINGERPRINTS[state]
+        found = dataset_fingerprint(self.card, self.interactions, self.items, self.users)
+        if state is not None:
+            _FINGERPRINTS[state] = found
+        return found
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -183,7 +192,11 @@ class Dataset:
         ArtifactError
             A file is missing, damaged, or does not fit the others.
         """
-        return cls(*load_folder(Path(path)))
+        before = files_state(Path(path))
+        dataset = cls(*load_folder(Path(path)))
+        if before is not None and before == files_state(Path(path)):
+            dataset.__dict__["_files_state"] = before
+        return dataset
 
     @cached_property
     def _label(self) -> IntArray:

@@ -1,5 +1,6 @@
 """The dataset folder: written whole, and checked when it is read."""
 
+import time
 from pathlib import Path
 
 import polars as pl
@@ -41,6 +42,8 @@ TEXTS_SCHEMA = pl.Schema(
         "text": pl.String(),
     }
 )
+
+_CERTAIN_SECONDS = 3.0
 
 Tables = tuple[DatasetCard, pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame | None]
 
@@ -89,6 +92,28 @@ def load_folder(path: Path) -> Tables:
     if texts is not None:
         _check_range(path / "texts.parquet", texts["row"], 0, interactions.height - 1)
     return card, interactions, items, users, texts
+
+
+FilesState = tuple[tuple[str, int, int, int, int, int], ...]
+
+
+def files_state(path: Path) -> FilesState | None:
+    """Return what changes when a file of a dataset folder does; None while that is not certain.
+
+    Name, device, inode, size and the times of the last change, of content and of anything: the
+    latter can be set by nobody. Files changed within the last seconds are not certain, as clocks of
+    file systems are coarse.
+    """
+    names = ("card.json", "interactions.parquet", "items.parquet", "users.parquet")
+    try:
+        stats = [(name, (path / name).stat()) for name in names]
+    except OSError:
+        return None
+    if max(max(s.st_mtime, s.st_ctime) for _, s in stats) > time.time() - _CERTAIN_SECONDS:
+        return None
+    return tuple(
+        (name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats
+    )
 
 
 def _damaged(path: Path, what: str) -> ArtifactError:
