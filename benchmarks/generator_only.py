@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from corarec.adapter import CollaborativeQueryGenerator, GeneratorConfig
 from corarec.benchmark.provenance import provenance
-from corarec.benchmark.references import LabelledPairs, TrivialReferences
+from corarec.benchmark.references import LabelledPairs, fit_references
 from corarec.cf import VectorSource, load_cf
 from corarec.data import Dataset
 from corarec.files import write_json
@@ -106,7 +106,7 @@ def main() -> None:
     )
     references = {
         name: roc_auc_score(labels, scores)
-        for name, scores in TrivialReferences(train_part, valid_part).scores(valid).items()
+        for name, scores in fit_references(train_part, valid_part).scores(valid).items()
     }
     console.print(references)
     made = provenance(recipes)

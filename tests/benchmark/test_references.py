@@ -11,6 +11,7 @@ from corarec.benchmark.references import (
     LabelledPairs,
     ReferenceConfig,
     TrivialReferences,
+    fit_references,
     item_rates,
 )
 from corarec.data import PrepareConfig, prepare
@@ -39,7 +40,7 @@ def references(make_pairs: MakePairs) -> TrivialReferences:
     pairs = make_pairs((users + 1).tolist(), (items + 1).tolist())
     labels = ((pairs.item_ids % 2 == 0) & (pairs.user_ids <= 20)).astype(np.int64)
     labels[-1] = 1
-    return TrivialReferences(LabelledPairs(pairs, labels), LabelledPairs(pairs, labels))
+    return fit_references(LabelledPairs(pairs, labels), LabelledPairs(pairs, labels))
 
 
 def test_scores_of_known_and_unknown_ids(
@@ -81,18 +82,18 @@ def test_the_penalty_is_chosen_on_valid(make_pairs: MakePairs) -> None:
     single = {}
     for value in grid:
         config = ReferenceConfig(inverse_penalties=(value,))
-        model = TrivialReferences(train, valid, config)
+        model = fit_references(train, valid, config)
         single[value] = auc(valid.labels, model.scores(valid.pairs)[LOGISTIC_REGRESSION]) or 0
-    chosen = TrivialReferences(train, valid, ReferenceConfig(inverse_penalties=grid))
+    chosen = fit_references(train, valid, ReferenceConfig(inverse_penalties=grid))
     assert chosen.inverse_penalty == max(grid, key=single.__getitem__)
 
 
 def test_one_label_only_is_an_error(make_pairs: MakePairs) -> None:
     good, bad = labelled(make_pairs([1, 2], [1, 1]), [0, 1]), labelled(make_pairs([1], [1]), [1])
     with pytest.raises(DataError, match="The 1 rows of valid do not have both labels"):
-        TrivialReferences(good, bad)
+        fit_references(good, bad)
     with pytest.raises(DataError, match="The 1 rows of train do not have both labels"):
-        TrivialReferences(bad, good)
+        fit_references(bad, good)
 
 
 def test_known_numbers_on_movielens(shared: Path, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_known_numbers_on_movielens(shared: Path, tmp_path: Path) -> None:
     target, labels = dataset.pairs("test"), dataset.labels("test")
     measured = {
         name: (auc(labels, scores), uauc(target.user_ids, labels, scores))
-        for name, scores in TrivialReferences(train, valid).scores(target).items()
+        for name, scores in fit_references(train, valid).scores(target).items()
     }
     # Minus the history length: scikit-learn's roc_auc_score gives 0.519; 0.481 is its mirror.
     assert measured[ITEM_RATE] == pytest.approx((0.709, 0.682), abs=6e-4)

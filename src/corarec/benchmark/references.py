@@ -43,74 +43,85 @@ class ReferenceConfig(Config):
     """The C of logistic regression; the one with the largest validation AUC is kept."""
 
 
+@dataclass(frozen=True)
 class TrivialReferences:
-    """Item rate, logistic regression on one-hot user and item, and minus the history length.
+    """Item rate, logistic regression on one-hot user and item, and minus the history length."""
 
-    Parameters
-    ----------
-    train
-        The rows to fit on.
-    valid
-        The rows to choose the penalty on.
+    rates: FloatArray
+    """[I + 1] smoothed share of positives of each item that train knows"""
+    overall_rate: float
+    num_users: int
+    """U, the largest user of train"""
+    coefficients: FloatArray
+    """[U + I + 2] of users 0..U, then of items 0..I"""
+    intercept: float
+    inverse_penalty: float
+    """The C that was chosen."""
+
+    def scores(self, pairs: Pairs) -> dict[str, FloatArray]:
+        """Return each reference's scores of the pairs, by the reference's name: [N] each."""
+        features = one_hot(pairs, self.num_users, len(self.rates) - 1)
+        return {
+            ITEM_RATE: self._item_rate(pairs),
+            LOGISTIC_REGRESSION: features @ self.coefficients + self.intercept,
+            HISTORY_LENGTH: -pairs.histories.lengths().astype(np.float64),
+        }
+
+    def _item_rate(self, pairs: Pairs) -> FloatArray:
+        known = pairs.item_ids < len(self.rates)
+        rates = np.full(len(pairs), self.overall_rate)
+        rates[known] = self.rates[pairs.item_ids[known]]
+        return rates
+
+
+def fit_references(
+    train: LabelledPairs, valid: LabelledPairs, config: ReferenceConfig | None = None
+) -> TrivialReferences:
+    """Fit the trivial references on train, and choose the penalty of one on valid.
 
     Raises
     ------
     DataError
         Train or valid has one label only, or no rows.
     """
+    config = config or ReferenceConfig()
+    for split, rows in (("train", train), ("valid", valid)):
+        if len(np.unique(rows.labels)) < 2:
+            raise DataError(
+                f"The {len(rows.labels)} rows of {split} do not have both labels, so the "
+                "trivial references cannot be fitted. Check the split and the threshold."
+            )
+    rates, overall_rate = item_rates(train, config.smoothing)
+    num_users = int(train.pairs.user_ids.max())
+    features = [one_hot(rows.pairs, num_users, len(rates) - 1) for rows in (train, valid)]
+    best: tuple[float, float, LogisticRegression] | None = None
+    for inverse_penalty in config.inverse_penalties:
+        model = LogisticRegression(C=inverse_penalty, max_iter=1000)
+        model.fit(features[0], train.labels)
+        valid_auc = auc(valid.labels, model.decision_function(features[1]))
+        if valid_auc is not None and (best is None or valid_auc > best[0]):
+            best = (valid_auc, inverse_penalty, model)
+    assert best is not None  # valid has both labels
+    _, inverse_penalty, model = best
+    return TrivialReferences(
+        rates=rates,
+        overall_rate=overall_rate,
+        num_users=num_users,
+        coefficients=model.coef_[0],
+        intercept=float(model.intercept_[0]),
+        inverse_penalty=inverse_penalty,
+    )
 
-    def __init__(
-        self, train: LabelledPairs, valid: LabelledPairs, config: ReferenceConfig | None = None
-    ) -> None:
-        self.config = config or ReferenceConfig()
-        for split, rows in (("train", train), ("valid", valid)):
-            if len(np.unique(rows.labels)) < 2:
-                raise DataError(
-                    f"The {len(rows.labels)} rows of {split} do not have both labels, so the "
-                    "trivial references cannot be fitted. Check the split and the threshold."
-                )
-        self._rates, self._overall_rate = item_rates(train, self.config.smoothing)
-        self._num_users = int(train.pairs.user_ids.max())
-        self._num_items = int(train.pairs.item_ids.max())
-        self.inverse_penalty, self._model = self._fit_logistic(train, valid)
 
-    def scores(self, pairs: Pairs) -> dict[str, FloatArray]:
-        """Return each reference's scores of the pairs, by the reference's name: [N] each."""
-        return {
-            ITEM_RATE: self._item_rate(pairs),
-            LOGISTIC_REGRESSION: self._model.decision_function(self._one_hot(pairs)),
-            HISTORY_LENGTH: -pairs.histories.lengths().astype(np.float64),
-        }
-
-    def _item_rate(self, pairs: Pairs) -> FloatArray:
-        known = pairs.item_ids < len(self._rates)
-        rates = np.full(len(pairs), self._overall_rate)
-        rates[known] = self._rates[pairs.item_ids[known]]
-        return rates
-
-    def _fit_logistic(
-        self, train: LabelledPairs, valid: LabelledPairs
-    ) -> tuple[float, LogisticRegression]:
-        train_features, valid_features = self._one_hot(train.pairs), self._one_hot(valid.pairs)
-        best: tuple[float, float, LogisticRegression] | None = None
-        for inverse_penalty in self.config.inverse_penalties:
-            model = LogisticRegression(C=inverse_penalty, max_iter=1000)
-            model.fit(train_features, train.labels)
-            valid_auc = auc(valid.labels, model.decision_function(valid_features))
-            if valid_auc is not None and (best is None or valid_auc > best[0]):
-                best = (valid_auc, inverse_penalty, model)
-        assert best is not None  # valid has both labels
-        return best[1], best[2]
-
-    def _one_hot(self, pairs: Pairs) -> csr_array:
-        """Return [N, users + items + 2] with two ones per row; ids not in train share no column."""
-        users = np.where(pairs.user_ids <= self._num_users, pairs.user_ids, 0)
-        items = np.where(pairs.item_ids <= self._num_items, pairs.item_ids, 0)
-        known = np.stack([users > 0, items > 0], axis=1)
-        columns = np.stack([users, items + self._num_users + 1], axis=1)[known]
-        row_ends = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
-        shape = (len(pairs), self._num_users + self._num_items + 2)
-        return csr_array((np.ones(len(columns)), columns, row_ends), shape=shape)
+def one_hot(pairs: Pairs, num_users: int, num_items: int) -> csr_array:
+    """Return [N, U + I + 2] with two ones per row; larger ids, and 0, have no column."""
+    users = np.where(pairs.user_ids <= num_users, pairs.user_ids, 0)
+    items = np.where(pairs.item_ids <= num_items, pairs.item_ids, 0)
+    known = np.stack([users > 0, items > 0], axis=1)
+    columns = np.stack([users, items + num_users + 1], axis=1)[known]
+    row_ends = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+    shape = (len(pairs), num_users + num_items + 2)
+    return csr_array((np.ones(len(columns)), columns, row_ends), shape=shape)
 
 
 def item_rates(train: LabelledPairs, smoothing: float) -> tuple[FloatArray, float]:

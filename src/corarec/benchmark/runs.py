@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from corarec.benchmark.references import NO_LOGITS, LabelledPairs, TrivialReferences
+from corarec.benchmark.kept import references_of
+from corarec.benchmark.references import NO_LOGITS
 from corarec.benchmark.results import read_scores, write_results
 from corarec.benchmark.test_log import log_test_evaluation
-from corarec.data import Dataset, Split
+from corarec.data import Split
 from corarec.evaluate import (
     BootstrapConfig,
     Comparison,
@@ -45,8 +46,7 @@ def evaluate_run(
     scores = {system: run.scorer.score(pairs, progress=progress)}
     if run.cf is not None:
         scores[f"{run.cf.name} alone"] = run.cf.score(pairs)
-    references = TrivialReferences(_labelled(dataset, "train"), _labelled(dataset, "valid"))
-    scores_beside = references.scores(pairs)
+    scores_beside = references_of(dataset).scores(pairs)
     tables = {
         name: replace(dataset.score_table(split, values), logits=name not in NO_LOGITS)
         for name, values in (scores | scores_beside).items()
@@ -104,7 +104,3 @@ def compare_runs(
         for tables, name in zip((left, right), names, strict=True)
     ]
     return evaluations, compare(left, right, names, metrics=metrics, config=config)
-
-
-def _labelled(dataset: Dataset, split: Split) -> LabelledPairs:
-    return LabelledPairs(dataset.pairs(split), dataset.labels(split))
