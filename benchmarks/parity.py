@@ -102,7 +102,7 @@ def _build(metadata: dict[str, str], input_ids: torch.Tensor) -> PeftModel:
         generator=generator,
         r=rank,
         alpha=float(metadata["scaling"]) * rank,
-        targets=[_ROLES[name] for name in metadata["target_modules"].split(",")],
+        target_modules=[_ROLES[name] for name in metadata["target_modules"].split(",")],
     )
     return get_peft_model(backbone, config)
 

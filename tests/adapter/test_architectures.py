@@ -141,7 +141,9 @@ def _backbone(model_type: str) -> PreTrainedModel:
 
 def _config(targets: list[Any] | None = None) -> CoraConfig:
     generator = GeneratorConfig.preset("fit", 4)
-    return CoraConfig(generator=generator, r=3, alpha=6.0, targets=targets or ["q", "k", "v", "o"])
+    return CoraConfig(
+        generator=generator, r=3, alpha=6.0, target_modules=targets or ["q", "k", "v", "o"]
+    )
 
 
 def _batch() -> dict[str, torch.Tensor]:

@@ -255,7 +255,7 @@ def test_adapters_are_switched(
 ) -> None:
     first = _last(model, batch)
     wider = GeneratorConfig.preset("fit", 2)
-    model.add_adapter("other", make_config(r=3, targets=["v", "down"], generator=wider))
+    model.add_adapter("other", make_config(r=3, target_modules=["v", "down"], generator=wider))
     assert torch.equal(_last(model, batch), first)
     randomize(model, "other")
     model.set_adapter("other")
@@ -291,7 +291,7 @@ def test_gradient_flags_of_generator_and_projections_go_together(
     default = {"default generator", "default projection"}
     other = {"other generator", "other projection"}
     assert _trained(model) == default
-    model.add_adapter("other", make_config(targets=["q", "up"]))
+    model.add_adapter("other", make_config(target_modules=["q", "up"]))
     assert _trained(model) == default
     with model.disable_adapter():
         # Untouched: another thread may be training.
@@ -310,7 +310,7 @@ def test_adapter_added_while_disabled_stays_off(
 ) -> None:
     with model.disable_adapter():
         off = _last(model, batch)
-        model.add_adapter("other", make_config(targets=["down"]))
+        model.add_adapter("other", make_config(target_modules=["down"]))
         assert torch.equal(_last(model, batch), off)
 
 
@@ -328,7 +328,7 @@ def test_failed_adapter_leaves_the_model_as_it_was(
     norms = LayerPattern(path="model.layers.*.input_layernorm", roles=("up",))
     query = LayerPattern(path="model.layers.*.self_attn.q_proj", roles=("q",))
     with pytest.raises(ConfigError, match=r"layers\.0\.input_layernorm is a LlamaRMSNorm"):
-        get_peft_model(backbone, make_config(layers=[query, norms], targets=["q", "up"]))
+        get_peft_model(backbone, make_config(layers=[query, norms], target_modules=["q", "up"]))
     assert [name for name, _ in backbone.named_modules()] == names
 
 
@@ -486,3 +486,28 @@ def test_learns_from_the_vectors_alone(
     batch = {"input_ids": prompt.expand(64, -1), "cf_vectors": vectors}
     yes = _last(model.eval(), batch)[:, 5]
     assert ((yes > 0).float() == labels).float().mean() > 0.9
+
+
+def test_blocks_that_are_not_named_stay_as_they_are(
+    make_llama: MakeLlama,
+    make_config: MakeConfig,
+    randomize: Randomize,
+    batch: Batch,
+    tmp_path: Path,
+) -> None:
+    plain = make_llama(num_hidden_layers=3)
+    before = plain(**_without_vectors(batch), output_hidden_states=True).hidden_states
+    model = get_peft_model(make_llama(num_hidden_layers=3), make_config(layers_to_transform=[1]))
+    randomize(model)
+    model.eval()
+    after = model(**batch, output_hidden_states=True).hidden_states
+    # What enters blocks 0 and 1 is that of the frozen model, bit for bit; what leaves 1 is not.
+    assert torch.equal(after[0], before[0])
+    assert torch.equal(after[1], before[1])
+    assert not torch.allclose(after[2], before[2])
+    adapted = [name for name, _ in model.named_parameters() if "cora_projection" in name]
+    assert adapted
+    assert all(".layers.1." in name for name in adapted)
+    model.save_pretrained(tmp_path)
+    again = PeftModel.from_pretrained(make_llama(num_hidden_layers=3), tmp_path).eval()
+    assert torch.equal(again(**batch).logits, model(**batch).logits)

@@ -65,7 +65,7 @@ VECTORS = torch.randn(2, 6, generator=torch.Generator().manual_seed(4))
 def toy(make_config: MakeConfig, randomize: Randomize) -> Callable[[str], PeftModel]:
     def make(use: str) -> PeftModel:
         layers = [LayerPattern(path="blocks.*.w", roles=("q",))]
-        model = get_peft_model(_Toy(use), make_config(layers=layers, targets=["q"]))
+        model = get_peft_model(_Toy(use), make_config(layers=layers, target_modules=["q"]))
         randomize(model)
         return model.eval()
 
@@ -121,7 +121,7 @@ def test_mamba_steps_are_refused_by_name(make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match=r"no attention.*backbone\.layers\.\*\.mixer\.in_proj"):
         get_peft_model(backbone, make_config())
     layers = [LayerPattern(path="backbone.layers.*.mixer.dt_proj", roles=("q",))]
-    model = get_peft_model(backbone, make_config(layers=layers, targets=["q"])).eval()
+    model = get_peft_model(backbone, make_config(layers=layers, target_modules=["q"])).eval()
     with pytest.raises(ConfigError, match=r"layers\.0\.mixer\.dt_proj"):
         model(input_ids=IDS, cf_vectors=VECTORS)
 

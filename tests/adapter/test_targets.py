@@ -120,3 +120,11 @@ def test_towers_that_do_not_read_the_text_are_passed_over() -> None:
         {name: nn.ModuleList([Attention()]) for name in ("vision_tower", "layers")}
     )
     assert [target.name for target in find_targets(model, ["q"], None)] == ["layers.0.q_proj"]
+
+
+def test_only_the_blocks_that_are_named() -> None:
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=8, n_embd=4, n_layer=12, n_head=2, n_positions=8))
+    names = [target.name for target in find_targets(model, ["o"], None, [1, 11])]
+    assert names == [f"transformer.h.{number}.attn.c_proj" for number in (1, 11)]
+    with pytest.raises(ConfigError, match="names block 12, but the blocks .* are 0, 1, .*, 11"):
+        find_targets(model, ["o"], None, [0, 12])

@@ -156,7 +156,7 @@ def _missing(
             f"attention or feed-forward whose layers bear known names, so {quoted(missing)} are "
             f"not there. Its linear layers are {', '.join(inside) or 'none inside blocks'}. Say "
             "yourself which to adapt, under a role of your choice, for example "
-            f"targets=['q'], layers=[LayerPattern(path='{example}', roles=('q',))]."
+            f"target_modules=['q'], layers=[LayerPattern(path='{example}', roles=('q',))]."
         )
     note = ""
     if has_experts:
@@ -170,8 +170,8 @@ def _missing(
         note = " Its blocks hold no attention of a known form."
     return (
         f"The model type {model_type!r} has no linear layer for {quoted(missing)}.{note} Choose "
-        f"`targets` among {quoted(offered)}, or say in `layers` which of its layers to adapt: "
-        f"{', '.join(inside)}."
+        f"`target_modules` (in a recipe `targets`) among {quoted(offered)}, or say in `layers` "
+        f"which of its layers to adapt: {', '.join(inside)}."
     )
 
 

@@ -61,7 +61,7 @@ class Increment:
             raise ConfigError(
                 f"{name} gets an input of the shape {list(x.shape)}, but CoRA adapts layers that "
                 "read [B, T, width], so that each row meets the matrix of its own pair. Leave this "
-                "layer out of `layers` or its role out of `targets`."
+                "layer out of `layers` or its role out of `target_modules`."
             )
         reduced = functional.dropout(x, self.dropout, training) @ self._matrix(x, name)
         if self.active is None:

@@ -1,21 +1,34 @@
 """The settings of a CoRA adapter, as they are written to `adapter_config.json`."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import InitVar, dataclass, field
+from typing import Annotated, Any
 
 from peft import PeftConfig, TaskType
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, NonNegativeInt, TypeAdapter, ValidationError
 
 from corarec.adapter.architectures import ROLES, LayerPattern, Role
 from corarec.adapter.generator import GeneratorConfig
 from corarec.errors import ConfigError
 
 PEFT_TYPE = "CORA"
+DEFAULT_ROLES: tuple[Role, ...] = ("q", "k", "v", "o")
+
+
+def _as_role(name: Any) -> Any:
+    return name.removesuffix("_proj") if isinstance(name, str) else name
+
+
+RoleName = Annotated[Role, BeforeValidator(_as_role)]
+"""A role; the name that most architectures give its layer (`q_proj`) will do."""
 
 
 @dataclass
 class CoraConfig(PeftConfig):
     """Collaborative LoRA (arXiv 2408.10645): `y = W x + alpha / r * P (x A)`, `A` from CF vectors.
+
+    Fields are called as in PEFT's own configs (`alpha` and `dropout` as in LoHa and LoKr). There is
+    no `alora_invocation_tokens`: where late activation begins is not a sequence of tokens to look
+    for but a place in each row, so it comes with the batch, as `cf_active` of `forward`.
 
     Raises
     ------
@@ -31,8 +44,11 @@ class CoraConfig(PeftConfig):
     """The rank."""
     alpha: float = field(default=32.0)
     """The increment is multiplied by `alpha / r`."""
-    targets: list[Role] = field(default_factory=lambda: ["q", "k", "v", "o"])
-    """The roles to adapt in every block; best in the paper's Table 4: q, k, v, o."""
+    target_modules: list[Role] | None = field(default=None)
+    """The roles to adapt, whatever an architecture calls their layers (`q_proj` stands for `q`).
+    None is q, k, v, o, best in the paper's Table 4."""
+    layers_to_transform: list[int] | None = field(default=None)
+    """Numbers of the blocks to adapt, from 0, or one number; None adapts all of them."""
     dropout: float = field(default=0.05)
     """On the input of the branch in training. q, k and v of a block read one input and share the
     product with `A`, so they share the mask, too."""
@@ -40,8 +56,10 @@ class CoraConfig(PeftConfig):
     """Where the roles live; None finds them by the names that the layers bear."""
     seed: int = field(default=0)
     """Of the generator's initial weights; nothing else is drawn."""
+    targets: InitVar[list[Role] | None] = None
+    """What adapters that were saved earlier call `target_modules`."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, targets: list[Role] | None) -> None:
         super().__post_init__()
         self.peft_type = PEFT_TYPE
         if self.task_type != TaskType.CAUSAL_LM:
@@ -56,11 +74,31 @@ class CoraConfig(PeftConfig):
             )
         self.generator = _validated(GeneratorConfig, self.generator, "generator")
         self.layers = _validated(list[LayerPattern] | None, self.layers, "layers")
-        self.targets = _validated(list[Role], self.targets, "targets")
-        if not self.targets or len(set(self.targets)) < len(self.targets):
+        if targets is not None:
+            if self.target_modules is not None:
+                raise ConfigError(
+                    "`targets` is the former name of `target_modules`; give the latter alone."
+                )
+            self.target_modules = targets
+        if self.target_modules is None:
+            self.target_modules = list(DEFAULT_ROLES)
+        self.target_modules = _validated(list[RoleName], self.target_modules, "target_modules")
+        assert self.target_modules is not None
+        if not self.target_modules or len(set(self.target_modules)) < len(self.target_modules):
             raise ConfigError(
-                f"`targets` is {self.targets!r}, but each role must be named once, out of "
-                f"{', '.join(ROLES)}."
+                f"`target_modules` is {self.target_modules!r}, but each role must be named once, "
+                f"out of {', '.join(ROLES)}."
+            )
+        if isinstance(self.layers_to_transform, int):
+            self.layers_to_transform = [self.layers_to_transform]
+        self.layers_to_transform = _validated(
+            list[NonNegativeInt] | None, self.layers_to_transform, "layers_to_transform"
+        )
+        blocks = self.layers_to_transform
+        if blocks is not None and (not blocks or len(set(blocks)) < len(blocks)):
+            raise ConfigError(
+                f"`layers_to_transform` is {blocks!r}, but each block must be named once, by its "
+                "number from 0 on; leave it out to adapt all of them."
             )
         if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
             raise ConfigError(

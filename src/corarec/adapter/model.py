@@ -69,7 +69,10 @@ class CoraModel(BaseTuner):
             A role or a layer cannot be adapted; the model is as it was.
         """
         config: CoraConfig = self.peft_config[adapter_name]
-        targets = find_targets(model, config.targets, config.layers)
+        assert config.target_modules is not None
+        targets = find_targets(
+            model, config.target_modules, config.layers, config.layers_to_transform
+        )
         if any(layer.binding is not self.binding for layer in self._layers()):
             raise ConfigError(
                 "This model carries a CoRA adapter already. Put a second one beside it with "

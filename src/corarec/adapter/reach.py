@@ -72,7 +72,7 @@ def check_reached(model: nn.Module, names: Sequence[str], increment: Increment) 
         raise ConfigError(
             f"The model reads the weight of {past[0]} without calling the layer, so no increment "
             f"can act there ({len(past)} such layers). Leave it out of `layers`, or its role out "
-            "of `targets`."
+            "of `target_modules`."
         )
     if missed:
         warnings.warn(

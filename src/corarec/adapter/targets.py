@@ -30,7 +30,10 @@ class Target:
 
 
 def find_targets(
-    model: nn.Module, roles: Sequence[Role], layers: Sequence[LayerPattern] | None
+    model: nn.Module,
+    roles: Sequence[Role],
+    layers: Sequence[LayerPattern] | None,
+    blocks: Sequence[int] | None = None,
 ) -> list[Target]:
     """List the layers of `model` that hold `roles`, in the order of the model.
 
@@ -42,11 +45,14 @@ def find_targets(
         What to adapt.
     layers
         Where the roles live; None finds them by the names that architectures give them.
+    blocks
+        Numbers of the blocks to adapt; None for all.
 
     Raises
     ------
     ConfigError
-        A role has no layer or more than one kind of it, or a layer cannot be adapted.
+        A role has no layer or more than one kind of it, a layer cannot be adapted, or there is no
+        such block.
     """
     known = find_layers(model, roles) if layers is None else layers
     wanted = [pattern for pattern in known if set(pattern.roles) & set(roles)]
@@ -55,8 +61,12 @@ def find_targets(
         modules.setdefault(id(module), (module, []))[1].append(name)
     targets = []
     found: set[Role] = set()
+    there: set[int] = set()
     for module, names in modules.values():
         hits = [name for name in names if any(pattern.matches(name) for pattern in wanted)]
+        if blocks is not None:
+            there.update(number for name in hits if (number := _block(name)) is not None)
+            hits = [name for name in hits if _block(name) in blocks]
         if not hits:
             continue
         _refuse_outside(model, names, hits)
@@ -66,13 +76,25 @@ def find_targets(
         rows = _rows(hits[0], pattern, chosen, out_features, getattr(model, "config", None))
         targets.append(Target(tuple(hits), in_features, out_features, rows))
         found.update(chosen)
+    if unknown := [number for number in blocks or () if number not in there]:
+        raise ConfigError(
+            f"`layers_to_transform` names block {unknown[0]}, but the blocks of "
+            f"{type(model).__name__} that hold {quoted(roles)} are "
+            f"{', '.join(map(str, sorted(there))) or 'not numbered'}."
+        )
     if missing := [role for role in roles if role not in found]:
         paths = ", ".join(pattern.path for pattern in known)
         raise ConfigError(
             f"No layer of {type(model).__name__} holds {quoted(missing)}: the layers looked for "
-            f"are {paths}. Leave these roles out of `targets`, or say in `layers` where they live."
+            f"are {paths}. Leave these roles out of `target_modules` (in a recipe `targets`), or "
+            "say in `layers` where they live."
         )
     return targets
+
+
+def _block(name: str) -> int | None:
+    """Return the number of the block that a module stands in: the first number in its name."""
+    return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 
 def _refuse_outside(model: nn.Module, names: list[str], hits: list[str]) -> None:
@@ -100,7 +122,7 @@ def _layer_size(name: str, module: nn.Module) -> tuple[int, int]:
         raise ConfigError(
             f"{name} is a {type(module).__name__}, which is no linear layer: it has no "
             "`in_features` and `out_features`, so there is no W to add an increment to. "
-            "Leave its role out of `targets`."
+            "Leave its role out of `target_modules`."
         )
     return inputs, outputs
 

@@ -1,4 +1,4 @@
-"""Ridge factors by alternating least squares, with every training pair's own label taken out."""
+"""`als`: ridge regressions in turn for users and items, a training pair's own row left out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from corarec.types import Config, FloatArray, Pairs
 
 
 class ALSConfig(Config):
-    """Alternating least squares with biases."""
+    """Ridge regressions in turn, a pair's own row left out; not the ALS of implicit feedback."""
 
     embedding_size: int = Field(default=16, gt=0)
     """Size of one factor; the vectors have two numbers more."""
@@ -37,7 +37,11 @@ class ALSConfig(Config):
 
 
 class ALS(CFModel):
-    """Factors with an exact leave-one-out form, for a second stage trained on the same rows.
+    """Alternating ridge regressions with an exact leave-one-out form; not implicit feedback's ALS.
+
+    It fits the labels of the pairs that were seen, and nothing to those that were not, as Hu et
+    al. 2008 do (the ALS of the library `implicit`). The leave-one-out form is for a second stage
+    that is trained on the same rows.
 
     The label becomes a linearised logit `z = (y - m) / (m (1 - m))`, `m` the global rate, so that
     the score `logit(m) + b_u + b_i + p . q` with `z ~ b_u + b_i + p . q` is in logits. With the

@@ -1,4 +1,4 @@
-"""Leave-one-out rates: what was counted about a user and an item, the pair itself left out."""
+"""`rates`: a leave-one-out target encoding of user and item."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -17,14 +17,16 @@ from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
 class RatesConfig(Config):
-    """Leave-one-out rates of user and item, and their counts."""
+    """Leave-one-out target encoding: shares of likes of user and item, and their counts."""
 
     smoothing: float = Field(default=5.0, gt=0)
     """How many rows at the global rate are added to every user's and item's own."""
 
 
 class Rates(CFModel):
-    """The vector of a half is `[smoothed liked rate - global rate, log(1 + count)]`, so `d = 2`.
+    """A leave-one-out target encoding of user and item.
+
+    The vector of a half is `[smoothed liked rate - global rate, log(1 + count)]`, so `d = 2`.
 
     The two are brought to unit size over the known users (items): the rate is divided by its root
     mean square, the logarithm loses its mean and is divided by its standard deviation.

@@ -5,10 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from peft import get_peft_model
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from torch import nn
 
-from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, Role
+from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern
+from corarec.adapter.config import DEFAULT_ROLES, RoleName
 from corarec.backbone import Backbone
 from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ConfigError
@@ -37,9 +38,11 @@ class CoraSystem(PromptSystem):
     """`r`, the rank of the generated increments."""
     alpha: Annotated[float, Field(gt=0)] = 32
     """The increments are scaled by `alpha / rank`."""
-    targets: tuple[Role, ...] = ("q", "k", "v", "o")
-    """Which weights of every block get an increment; these four are the best of the paper's
-    Table 4."""
+    targets: tuple[RoleName, ...] = DEFAULT_ROLES
+    """Which weights of every block get an increment (PEFT's `target_modules`; `q_proj` stands for
+    `q`); these four are the best of the paper's Table 4."""
+    layers_to_transform: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None = None
+    """Numbers of the blocks to adapt, from 0; None adapts all of them."""
     layers: tuple[LayerPattern, ...] | None = None
     """Where the roles live, for a language model whose layers bear names that are not known: a list
     of `{path: model.layers.*.attn.wq, roles: [q]}`, `*` for the number of a block, and of a fused
@@ -108,11 +111,13 @@ class CoraRecommender(PromptRecommender):
             raise ConfigError("CoRA reads CF vectors, but no CF model came. Name one under `cf`.")
         vector_input = VectorInput(config.vectors.drop_half, config.vectors.product)
         half_size = vector_input.half_size(cf.vector_size)
+        blocks = config.layers_to_transform
         adapter = CoraConfig(
             r=config.rank,
             alpha=config.alpha,
             dropout=config.dropout,
-            targets=list(config.targets),
+            target_modules=list(config.targets),
+            layers_to_transform=None if blocks is None else list(blocks),
             layers=None if config.layers is None else list(config.layers),
             generator=GeneratorConfig.preset(config.generator, vector_size=half_size),
             seed=ingredients.seed,

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from peft import LoraConfig, get_peft_model
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from corarec.errors import ConfigError
 from corarec.recommenders.llm import PromptSystem
@@ -19,7 +19,9 @@ class LoraSystem(PromptSystem):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """On the input of the LoRA, in training."""
     targets: tuple[str, ...] = ("q_proj", "v_proj")
-    """Names of the adapted layers in the language model."""
+    """Names of the adapted layers in the language model (PEFT's `target_modules`)."""
+    layers_to_transform: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | None = None
+    """Numbers of the blocks to adapt, from 0; None adapts all of them."""
 
 
 def with_lora(model: Any, config: LoraSystem) -> Any:
@@ -30,11 +32,13 @@ def with_lora(model: Any, config: LoraSystem) -> Any:
     ConfigError
         The model has no layers of the names in `targets`.
     """
+    blocks = config.layers_to_transform
     lora = LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=list(config.targets),
+        layers_to_transform=None if blocks is None else list(blocks),
         task_type="CAUSAL_LM",
     )
     try:
