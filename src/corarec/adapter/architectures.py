@@ -37,6 +37,8 @@ ATTENTION: tuple[dict[str, str], ...] = (
     {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "o"},
     {"q_proj": "q", "k_proj": "k", "v_proj": "v", "out_proj": "o"},
     {"q_proj": "q", "k_proj": "k", "v_proj": "v", "dense": "o"},
+    {"q_proj": "q", "k_proj": "k", "v_proj": "v", "Wo": "o"},
+    {"Wq": "q", "Wk": "k", "Wv": "v", "dense": "o"},
     {"qkv_proj": "q k v", "o_proj": "o"},
     {"qkv_proj": "q k v", "out_proj": "o"},
     {"query_key_value": "q k v", "dense": "o"},
@@ -60,8 +62,11 @@ FEED_FORWARD: tuple[dict[str, str], ...] = (
 )
 """Names of the layers of one feed-forward -> the roles that they hold."""
 
-OTHERS = re.compile("linear_attn|vision|visual|image|audio")
-"""Places whose layers bear the same names and do not read the text."""
+OTHERS = re.compile("linear_attn|cross_attn|encoder_attn|vision|visual|image|audio")
+"""Places whose layers bear the same names and are no attention of the text to itself."""
+
+OTHER_CLASSES = re.compile("Delta|Lightning")
+"""Classes of recurrent layers that bear the names of an attention."""
 
 LAYOUTS: Mapping[str, Literal["stacked", "per_head"]] = {
     "bloom": "per_head",
@@ -89,9 +94,12 @@ def find_layers(model: nn.Module, roles: Sequence[Role]) -> list[LayerPattern]:
     model_type = getattr(getattr(model, "config", None), "model_type", None)
     has_experts = any(name.rpartition(".")[2] == "experts" for name, _ in model.named_modules())
     found: dict[Role, dict[str, LayerPattern]] = {role: {} for role in ROLES}
+    numbered: dict[str, list[LayerPattern]] = {}
     for pattern in _conventional(model, LAYOUTS.get(model_type or "", "whole")):
+        general = pattern.model_copy(update={"path": _starred(pattern.path)})
+        numbered.setdefault(general.path, []).append(pattern)
         for role in pattern.roles:
-            found[role][pattern.path] = pattern
+            found[role][general.path] = general
     if has_experts:
         for role in ("gate", "up", "down"):
             found[role].clear()
@@ -106,17 +114,28 @@ def find_layers(model: nn.Module, roles: Sequence[Role]) -> list[LayerPattern]:
             )
     if missing := [role for role in roles if not wanted[role]]:
         raise ConfigError(_missing(model, model_type, missing, found, has_experts))
-    return list({p.path: p for patterns in wanted.values() for p in patterns}.values())
+    chosen = {p.path: p for patterns in wanted.values() for p in patterns}
+    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    return [
+        exact
+        for path, general in chosen.items()
+        # Blocks of another kind may have a layer of the same name, which is none of these.
+        for exact in (
+            [general] if sum(map(general.matches, names)) == len(numbered[path]) else numbered[path]
+        )
+    ]
 
 
 def _conventional(
     model: nn.Module, layout: Literal["stacked", "per_head", "whole"]
 ) -> Iterator[LayerPattern]:
-    """Yield the patterns of the modules inside blocks whose layers bear names of a convention."""
+    """Yield one pattern for each layer inside a block that bears a name of a convention."""
     for parent_name, parent in model.named_modules(remove_duplicate=False):
         place = _starred(parent_name)
         # One star: inside a numbered block, and not in a part of it that is numbered, too.
         if place.count("*") != 1 or OTHERS.search(place):
+            continue
+        if OTHER_CLASSES.search(type(parent).__name__):
             continue
         linear = {name for name, child in parent._modules.items() if child and is_linear(child)}
         for conventions in (ATTENTION, FEED_FORWARD):
@@ -125,7 +144,7 @@ def _conventional(
                 held_roles = held.split()
                 fused = layout if held_roles[:2] == ["q", "k"] else "stacked"
                 whole = "whole" if held_roles == ["k", "v"] else fused
-                yield LayerPattern(path=f"{place}.{name}", roles=held_roles, layout=whole)
+                yield LayerPattern(path=f"{parent_name}.{name}", roles=held_roles, layout=whole)
 
 
 def is_linear(module: nn.Module) -> bool:

@@ -50,6 +50,8 @@ class Increment:
     def reduce(self, x: torch.Tensor, training: bool, name: str = "a layer") -> torch.Tensor:
         """Return `alpha / r * x A: [B, T, r]` for the input `x: [B, T, width]` of the layer `name`.
 
+        Latent attention keeps a place for one head: [B, 1, T, width] gives [B, 1, T, r].
+
         Raises
         ------
         ConfigError
@@ -57,6 +59,8 @@ class Increment:
         DataError
             The rows or tokens of `x` are not those that the CF vectors were given for.
         """
+        if x.dim() == 4 and x.shape[1] == 1:
+            return self.reduce(x.squeeze(1), training, name).unsqueeze(1)
         if x.dim() != 3:
             raise ConfigError(
                 f"{name} gets an input of the shape {list(x.shape)}, but CoRA adapts layers that "

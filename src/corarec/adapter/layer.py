@@ -26,12 +26,12 @@ class Projection(nn.Module):
         self.register_buffer("rows", target.rows, persistent=False)
 
     def forward(self, frozen: torch.Tensor, reduced: torch.Tensor) -> torch.Tensor:
-        """Return `frozen: [B, T, O]` plus the increment from `reduced: [B, T, r]`."""
+        """Return `frozen: [..., O]` plus the increment from `reduced: [..., r]`."""
         weight, reduced = self.weight.to(frozen.dtype), reduced.to(frozen.dtype)
         if self.rows is not None:
             return frozen.index_add(-1, self.rows, functional.linear(reduced, weight))
         # Product and sum in one pass over the output, which is what this branch costs most.
-        y = torch.addmm(frozen.flatten(0, 1), reduced.flatten(0, 1), weight.T)
+        y = torch.addmm(frozen.flatten(0, -2), reduced.flatten(0, -2), weight.T)
         return y.view_as(frozen)
 
     def added_to(self, weight: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
