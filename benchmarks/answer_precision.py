@@ -18,7 +18,8 @@ from corarec.backbone import BackboneConfig
 from corarec.benchmark.provenance import provenance
 from corarec.data import Dataset
 from corarec.files import write_json
-from corarec.recommenders import build_recommender, llm
+from corarec.recommenders import build_recommender
+from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.icl import ICLSystem
 from corarec.score.scorer import Scorer
 
@@ -38,7 +39,7 @@ def main() -> None:
     rows = np.sort(np.random.default_rng(0).choice(rows, size, replace=False))
     labels = dataset.labels(rows)
     result: dict[str, object] = {"provenance": provenance(), "pairs": size}
-    plain = mock.patch.object(llm, "precise_answers", return_value=nullcontext())
+    plain = mock.patch.object(AnswerHead, "precise", return_value=nullcontext())
     for name, dtype, context in (
         ("float32", "float32", nullcontext()),
         ("bfloat16, answers in float32", "bfloat16", nullcontext()),

@@ -1,11 +1,13 @@
+import copy
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from corarec.recommenders.answer_head import precise_answers
+from corarec.recommenders.answer_head import AnswerHead
 
 IDS = torch.randint(3, 50, (6, 5), generator=torch.Generator().manual_seed(0))
 YES, NO = 7, 9
@@ -23,7 +25,7 @@ def _model(model_type: str, **changes: Any) -> Any:
 
 @torch.no_grad()
 def _answers(model: Any) -> torch.Tensor:
-    with precise_answers(model, (YES, NO)):
+    with AnswerHead((YES, NO)).precise(model):
         logits: torch.Tensor = model(IDS, logits_to_keep=1).logits
     return logits[:, -1, [YES, NO]]
 
@@ -73,7 +75,7 @@ def test_float32_model_is_left_alone_bit_for_bit() -> None:
 def test_gradient_reaches_the_hidden_states() -> None:
     model = _model("llama").bfloat16()
     embedded = model.get_input_embeddings()(IDS).requires_grad_()
-    with precise_answers(model, (YES, NO)):
+    with AnswerHead((YES, NO)).precise(model):
         logits = model(inputs_embeds=embedded, logits_to_keep=1).logits
     torch.autograd.backward(logits[:, -1, YES].sum())
     assert embedded.grad.abs().max() > 0
@@ -85,6 +87,46 @@ def test_head_that_computes_something_else_is_left_alone() -> None:
     with torch.no_grad():
         plain = model(IDS, logits_to_keep=1).logits[:, -1, [YES, NO]]
     assert torch.equal(_answers(model), plain)
+
+
+class _Comparisons(TorchFunctionMode):
+    """Counts how often a number of a tensor is asked for, for which a GPU must be waited for."""
+
+    count = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.Tensor.__bool__
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def test_output_layer_is_compared_once() -> None:
+    model = _model("llama").bfloat16()
+    head = AnswerHead((YES, NO))
+    hidden = torch.randn(2, 1, 32).bfloat16()
+
+    def compared() -> int:
+        with head.precise(model), _Comparisons() as mode:
+            model.lm_head(hidden)
+        return mode.count
+
+    assert [compared() for _ in range(3)] == [1, 0, 0]
+    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
+    assert [compared(), compared()] == [1, 0]
+    copied = copy.deepcopy(head)
+    assert copied.rows.equal(head.rows)
+
+
+@torch.no_grad()
+def test_output_layer_that_changes_later_is_seen() -> None:
+    model = _model("llama").bfloat16()
+    head = AnswerHead((YES, NO))
+    with head.precise(model):
+        assert model(IDS, logits_to_keep=1).logits.dtype == torch.float32
+    model.lm_head.register_forward_hook(lambda _, inputs, output: -output)
+    plain = model(IDS, logits_to_keep=1).logits
+    with head.precise(model):
+        assert torch.equal(model(IDS, logits_to_keep=1).logits, plain)
 
 
 class _Wrapped(nn.Linear):

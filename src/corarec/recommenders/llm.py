@@ -24,7 +24,7 @@ from corarec.errors import ArtifactError
 from corarec.files import read_json, write_json
 from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
 from corarec.prompts.templates import TITLE
-from corarec.recommenders.answer_head import precise_answers
+from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.pointwise import PointwiseRecommender
 from corarec.score.scorer import Batch
 from corarec.types import Config, IntArray, Pairs
@@ -155,6 +155,7 @@ class PromptRecommender(PointwiseRecommender):
         self.encoder = encoder
         self.answer = answer
         self.answers = backbone.answers
+        self.answer_head = AnswerHead((self.answers.yes, self.answers.no))
         self.fingerprint = backbone.fingerprint
 
     @classmethod
@@ -196,7 +197,7 @@ class PromptRecommender(PointwiseRecommender):
             # A left-padded row must count from its own first token.
             extra["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
         base = getattr(self.model, "get_base_model", lambda: self.model)()
-        with precise_answers(base, (self.answers.yes, self.answers.no)):
+        with self.answer_head.precise(base):
             output = self.model(
                 **read,
                 attention_mask=attention_mask,
