@@ -98,6 +98,10 @@ def unwatched(name: str) -> Iterator[FitWatcher]:
 def auc(labels: IntArray, scores: FloatArray) -> float:
     """Return the area under the ROC curve; ties count half. Both classes must occur.
 
+    All that training chooses by comes from here, of CF models and of systems. `corarec.evaluate`
+    counts the same area by ranks, as its draws do; the two sum in another order and may differ in
+    the last bit, which would be enough to keep the weights of another step.
+
     Raises
     ------
     TrainingError

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
+from corarec.cf.report import auc
 from corarec.errors import ConfigError
 from corarec.recommenders.base import Recommender, TrainingData, Validate
 from corarec.score.scorer import Batch, Examples, batched, score_batches
@@ -104,4 +104,4 @@ class PairValidation:
     def __call__(self) -> dict[str, float]:
         """Score the pairs with the recommender as it stands."""
         scores = score_batches(self._recommender, self._batches, self._pairs)
-        return {"auc": float(roc_auc_score(self._labels, scores))}
+        return {"auc": auc(self._labels, scores)}
