@@ -1,6 +1,6 @@
 """What answers in float32 change in bfloat16: `python benchmarks/answer_precision.py DATA`.
 
-The bundled model, untrained, answers the plain prompt for pairs of the validation part: in float32,
+The bundled model, untrained, answers the plain prompt for pairs of the valid split: in float32,
 in bfloat16 with the two answers projected in float32, and in bfloat16 throughout.
 """
 

@@ -5,7 +5,7 @@
 
 Prints the mean and the standard deviation over seeds of AUC and UAUC on the test rows (all, warm,
 cold) with the time of one thread, and writes them to benchmarks/results/cf_ml1m.json; models that
-are not run keep the figures that stand there. Every scoring of the test part adds a line to
+are not run keep the figures that stand there. Every scoring of the test split adds a line to
 benchmarks/results/test_evaluations.jsonl. With `--save` every fitted model is kept as
 `<folder>/<label>-seed<k>`.
 """
@@ -61,7 +61,7 @@ Measures = dict[str, float]
 
 
 def measure(table: ScoreTable, label: str, log_folder: Path) -> Measures:
-    """Return AUC and UAUC over all, warm and cold rows of the test part, and log the look."""
+    """Return AUC and UAUC over all, warm and cold rows of the test split, and log the look."""
     evaluation = evaluate(table, label, config=BootstrapConfig(draws=1))
     log_test_evaluation(log_folder, evaluation)
     return {

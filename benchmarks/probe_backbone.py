@@ -6,7 +6,7 @@
 
 Two linear probes (ridge regression, strength chosen inside the fit, five folds over items) on the
 hidden state after `"{title} ({year})"`: the genres of films that took no part in the fit (AUC,
-mean over genres) and the positive rate of items in the train part (Spearman, items with at least
+mean over genres) and the positive rate of items in the train split (Spearman, items with at least
 ten rows). Beside them: the words of the title, the year alone, and the same network with random
 weights. With `--run` (a folder of `corarec pretrain-backbone`) also the bits per byte of its
 held-out texts beside a unigram model and zlib. Results go to

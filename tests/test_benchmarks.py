@@ -1,4 +1,4 @@
-"""Benchmarks score the test part, so what they log is held here; their figures are not."""
+"""Benchmarks score the test split, so what they log is held here; their figures are not."""
 
 import importlib.util
 from pathlib import Path

@@ -40,7 +40,7 @@ def test_it_goes_from_nothing_to_a_page_and_can_be_run_again(
     # The second run trains nothing anew: the same table, the same recommendations.
     first, second = (output[output.index("3 of 5") :] for output in outputs)
     assert first == second
-    looks = "<dt>Looks at the test part</dt><dd>{}</dd>"
+    looks = "<dt>Looks at the test split</dt><dd>{}</dd>"
     assert pages[1] == pages[0].replace(looks.format(1), looks.format(2)) != pages[0]
 
 

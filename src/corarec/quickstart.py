@@ -68,7 +68,7 @@ def run_quickstart(output: Path, request: Request, console: Console, log: Consol
     folder = output / f"run-{data.resolve().name.removeprefix('data-')}"
     for note in dataset.card.notes:
         say(printable(note), log)
-    counts = ", ".join(f"{part} {c.rows:,}" for part, c in dataset.card.counts.items())
+    counts = ", ".join(f"{split} {c.rows:,}" for split, c in dataset.card.counts.items())
     say(
         f"{dataset.num_users:,} users, {dataset.num_items:,} items; interactions: {counts}",
         console,
@@ -77,7 +77,7 @@ def run_quickstart(output: Path, request: Request, console: Console, log: Consol
     config = quickstart_config(data)
     with training_progress(config.train.steps, log, every_record=False) as show:
         train_run(config, folder, show=show, watch_fit=watch_fits(log))
-    heading("3 of 5  Evaluation on the test part", console)
+    heading("3 of 5  Evaluation on the test split", console)
     run = load_run(folder)
     total = len(dataset.rows("test"))
     with progress(log, "scoring test", total) as tracker:

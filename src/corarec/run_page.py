@@ -23,7 +23,7 @@ def report_run(run: Run, split: Split) -> Path:
     Raises
     ------
     ArtifactError
-        The run was not evaluated on this part.
+        The run was not evaluated on this split.
     """
     results = read_results(run.folder, split)
     names = [evaluation.name for evaluation in results.systems]
@@ -33,7 +33,7 @@ def report_run(run: Run, split: Split) -> Path:
         page,
         ReportData(
             title=f"{run.config.system.name} on {run.dataset.card.name}",
-            subtitle=f"The {split} part, scored by the run in {run.folder.name}",
+            subtitle=f"The {split} split, scored by the run in {run.folder.name}",
             facts=_facts(run),
             config=run.config.model_dump(mode="json"),
             results=results,
@@ -51,17 +51,17 @@ def _facts(run: Run) -> list[Fact]:
     parameters = sum(p.numel() for p in recommender.parameters())
     trained = recommender.trainable_parameters()
     model = run.config.system.backbone.model
-    parts = ", ".join(f"{part} {counts.rows:,}" for part, counts in card.counts.items())
+    splits = ", ".join(f"{split} {counts.rows:,}" for split, counts in card.counts.items())
     facts = {
         "Data": f"{card.name}, split {card.split}",
-        "Size": f"{card.num_users:,} users, {card.num_items:,} items; rows: {parts}",
+        "Size": f"{card.num_users:,} users, {card.num_items:,} items; rows: {splits}",
         "Labels": card.labels,
         "Language model": f"{model}, {parameters - trained:,} parameters, frozen",
         "Trained": f"{trained:,} parameters",
     }
     if run.cf is not None:
         facts["CF vectors"] = f"{run.cf.name}, {run.cf.vector_size} numbers each"
-    facts["Looks at the test part"] = f"{count_test_evaluations(run.folder)}"
+    facts["Looks at the test split"] = f"{count_test_evaluations(run.folder)}"
     return [Fact(label=label, value=value) for label, value in facts.items()]
 
 

@@ -43,7 +43,7 @@ def quickstart_config(data: Path) -> RunConfig:
 
 def starter_recipe(dataset: Dataset, data: Path) -> str:
     """Return the text of a recipe, with comments, for the dataset in the folder `data`."""
-    train, valid = (dataset.card.counts[part] for part in ("train", "valid"))
+    train, valid = (dataset.card.counts[split] for split in ("train", "valid"))
     # So many that about six tenths of the training rows are seen once.
     steps = min(MOST_STEPS, max(60, round(0.6 * train.rows / BATCH / 60) * 60))
     cold = 1 - valid.warm / valid.rows

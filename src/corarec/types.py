@@ -107,11 +107,11 @@ class Fingerprint(Config):
     titles: str
     """The titles of items 1..I, and what an item is called in prompts."""
     train: str
-    """The rows of the training part."""
+    """The rows of the training split."""
     valid: str
-    """The rows of the validation part."""
+    """The rows of the validation split."""
     interactions: str
-    """All rows of all parts, in their order."""
+    """All rows of all splits, in their order."""
 
     def differences(self, other: "Fingerprint", names: Sequence[str] = ()) -> list[str]:
         """Return the names, of all or of those in `names`, in which two datasets differ."""

@@ -12,13 +12,13 @@ PairsOf = Callable[..., Pairs]
 
 
 def test_labels_must_match_the_pairs(checkerboard: FitData) -> None:
-    with pytest.raises(DataError, match="training part has 348 pairs but 347 labels"):
+    with pytest.raises(DataError, match="training split has 348 pairs but 347 labels"):
         replace(checkerboard, train_labels=checkerboard.train_labels[1:])
 
 
 def test_a_part_must_have_rows(checkerboard: FitData) -> None:
     nothing = np.zeros(0, dtype=np.int64)
-    with pytest.raises(DataError, match="validation part is empty"):
+    with pytest.raises(DataError, match="validation split is empty"):
         replace(checkerboard, valid=checkerboard.valid.take(nothing), valid_labels=nothing)
 
 

@@ -47,7 +47,7 @@ def test_what_nobody_reads_is_refused_with_what_is_there(tmp_path: Path) -> None
         detect_source(folder(tmp_path / "empty"))
 
 
-def test_published_parts_are_kept_and_all_else_is_cut_by_time(tmp_path: Path) -> None:
+def test_published_splits_are_kept_and_all_else_is_cut_by_time(tmp_path: Path) -> None:
     one = folder(tmp_path / "1m", "ratings.dat", "users.dat")
     ten = folder(tmp_path / "10m", "ratings.dat", "tags.dat")
     assert default_split("movielens", one, {}) == "collm-ml1m"

@@ -129,7 +129,9 @@ def test_nothing_is_written_when_the_data_is_bad(table: Path, tmp_path: Path) ->
 
 
 def test_one_class_only(table: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"All 32 rows of the part 'train' are positive.*threshold"):
+    with pytest.raises(
+        DataError, match=r"All 32 rows of the split 'train' are positive.*threshold"
+    ):
         run(table, output=tmp_path / "out", labels=LabelConfig(threshold=1))
 
 
@@ -137,7 +139,7 @@ def test_an_empty_part(table: Path, tmp_path: Path) -> None:
     lines = CSV.splitlines()
     at_once = [",".join([*line.split(",")[:3], "7", "T"]) for line in lines[1:]]
     table.write_text("\n".join([lines[0], *at_once]))
-    with pytest.raises(DataError, match="'temporal' leaves the part 'train' empty: the 40 usable"):
+    with pytest.raises(DataError, match="'temporal' leaves the split 'train' empty: the 40 usable"):
         run(table, output=tmp_path / "out")
 
 

@@ -1,6 +1,6 @@
-"""The whole catalogue in the order of a run, for users as they stood when a part of the data began.
+"""The whole catalogue in the order of a run, for users as they stood when a split began.
 
-A user's history and what was seen are those before the user's first row of the part.
+A user's history and what was seen are those before the user's first row of the split.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from corarec.types import FloatArray, IntArray
 RankedSplit = Literal["valid", "test"]
 
 EARLIER = {"valid": ("train",), "test": ("train", "valid")}
-"""The parts before each that can be ranked for."""
+"""The splits before each that can be ranked for."""
 
 
 class Catalogue:
-    """What each user of one part had seen before it, and likes in it.
+    """What each user of one split had seen before it, and likes in it.
 
     Parameters
     ----------
@@ -42,16 +42,16 @@ class Catalogue:
         self.dataset = dataset
         self.cf = cf
         self.candidates = candidates
-        part = pl.col("split")
-        self.relevant = self._marked((part == split) & (pl.col("label") == 1))
-        self.seen = self._marked(part.is_in(EARLIER[split]))
+        in_split = pl.col("split")
+        self.relevant = self._marked((in_split == split) & (pl.col("label") == 1))
+        self.seen = self._marked(in_split.is_in(EARLIER[split]))
         rows = np.flatnonzero((dataset.interactions["split"] == split).to_numpy())
         users = dataset.interactions["user_id"].to_numpy()[rows]
         self._first_rows = np.zeros(dataset.num_users + 1, dtype=np.int64)
         self._first_rows[users[::-1]] = rows[::-1]
 
     def popular(self, user_id: int) -> IntArray:
-        """Return the unseen items, those first that more users of the training part liked."""
+        """Return the unseen items, those first that more users of the training split liked."""
         return self._order(user_id, None)
 
     def collaborative(self, user_id: int) -> IntArray:
@@ -76,7 +76,7 @@ class Catalogue:
         return np.concatenate([order[best], order[self.candidates :]])
 
     def context(self, user_id: int) -> Context:
-        """Return what was known of a user when the part began."""
+        """Return what was known of a user when the split began."""
         first = self._first_rows[[user_id]]
         return Context(user_id, self.dataset.timeline.before_rows(first)[0])
 

@@ -36,13 +36,13 @@ def rank_run(
     bootstrap: BootstrapConfig | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RankingTable:
-    """Rank all items that a user had not seen before the part, and keep the metrics.
+    """Rank all items that a user had not seen before the split, and keep the metrics.
 
     The CF model orders the catalogue and the run its first `candidates`, as `recommend` does, so
     the metrics can rise no higher than the candidates allow; the last row says how high. Right
-    answers are the items that the user likes in the part.
+    answers are the items that the user likes in the split.
 
-    Writes `results/SPLIT-ranking.json`; a look at the test part is added to the run's
+    Writes `results/SPLIT-ranking.json`; a look at the test split is added to the run's
     `test_evaluations.jsonl`.
 
     Parameters
@@ -99,7 +99,7 @@ def rank_run(
 def ranked_users(
     dataset: Dataset, split: RankedSplit, max_users: int | None = None, seed: int = 0
 ) -> IntArray:
-    """Return the users who like something in a part, or so many of them, drawn by a seed: [N]."""
+    """Return the users who like something in a split, or so many of them, drawn by a seed: [N]."""
     rows = dataset.pairs(split)
     users = np.unique(rows.user_ids[dataset.labels(split) == 1])
     if max_users is None or max_users >= len(users):

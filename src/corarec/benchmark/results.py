@@ -20,7 +20,7 @@ Kept = TypeVar("Kept", bound=Result)
 
 
 def write_results(folder: Path, result: ResultTable, tables: dict[str, ScoreTable]) -> None:
-    """Keep the metrics of a part, and the scores of every row that they are made of.
+    """Keep the metrics of a split, and the scores of every row that they are made of.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def read_results(folder: Path, split: Split) -> ResultTable:
     Raises
     ------
     ArtifactError
-        The run was not evaluated on this part.
+        The run was not evaluated on this split.
     """
     path = folder / RESULTS / f"{split}.json"
     if not path.exists():
@@ -82,7 +82,7 @@ def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreT
     Raises
     ------
     ArtifactError
-        The run was not evaluated on this part, or has no such column.
+        The run was not evaluated on this split, or has no such column.
     """
     path = folder / RESULTS / f"{split}.parquet"
     if not path.exists():

@@ -31,13 +31,13 @@ def evaluate_run(
     config: BootstrapConfig | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ResultTable:
-    """Score one part with a run, its CF model and the trivial references, and keep all of it.
+    """Score one split with a run, its CF model and the trivial references, and keep all of it.
 
     Beside all rows stand the warm and the cold ones; with `min_interactions` instead those whose
     user and item both have so many interactions in train, and the others.
 
     Writes `results/SPLIT.json`, and the scores of every row as `results/SPLIT.parquet`; a look at
-    the test part is added to the run's `test_evaluations.jsonl`.
+    the test split is added to the run's `test_evaluations.jsonl`.
     """
     metrics_named(metrics)  # a wrong name is told before anything is scored
     dataset = run.dataset

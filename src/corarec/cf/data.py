@@ -44,7 +44,7 @@ class FitData:
     Raises
     ------
     DataError
-        Labels and pairs differ in number, a label is not 0 or 1, a part is empty or has one class
+        Labels and pairs differ in number, a label is not 0 or 1, a split is empty or has one class
         only, or an id lies outside 0..U (users) or 0..I (items).
     """
 
@@ -75,19 +75,19 @@ class FitData:
         self._check("training", self.train, self.train_labels)
         self._check("validation", self.valid, self.valid_labels)
 
-    def _check(self, part: str, pairs: Pairs, labels: IntArray) -> None:
+    def _check(self, split: str, pairs: Pairs, labels: IntArray) -> None:
         if len(pairs) != len(labels):
-            raise DataError(f"The {part} part has {len(pairs)} pairs but {len(labels)} labels.")
+            raise DataError(f"The {split} split has {len(pairs)} pairs but {len(labels)} labels.")
         if len(pairs) == 0:
-            raise DataError(f"The {part} part is empty. Choose a split that leaves rows in it.")
+            raise DataError(f"The {split} split is empty. Choose a split that leaves rows in it.")
         if wrong := set(np.unique(labels).tolist()) - {0, 1}:
             raise DataError(
-                f"The {part} labels must be 0 or 1, but {sorted(wrong)[0]} occurs. "
+                f"The {split} labels must be 0 or 1, but {sorted(wrong)[0]} occurs. "
                 "Turn ratings into labels with a threshold first."
             )
         if labels.min() == labels.max():
             raise DataError(
-                f"All {len(labels)} {part} labels are {labels[0]}: a CF model needs both classes. "
+                f"All {len(labels)} {split} labels are {labels[0]}: a CF model needs both classes. "
                 "Choose another rating threshold, or let `prepare` sample negatives."
             )
         for noun, ids, largest in (
@@ -98,6 +98,6 @@ class FitData:
             outside = np.flatnonzero((ids < 0) | (ids > largest))
             if len(outside):
                 raise DataError(
-                    f"{part.capitalize()} row {outside[0]} has {noun} id {ids[outside[0]]}, "
+                    f"{split.capitalize()} row {outside[0]} has {noun} id {ids[outside[0]]}, "
                     f"but ids run from 0 to {largest}."
                 )

@@ -18,7 +18,7 @@ from corarec.types import BoolArray, IntArray
 
 
 class FitConfig(CFChoice):
-    """Which CF model to fit, and on how much of the training part."""
+    """Which CF model to fit, and on how much of the training split."""
 
     train_until: float = Field(default=1.0, gt=0, le=1)
     """Fit on this earliest share of the training rows by time only. A second stage trained on the
@@ -33,7 +33,7 @@ def fit_cf(
     output: Path | None = None,
     watch: WatchFit = unwatched,
 ) -> tuple[CFModel, FitReport]:
-    """Fit a CF model on the training part, chosen by the AUC on the whole validation part.
+    """Fit a CF model on the training split, chosen by the AUC on the whole validation split.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def fit_cf(
         What stands at `output` (a file that the model is made of, or anything but a CF model as
         corarec wrote it) would be lost.
     DataError
-        A part is empty or has one class only.
+        A split is empty or has one class only.
     TrainingError
         The loss is not finite.
     ArtifactError

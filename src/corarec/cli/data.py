@@ -58,9 +58,9 @@ def prepare(
     if form == "json":
         print_json({"output": str(output), **dataset.card.model_dump(mode="json")})
         return
-    for part, counts in dataset.card.counts.items():
+    for split_name, counts in dataset.card.counts.items():
         say(
-            f"{part}: {counts.rows:,} rows, {counts.users:,} users, {counts.items:,} items, "
+            f"{split_name}: {counts.rows:,} rows, {counts.users:,} users, {counts.items:,} items, "
             f"{counts.positives / counts.rows:.1%} positive, {counts.warm:,} warm"
         )
     for note in dataset.card.notes:

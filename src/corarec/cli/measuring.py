@@ -70,7 +70,7 @@ def evaluate_ranking(
     form: FormOption = "table",
     data: RunData = None,
 ) -> None:
-    """Rank the whole catalogue for every user of one part: Recall, NDCG, HR and MRR."""
+    """Rank the whole catalogue for every user of one split: Recall, NDCG, HR and MRR."""
     from corarec.benchmark.ranking import rank_run, ranked_users
     from corarec.evaluate import RankingConfig
     from corarec.report.ranking_tables import ranking_markdown, ranking_tables

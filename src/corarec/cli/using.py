@@ -121,7 +121,7 @@ def quickstart(
     split: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(SPLIT_RULES)}; published parts, or else by time.",
+            help=f"{', '.join(SPLIT_RULES)}; published splits, or else by time.",
             autocompletion=completing(SPLIT_RULES),
         ),
     ] = None,

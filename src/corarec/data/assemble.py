@@ -57,7 +57,7 @@ def assemble(
         labels=result.labels,
         num_users=users.height,
         num_items=items.height,
-        counts={part: _count(interactions.filter(pl.col("split") == part)) for part in SPLITS},
+        counts={split: _count(interactions.filter(pl.col("split") == split)) for split in SPLITS},
         inputs=fingerprints,
         notes=[*raw.facts.notes, *result.notes],
         licence=raw.facts.licence,
@@ -73,13 +73,13 @@ def _numbered(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
     return rows.select(columns).unique(f"{kind}_id").sort(f"{kind}_id")
 
 
-def _count(part: pl.DataFrame) -> SplitCounts:
+def _count(rows: pl.DataFrame) -> SplitCounts:
     return SplitCounts(
-        rows=part.height,
-        users=part["user_id"].n_unique(),
-        items=part["item_id"].n_unique(),
-        positives=int(part["label"].sum()),
-        warm=int(part["warm"].sum()),
+        rows=rows.height,
+        users=rows["user_id"].n_unique(),
+        items=rows["item_id"].n_unique(),
+        positives=int(rows["label"].sum()),
+        warm=int(rows["warm"].sum()),
     )
 
 

@@ -37,7 +37,7 @@ class DatasetCard(Config):
     num_users: int
     num_items: int
     counts: dict[str, SplitCounts]
-    """by part: train, valid, test"""
+    """by split: train, valid, test"""
     inputs: dict[str, str] = Field(default_factory=dict)
     """SHA-256 fingerprint of each input file"""
     notes: list[str] = Field(default_factory=list)

@@ -123,11 +123,11 @@ class Dataset:
         return np.bincount(self._column("item_id")[liked], minlength=self.num_items + 1)
 
     def rows(self, split: Split) -> IntArray:
-        """Return the numbers of the rows of one part, ascending."""
+        """Return the numbers of the rows of one split, ascending."""
         return np.flatnonzero((self.interactions["split"] == split).to_numpy())
 
     def pairs(self, rows: Rows) -> Pairs:
-        """Return what a recommender may see of `rows`, a part's name or row numbers."""
+        """Return what a recommender may see of `rows`, a split's name or row numbers."""
         rows = self._row_numbers(rows)
         return Pairs(
             user_ids=self._column("user_id")[rows],
@@ -163,7 +163,7 @@ class Dataset:
         )
 
     def sample(self, split: Split, *, fraction: float, seed: int) -> IntArray:
-        """Draw rows of one part without replacement, as `DataFrame.sample` of pandas does.
+        """Draw rows of one split without replacement, as `DataFrame.sample` of pandas does.
 
         `sample("valid", fraction=0.5, seed=2023)` is CoLLM's `valid_small` on ML-1M, row for row
         and in its order (`frac=0.5, random_state=2023` there).

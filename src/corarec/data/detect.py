@@ -43,7 +43,7 @@ def detect_source(path: Path) -> str:
 
 
 def default_split(source: str, path: Path | None, options: dict[str, Any]) -> str:
-    """Return the key of `SPLIT_RULES` that fits a source: published parts where there are any.
+    """Return the key of `SPLIT_RULES` that fits a source: published splits where there are any.
 
     Parameters
     ----------

@@ -103,9 +103,12 @@ def _on_parts(rows: pl.DataFrame) -> list[str]:
     }
     notes = []
     for split in SPLITS[1:]:
-        part = rows.filter(pl.col("split") == split)
+        of_split = rows.filter(pl.col("split") == split)
         counts = {
-            kind: (int((~part[kind].unique().is_in(names.implode())).sum()), part[kind].n_unique())
+            kind: (
+                int((~of_split[kind].unique().is_in(names.implode())).sum()),
+                of_split[kind].n_unique(),
+            )
             for kind, names in known.items()
         }
         if any(new for new, _ in counts.values()):

@@ -1,6 +1,6 @@
 """What of a dataset a system needs once it is trained: items, users and what these did.
 
-The rows with their parts, ratings and times are for training and measuring; they stay in `Dataset`.
+The rows with their splits, ratings and times are for training and measuring: see `Dataset`.
 """
 
 import json

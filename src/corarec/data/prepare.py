@@ -143,14 +143,14 @@ def _check_parts(rows: pl.DataFrame, rule: str) -> None:
         if labels.is_empty():
             times = pl.from_epoch(rows["timestamp"], time_unit="s")
             raise DataError(
-                f"The split {rule!r} leaves the part {split!r} empty: the {len(rows)} usable "
+                f"The split {rule!r} leaves the split {split!r} empty: the {len(rows)} usable "
                 f"interactions run from {times.min()!s} to {times.max()!s}. Choose another rule or "
                 "other ratios."
             )
         if labels.n_unique() < 2:
             kind = "positive" if labels[0] else "negative"
             raise DataError(
-                f"All {len(labels)} rows of the part {split!r} are {kind}, so nothing can be "
+                f"All {len(labels)} rows of the split {split!r} are {kind}, so nothing can be "
                 f"learned or measured there. Here {rating_range(rows)}. Choose another rating "
                 "threshold (--threshold) or split."
             )

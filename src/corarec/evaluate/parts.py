@@ -1,4 +1,7 @@
-"""Parts of the rows that get metrics of their own."""
+"""Parts of the rows that get metrics of their own: all, warm, cold.
+
+A split (train, valid, test) says when a row is used; a part is some of the rows of one.
+"""
 
 import numpy as np
 

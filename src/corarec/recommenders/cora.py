@@ -148,7 +148,7 @@ class CoraRecommender(PromptRecommender):
         return VectorPromptInputs(pairs, self.encoder, new_titles, self._vectors(pairs))
 
     def prepare(self, data: TrainingData) -> None:
-        """Set the scale of the CF vectors by those of the whole training part."""
+        """Set the scale of the CF vectors by those of the whole training split."""
         if self.normalise:
             self.vector_input.fit_scale(self._vectors(data.dataset.pairs("train")))
 

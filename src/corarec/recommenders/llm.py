@@ -54,7 +54,7 @@ class PromptSystem(Config):
 
     @property
     def needs_training_rows(self) -> bool:
-        """Whether the trained system reads rows of the training part, as some controls do."""
+        """Whether the trained system reads rows of the training split, as some controls do."""
         return False
 
     @model_validator(mode="after")
@@ -70,7 +70,7 @@ class Ingredients:
     backbone: Backbone
     catalogue: Catalogue
     train_pairs: Pairs | None
-    """The pairs of the training part, for controls that confuse their users; None in a packed run,
+    """The pairs of the training split, for controls that confuse their users; None in a packed run,
     which has no such rows."""
     num_users: int
     """`U`, the users of the dataset."""

@@ -34,7 +34,7 @@ def ranking_texts(results: RankingTable) -> list[TableText]:
     """Lay out one row per metric: there are more metrics than systems."""
     systems = [*results.systems, *results.references]
     rows = [_row(metric, systems) for metric in results.systems[0].metrics]
-    columns = ("Metric", *(part for system in systems for part in (system.name, "interval")))
+    columns = ("Metric", *(head for system in systems for head in (system.name, "interval")))
     texts = [TableText(columns, rows, [], _note(results))]
     if results.comparisons:
         texts.append(_comparison_text(results))
@@ -80,7 +80,7 @@ def _note(results: RankingTable) -> str:
     system = results.systems[0]
     return (
         f"Means over {system.users:,} users, each with {results.items:,} items less those seen "
-        f"before; {system.users_left_out:,} users like nothing new in this part and are left out, "
+        f"before; {system.users_left_out:,} users like nothing new in this split and are left out, "
         f"{system.relevant_seen:,} liked items were seen before. The first {results.candidates:,} "
         "items of the CF model are put in a new order, the others stay behind them. Intervals: "
         f"{system.bootstrap.level:.0%}, {system.bootstrap.draws:,} bootstrap draws of users."

@@ -90,7 +90,7 @@ def pack_run(
         config, knowledge, _ = read_run(folder, data)
         if config.system.needs_training_rows:
             raise ConfigError(
-                f"{run} is a control that reads rows of the training part, for measuring and not "
+                f"{run} is a control that reads rows of the training split, for measuring and not "
                 "for use, so it cannot be packed. Send the run folder together with its dataset."
             )
         if without_users:

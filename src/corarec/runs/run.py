@@ -72,7 +72,7 @@ class Run:
         if self.parts.splits is None:
             raise ArtifactError(
                 f"{self.folder} is a packed run: it holds what it needs to recommend and to score, "
-                "but not the parts of its dataset, on which it is measured. Say where the dataset "
+                "but not the splits of its dataset, on which it is measured. Say where the dataset "
                 "is with --data FOLDER (in Python: load_run(run, data=FOLDER))."
             )
         if self.folder.is_file():
@@ -87,7 +87,7 @@ class Run:
     ) -> pl.DataFrame:
         """Score pairs: columns `user` and `item` (raw ids) in, `score` and `probability` added.
 
-        A user's prompt and vectors use all that the dataset knows of the user, whatever its part:
+        A user's prompt and vectors use all that the dataset knows of the user, whatever its split:
         this is for serving. To measure a system use `corarec evaluate`, where a pair sees only what
         came before it.
         """

@@ -51,7 +51,7 @@ def candidate_order(cf: VectorSource | None, catalogue: Catalogue, pairs: Pairs)
     """Return the positions of one person's pairs, what the CF model likes best first: [N].
 
     Without a CF model, and where it gives equal scores, as to a new user, the items that more users
-    of the training part liked come first.
+    of the training split liked come first.
     """
     first = np.zeros(len(pairs)) if cf is None else cf.score(pairs)
     return np.lexsort((-catalogue.popularity[pairs.item_ids], -first))

@@ -98,7 +98,7 @@ def prolonged(changes: Changes, step: int) -> str:
 
 
 def validation_rows(dataset: Dataset, config: TrainConfig) -> IntArray:
-    """Return the fixed sample of the validation part that chooses, the same for all seeds."""
+    """Return the fixed sample of the validation split that chooses, the same for all seeds."""
     if config.validation_fraction is not None:
         rows = dataset.sample("valid", fraction=config.validation_fraction, seed=VALIDATION_SEED)
         return np.sort(rows)

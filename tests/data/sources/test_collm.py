@@ -32,7 +32,7 @@ def write(folder: Path, **leave_out: str) -> None:
         (folder / f"{part}_ood2.pkl").write_bytes(pickle.dumps(frame))
 
 
-def test_parts_are_put_together_in_their_order(tmp_path: Path) -> None:
+def test_splits_are_put_together_in_their_order(tmp_path: Path) -> None:
     write(tmp_path)
     output = tmp_path / "out"
     dataset = prepare(

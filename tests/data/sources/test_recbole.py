@@ -30,7 +30,7 @@ def test_one_file_of_interactions(tmp_path: Path) -> None:
     assert raw.users.rows() == [("u", "20")]
 
 
-def test_three_parts(tmp_path: Path) -> None:
+def test_three_splits(tmp_path: Path) -> None:
     for part in ("train", "valid", "test"):
         (tmp_path / f"ml.{part}.inter").write_text(INTER + f"{part}\t1\t4\t1\n")
     (tmp_path / "ml.item").write_text(ITEM)

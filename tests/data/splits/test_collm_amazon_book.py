@@ -41,7 +41,7 @@ def test_the_year_and_the_active_users_and_items_stay(world: RawData) -> None:
     assert rows["timestamp"].min() == JANUARY
 
 
-def test_parts(world: RawData) -> None:
+def test_splits(world: RawData) -> None:
     rows = CollmAmazonBook().apply(world, LabelConfig()).rows
     counts = dict(rows["split"].value_counts().iter_rows())
     assert counts == {"train": 21 * 18, "valid": 31, "test": 32}

@@ -15,7 +15,7 @@ VALID = (1_017_619_200, 1_030_838_399)
 TEST = (1_030_838_400, 1_044_057_599)
 
 
-def test_months_of_the_parts(make_raw: MakeRaw) -> None:
+def test_months_of_the_splits(make_raw: MakeRaw) -> None:
     times = [TRAIN[0] - 1, *TRAIN, *VALID, *TEST, TEST[1] + 1]
     raw = make_raw([("1", f"{n}", 5.0, time) for n, time in enumerate(times)])
     rows = CollmMl1m().apply(raw, LabelConfig()).rows

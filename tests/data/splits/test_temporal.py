@@ -11,20 +11,20 @@ from corarec.data.splits.temporal import Temporal
 MakeRaw = Callable[..., RawData]
 
 
-def parts(raw: RawData, **options: Any) -> dict[int, str]:
+def splits(raw: RawData, **options: Any) -> dict[int, str]:
     rows = Temporal(**options).apply(raw, LabelConfig()).rows
     return dict(sorted(zip(rows["timestamp"], rows["split"], strict=True)))
 
 
 def test_ten_rows_are_cut_eight_one_one(make_raw: MakeRaw) -> None:
     raw = make_raw([(f"u{n % 3}", f"i{n}", 5.0, 9 - n) for n in range(10)])
-    assert list(parts(raw).values()) == ["train"] * 8 + ["valid", "test"]
+    assert list(splits(raw).values()) == ["train"] * 8 + ["valid", "test"]
 
 
 @pytest.mark.parametrize(("valid", "test"), [(0.1, 0.2), (0.2, 0.1), (0.3, 0.3), (0.25, 0.5)])
 def test_shares(make_raw: MakeRaw, valid: float, test: float) -> None:
     raw = make_raw([("u", f"i{n}", 5.0, n) for n in range(100)])
-    values = list(parts(raw, valid=valid, test=test).values())
+    values = list(splits(raw, valid=valid, test=test).values())
     assert (values.count("valid"), values.count("test")) == (100 * valid, 100 * test)
 
 
@@ -45,5 +45,5 @@ def test_rounding_of_shares_costs_no_part_a_row(make_raw: MakeRaw) -> None:
     raw = make_raw([("u", f"i{n}", 5.0, n) for n in range(100)])
     for valid in range(5, 50, 5):
         for test in (5, 15, 34, 40):
-            values = list(parts(raw, valid=valid / 100, test=test / 100).values())
+            values = list(splits(raw, valid=valid / 100, test=test / 100).values())
             assert (values.count("valid"), values.count("test")) == (valid, test)

@@ -23,7 +23,7 @@ LICENCE = (
 class Collm(FileSource):
     """A folder or zip with `{train,valid,test}_ood2.pkl`, read without running them.
 
-    Ids, labels and parts are taken as published: use it with `--split published`. Histories are
+    Ids, labels and splits are taken as published: use it with `--split published`. Histories are
     rebuilt from the labels. Ratings are not in these files.
     """
 
@@ -33,7 +33,7 @@ class Collm(FileSource):
     """what several of them are, for prompts"""
 
     def read(self, files: InputFiles) -> RawData:
-        """Read the three parts."""
+        """Read the three splits."""
         members = {split: files.require(f"{split}_ood2.pkl") for split in SPLITS}
         where = joined(list(members.values()), files.path)
         table = pl.concat(_read_part(files, member, split) for split, member in members.items())
@@ -59,7 +59,7 @@ def _read_part(files: InputFiles, member: str, split: str) -> pl.DataFrame:
     require_columns([name for name in columns if name], needed, files.where(member))
     where = files.where(member)
     size = len(columns[""])
-    # The index counts the rows of all parts together, in their order.
+    # The index counts the rows of all splits together, in their order.
     row = _whole(columns[""], "index", where)
     titles = columns["title"].tolist()
     for number, title in enumerate(titles):

@@ -38,14 +38,14 @@ class RecBole(FileSource):
     """what several of them are, for prompts"""
 
     def read(self, files: InputFiles) -> RawData:
-        """Read the interactions of one file or of three parts, and the items."""
-        parts = _interaction_files(files)
-        where = joined(list(parts.values()), files.path)
+        """Read the interactions of one file or of three splits, and the items."""
+        by_split = _interaction_files(files)
+        where = joined(list(by_split.values()), files.path)
         item_file = _one(files, ".item")
         users = [name for name in files.names if name.endswith(".user")]
         notes: list[str] = []
         interactions = pl.concat(
-            self._interactions(files, member, split, notes) for split, member in parts.items()
+            self._interactions(files, member, split, notes) for split, member in by_split.items()
         )
         return RawData(
             facts=SourceFacts(
@@ -115,13 +115,13 @@ class RecBole(FileSource):
 
 
 def _interaction_files(files: InputFiles) -> dict[str, str]:
-    """Return the file of each part by its name, or the one file under the empty name."""
+    """Return the file of each split by its name, or the one file under the empty name."""
     ends = {split: f".{split}.inter" for split in SPLITS}
-    parts = {
+    by_split = {
         split: name for split, end in ends.items() for name in files.names if name.endswith(end)
     }
-    if len(parts) == len(SPLITS):
-        return parts
+    if len(by_split) == len(SPLITS):
+        return by_split
     return {"": _one(files, ".inter")}
 
 

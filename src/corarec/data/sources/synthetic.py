@@ -23,7 +23,7 @@ from corarec.types import FloatArray, IntArray
 START = 1_577_836_800
 """2020-01-01, the first second of the world"""
 DURATION = 2 * 365 * 86_400
-PART_ENDS = (0.8, 0.9)
+SPLIT_ENDS = (0.8, 0.9)
 """train and valid end after these shares of the time; cold users and items come after the first"""
 RATING_STEPS = (-2.0, -1.0, 0.0, 1.5)
 """utilities at which the rating rises from 1 to 2, 3, 4, 5; a rating of 4 is enjoyment"""
@@ -115,9 +115,9 @@ def synthetic_world(config: Synthetic) -> RawData:
             "item": pl.Series(items + 1).cast(pl.String),
             "rating": (1 + np.searchsorted(RATING_STEPS, utility)).astype(np.float32),
             "timestamp": START + (times * DURATION).astype(np.int64),
-            "split": pl.Series([SPLITS[part] for part in np.searchsorted(PART_ENDS, times)]).cast(
-                SplitType
-            ),
+            "split": pl.Series(
+                [SPLITS[number] for number in np.searchsorted(SPLIT_ENDS, times)]
+            ).cast(SplitType),
             "true_probability": 1 / (1 + np.exp(np.minimum(-log_odds, LARGEST_EXPONENT))),
         }
     )
@@ -179,10 +179,10 @@ def _draw_interactions(
     num_old_users = config.num_users - round(config.num_users * config.cold_users)
     count = config.interactions_per_user
     times = np.sort(generator.random((config.num_users, count)), axis=1)
-    times[num_old_users:] = PART_ENDS[0] + (1 - PART_ENDS[0]) * times[num_old_users:]
+    times[num_old_users:] = SPLIT_ENDS[0] + (1 - SPLIT_ENDS[0]) * times[num_old_users:]
     items = np.empty((config.num_users, count), dtype=np.int64)
     for user in range(config.num_users):
-        early = int((times[user] <= PART_ENDS[0]).sum())
+        early = int((times[user] <= SPLIT_ENDS[0]).sum())
         items[user, :early] = generator.choice(num_old, size=early, replace=False)
         unseen = np.setdiff1d(np.arange(config.num_items), items[user, :early])
         items[user, early:] = generator.choice(unseen, size=count - early, replace=False)

@@ -49,7 +49,7 @@ class Table(FileSource):
     positives_only: bool = False
     """every interaction is a liked one, whatever columns there are"""
     split_column: str = "split"
-    """column of the parts: train, valid, test (for `--split published`)"""
+    """column of the splits: train, valid, test (for `--split published`)"""
     text_column: str = "text"
     """column of the reviews"""
     title_column: str = "title"

@@ -15,7 +15,7 @@ from corarec.types import Config
 
 @dataclass(frozen=True)
 class SplitResult:
-    """Rows in their final order, with their labels, parts and ids."""
+    """Rows in their final order, with their labels, splits and ids."""
 
     rows: pl.DataFrame
     """user_id, item_id, user, item, rating, timestamp, label, split, and what else the source has;

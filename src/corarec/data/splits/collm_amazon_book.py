@@ -48,8 +48,8 @@ class CollmAmazonBook(SplitRule):
         train = rows.filter(~in_december)
         december = rows.filter(in_december).sort("timestamp", maintain_order=True)
         half = december.height // 2
-        parts = {"train": train, "valid": december[:half], "test": december[half:]}
+        by_split = {"train": train, "valid": december[:half], "test": december[half:]}
         together = pl.concat(
-            part.with_columns(split=pl.lit(name, SplitType)) for name, part in parts.items()
+            rows.with_columns(split=pl.lit(name, SplitType)) for name, rows in by_split.items()
         )
         return SplitResult(together.sort("user_id", "timestamp", maintain_order=True), how)

@@ -30,7 +30,7 @@ class CollmMl1m(SplitRule):
         require_default_labels("collm-ml1m", labels, raw)
         time = pl.from_epoch("timestamp", time_unit="s").dt
         month = time.year().cast(pl.Int32) * 12 + time.month() - FIRST_MONTH
-        part = (
+        split = (
             pl.when(month <= LAST_MONTHS["train"])
             .then(pl.lit("train"))
             .when(month <= LAST_MONTHS["valid"])
@@ -41,7 +41,7 @@ class CollmMl1m(SplitRule):
         titled = raw.items.lazy().select("item")
         selected = (
             raw.interactions.join(titled, on="item", how="semi")
-            .with_columns(first_row=pl.col("row").min().over("item"), split=part)
+            .with_columns(first_row=pl.col("row").min().over("item"), split=split)
             .filter(month.is_between(TRAIN_STARTS, LAST_MONTHS["test"]))
             .sort("split", "first_row", "row")
             .drop("first_row")

@@ -23,11 +23,11 @@ class LeaveLastOut(GeneralRule):
         ordered = rows.sort("user", "timestamp", maintain_order=True)
         from_last = (pl.len() - 1 - pl.int_range(pl.len())).over("user")
         too_few = pl.len().over("user") < 2 * self.count + 1
-        part = (
+        split = (
             pl.when(too_few | (from_last >= 2 * self.count))
             .then(pl.lit("train"))
             .when(from_last >= self.count)
             .then(pl.lit("valid"))
             .otherwise(pl.lit("test"))
         )
-        return ordered.with_columns(split=part.cast(SplitType))
+        return ordered.with_columns(split=split.cast(SplitType))

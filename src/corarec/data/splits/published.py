@@ -1,4 +1,4 @@
-"""The parts as the source gives them."""
+"""The splits as the source gives them."""
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from corarec.errors import DataError
 
 
 class Published(GeneralRule):
-    """Train, valid and test as in the files (collm; recbole and table where they name parts)."""
+    """Train, valid and test as in the files (collm; recbole and table where they name splits)."""
 
     def cut(self, rows: pl.DataFrame, raw: RawData) -> pl.DataFrame:
         """Keep the column `split` of the source.
@@ -16,7 +16,7 @@ class Published(GeneralRule):
         Raises
         ------
         DataError
-            The source names no parts.
+            The source names no splits.
         """
         if "split" not in rows.columns:
             raise DataError(

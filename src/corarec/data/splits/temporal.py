@@ -11,7 +11,7 @@ from corarec.data.storage import SplitType
 
 
 class Temporal(GeneralRule):
-    """Two moments cut the time line so that the parts have about the wanted shares of the rows.
+    """Two moments cut the time line so that the splits have about the wanted shares of the rows.
 
     With the N rows in order of time, the moments are the times of the rows at the positions
     floor(N (1 - valid - test)) and floor(N (1 - test)), counted from 0. Rows before the first
@@ -37,11 +37,11 @@ class Temporal(GeneralRule):
         # 1e-9: 10 * (1 - 0.1 - 0.1) is a hair below 8 in floating point.
         first = times[int(len(rows) * (1 - self.valid - self.test) + 1e-9)]
         second = times[int(len(rows) * (1 - self.test) + 1e-9)]
-        part = (
+        split = (
             pl.when(pl.col("timestamp") < first)
             .then(pl.lit("train"))
             .when(pl.col("timestamp") < second)
             .then(pl.lit("valid"))
             .otherwise(pl.lit("test"))
         )
-        return rows.with_columns(split=part.cast(SplitType))
+        return rows.with_columns(split=split.cast(SplitType))
