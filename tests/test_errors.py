@@ -18,3 +18,9 @@ def test_mistakes_in_what_is_given_are_value_errors_and_failed_training_is_not()
     assert not issubclass(TrainingError, ValueError)
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     assert all(issubclass(kind, CorarecError) for kind in kinds)
+
+
+def test_what_a_message_quotes_cannot_steer_a_terminal() -> None:
+    assert str(DataError("row 1: \x1b[31m\x01\u202e\nMend it.")) == (
+        "row 1: \\x1b[31m\\x01\\u202e\nMend it."
+    )

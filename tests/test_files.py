@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from corarec.errors import ArtifactError, ConfigError
+from corarec.errors import ArtifactError, ConfigError, StorageError
 from corarec.files import (
     atomic_directory,
     atomic_file,
@@ -138,3 +138,16 @@ def test_a_missing_or_cut_off_json_file_is_named(tmp_path: Path) -> None:
 def test_the_fingerprint_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert sha256(tmp_path / "f").startswith("ba7816bf8f01cfea")
+
+
+@pytest.mark.parametrize("content", ["9" * 10_000, "[" * 100_000, "\x00"])
+def test_json_that_python_cannot_hold_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "card.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"card\.json is not whole JSON"):
+        read_json(tmp_path / "card.json")
+
+
+def test_a_file_for_a_folder_of_json_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StorageError, match="is a file where a folder is wanted"):
+        read_json(tmp_path / "data" / "card.json")

@@ -5,7 +5,7 @@ import pytest
 
 from corarec.benchmark.ranking import rank_run
 from corarec.benchmark.runs import evaluate_run
-from corarec.errors import ArtifactError
+from corarec.errors import ArtifactError, ConfigError
 from corarec.evaluate import BootstrapConfig, RankingConfig
 from corarec.run_page import SHOWN_ITEMS, report_run
 from corarec.runs import Run, load_run
@@ -50,3 +50,15 @@ def test_a_ranking_that_was_measured_is_on_the_page(run: Run) -> None:
     assert "Ranking the whole catalogue" in html
     mrr = ranking.systems[0].metrics["mrr"]
     assert f'<td data-label="cora">{mrr.value:.3f}<small>[{mrr.low:.3f}, {mrr.high:.3f}]' in html
+
+
+def test_a_link_in_place_of_the_page_is_never_followed(run: Run, tmp_path: Path) -> None:
+    evaluate_run(run, "valid", config=FEW)
+    (tmp_path / "mine.txt").write_text("mine")
+    page = run.folder / "report.html"
+    page.unlink(missing_ok=True)
+    page.symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(ConfigError, match="is a link, and what it leads to may be yours"):
+        report_run(run, "valid")
+    page.unlink()
+    assert (tmp_path / "mine.txt").read_text() == "mine"

@@ -116,3 +116,13 @@ def test_a_place_that_cannot_be_written_is_said_plainly(
         write_json(tmp_path / place, {})
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_too_little_memory_is_told_without_a_traceback() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    for error in (caught.value, MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")):
+        message = system_message(error)
+        assert message is not None
+        assert message.startswith("There is not enough memory (")
+        assert "Choose smaller sizes" in message

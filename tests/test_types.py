@@ -84,3 +84,12 @@ def test_unknown_keys_are_named_with_the_nearest_and_all_known_ones() -> None:
         in lines
     )
     assert any(line.startswith("  steps: Input should be a valid integer") for line in lines)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_numbers_are_finite(value: str) -> None:
+    class Weight(Config):
+        share: float = 1.0
+
+    with pytest.raises(ConfigError, match="share: Input should be a finite number"):
+        Weight.parse({"share": value}, "the recipe")

@@ -76,3 +76,8 @@ def test_files_that_hold_no_keys(tmp_path: Path) -> None:
         read_yaml(path, "recipe")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_yaml(Path("x\0y"), "recipe")
+
+
+def test_numbers_are_decimal() -> None:
+    values = parse_yaml("[010, 1:30, 1_000, -3, +4, 2e-3, 1.0e5, .5, 7., 0x10]", "text")
+    assert values == ["010", "1:30", 1000, -3, 4, 0.002, 1e5, 0.5, 7.0, "0x10"]

@@ -7,9 +7,17 @@ where there is one.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from corarec.text import printable_lines
+
 
 class CorarecError(Exception):
-    """Base of every error raised on purpose; the command line prints its message alone."""
+    """Base of every error raised on purpose; the command line prints its message alone.
+
+    What the message quotes of files and options cannot steer a terminal.
+    """
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
 
 class DataError(CorarecError, ValueError):

@@ -13,10 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from corarec.errors import ArtifactError, ConfigError
+from corarec.errors import ArtifactError, ConfigError, StorageError
 from corarec.ownership import check_replaceable, mark, why_kept
 from corarec.staging import NEW, OLD, exchange, sweep, sync_folder, sync_tree, temporary_folder
-from corarec.system_errors import storage_errors
+from corarec.system_errors import storage_errors, storage_message
+from corarec.text import printable
 
 
 @contextmanager
@@ -143,6 +144,8 @@ def read_json(path: Path) -> Any:
     ------
     ArtifactError
         The file is missing or is not whole JSON.
+    StorageError
+        The system does not let it be read.
     """
     try:
         return json.loads(path.read_text("utf-8"))
@@ -151,9 +154,11 @@ def read_json(path: Path) -> Any:
             f"{path} does not exist, so {path.parent} is not a folder that corarec wrote in full. "
             "Run the command that makes it again."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise StorageError(storage_message(error, path)) from error
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(
-            f"{path} is not whole JSON ({error}). "
+            f"{path} is not whole JSON ({printable(error, 200)}). "
             "Delete it and run the command that wrote it again."
         ) from error
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from corarec.benchmark.results import read_ranking, read_results, read_scores
 from corarec.benchmark.test_log import count_test_evaluations
 from corarec.data import Split
+from corarec.errors import ConfigError
 from corarec.report.data import Fact, Recommendation, RecommendationList, ReportData, TrainingCurve
 from corarec.report.page import write_report
 from corarec.report.views import view_scores
@@ -24,11 +25,17 @@ def report_run(run: Run, split: Split) -> Path:
     ------
     ArtifactError
         The run was not evaluated on this split.
+    ConfigError
+        The page is a link to something else.
     """
     results = read_results(run.folder, split)
     names = [evaluation.name for evaluation in results.systems]
     users = run.directory.most_active(SHOWN_USERS)
     page = run.folder / REPORT
+    if page.is_symlink():
+        raise ConfigError(
+            f"{page} is a link, and what it leads to may be yours. Remove the link to get a page."
+        )
     write_report(
         page,
         ReportData(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from corarec.errors import CorarecError, StorageError
+from corarec.text import printable
 
 _ADVICE = {
     errno.ENOSPC: "The disk is full. Free some space, then give the same command again.",
@@ -31,11 +32,19 @@ _ADVICE = {
     errno.EIO: "The disk failed. Check it before you go on.",
 }
 
+_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
+"""what torch and the libraries under it say, each with an error class of its own"""
+
 
 def system_message(error: Exception) -> str | None:
     """Return what a user is told of an error that the operating system caused; `None` of others."""
     if isinstance(error, OSError):
         return storage_message(error)
+    if isinstance(error, MemoryError) or any(word in str(error).lower() for word in _NO_MEMORY):
+        return (
+            f"There is not enough memory ({printable(error, 200) or 'no more is given'}). Choose "
+            "smaller sizes (of vectors, batches, candidates), or a machine with more memory."
+        )
     if isinstance(error, ValueError) and "embedded null" in str(error):
         return "A path has a NUL character in it, which no file name can have. Remove it."
     if code := _code_in_words(error):

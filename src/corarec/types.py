@@ -36,7 +36,9 @@ PADDING_ID = 0
 class Config(BaseModel):
     """Base of every config: immutable, an unknown key is an error, a default is validated."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="wrap")
     @classmethod

@@ -8,7 +8,7 @@ import pytest
 from corarec.benchmark.results import read_results, read_scores
 from corarec.benchmark.runs import compare_runs, evaluate_run
 from corarec.benchmark.test_log import count_test_evaluations
-from corarec.errors import ArtifactError
+from corarec.errors import ArtifactError, ConfigError
 from corarec.evaluate import BootstrapConfig
 from corarec.run_page import report_run
 from corarec.runs import Run, load_run
@@ -90,3 +90,17 @@ def test_results_of_another_version_are_named(run: Run) -> None:
     (run.folder / "results" / "valid.json").write_text('{"dataset": "Toy", "shape": 3}')
     with pytest.raises(ArtifactError, match=r"valid\.json does not hold results .* split: Field"):
         read_results(run.folder, "valid")
+
+
+def test_one_run_given_twice_is_no_second_seed(run: Run) -> None:
+    twice = [run.folder, run.folder / ".." / run.folder.name]
+    with pytest.raises(ConfigError, match="One run was given twice"):
+        compare_runs(twice, [run.folder], "valid", names=("a", "b"), config=FEW)
+
+
+def test_damaged_scores_are_named(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    for content in (b"", b"PAR1junk"):
+        (tmp_path / "results" / "valid.parquet").write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"valid\.parquet does not hold scores"):
+            compare_runs([tmp_path], [tmp_path], "valid", names=("a", "b"), config=FEW)

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.data import Dataset, PrepareConfig, Split, prepare
 from corarec.data.fingerprint import dataset_fingerprint
+from corarec.errors import ConfigError
 from corarec.types import Fingerprint
 
 
@@ -106,3 +107,14 @@ def test_a_fingerprint_is_computed_once_for_files_that_have_not_changed(
     os.utime(items, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert Dataset.load(folder).fingerprint.titles != wanted.titles
     assert len(computed) == 4
+
+
+@pytest.mark.parametrize(
+    ("split", "fraction", "seed"),
+    [("valid", float("nan"), 1), ("valid", 1.5, 1), ("valid", 0.5, -1), ("all", 0.5, 1)],
+)
+def test_a_sample_that_cannot_be_drawn(
+    small_world: Dataset, split: Split, fraction: float, seed: int
+) -> None:
+    with pytest.raises(ConfigError, match=f"A share of {fraction} of the split '{split}' with"):
+        small_world.sample(split, fraction=fraction, seed=seed)

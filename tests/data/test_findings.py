@@ -60,3 +60,11 @@ def test_times_that_no_calendar_has(second: int) -> None:
     with pytest.raises(DataError, match=r"t\.csv, row 9: the time .*time_unit"):
         check_times(table, Path("t.csv"))
     check_times(table[:1], Path("t.csv"))
+
+
+def test_ids_that_differ_in_their_unicode_form_only() -> None:
+    names = ["Zoe\u0308", "Zo\u00eb", "Zoe"]
+    table = rows(*[(name, f"i{n}", n, n % 2, 5.0, "train") for n, name in enumerate(names)])
+    found = remarks(table, positives_only=False)
+    assert any(note.startswith("2 users have an id that is another one's but") for note in found)
+    assert not any("Unicode" in note for note in remarks(table[1:], positives_only=False))

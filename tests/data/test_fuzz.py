@@ -348,6 +348,23 @@ def test_changed_files(name: str) -> None:
     search()
 
 
+def test_control_characters_in_the_names_of_genres() -> None:
+    check_target(
+        "movielens-100k", {**TARGETS["movielens-100k"][2](), "u.genre": b"\x01\n\x01\n\x01"}
+    )
+
+
+def test_a_user_with_two_entries() -> None:
+    users = b"user_id:token\tage:token\nu1\t3\nu1\t3\n"
+    check_target("recbole", {**TARGETS["recbole"][2](), "x.user": users})
+
+
+def test_half_a_character_in_a_line_that_is_read_slowly() -> None:
+    files = TARGETS["amazon-2018"][2]()
+    half = files["meta.json"].replace(b"War|Drama", b"\\ud800|Drama", 1) + b"{'asin': 'x'}\n"
+    check_target("amazon-2018", {**files, "meta.json": half})
+
+
 WORDS = [
     b"numpy",
     b"dtype",

@@ -1,4 +1,5 @@
 import gzip
+import os
 import zipfile
 from pathlib import Path
 
@@ -189,3 +190,21 @@ def test_far_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_name_that_is_too_long() -> None:
     with pytest.raises(DataError, match="cannot be read|does not exist"):
         InputFiles(Path("x" * 5_000))
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", Path("/dev/null")):
+        with pytest.raises(DataError, match=r"(pipe\.csv|null) is a pipe or a device"):
+            InputFiles(path)
+
+
+def test_names_with_wildcards_are_names(tmp_path: Path) -> None:
+    for name in ("a[1].csv", "a1.csv"):
+        (tmp_path / name).write_text(f"user\n{name}\n")
+    for name in ("a[1].csv", "a1.csv"):
+        table = InputFiles(tmp_path / name).table(name, separator=",").collect()
+        assert table["user"].to_list() == [name]
+    pl.DataFrame({"user": ["u"]}).write_parquet(tmp_path / "b[1].parquet")
+    table = InputFiles(tmp_path / "b[1].parquet").parquet("b[1].parquet").collect()
+    assert table["user"].to_list() == ["u"]

@@ -75,3 +75,8 @@ def test_published_titles_are_only_counted() -> None:
 def test_titles_of_several_items() -> None:
     assert shared_titles(pl.DataFrame({"title": ["A", "B", "", ""]})) == ()
     assert shared_titles(pl.DataFrame({"title": ["A", "B", "A"]}))[0].startswith("2 of 3 items")
+
+
+def test_letters_and_their_accents_are_one_character() -> None:
+    assert mend("Ame\u0301lie") == ("Am\u00e9lie", ())
+    assert mend("Ame\u0301lie", exact=True) == ("Ame\u0301lie", ())

@@ -202,3 +202,20 @@ def test_threads_that_use_one_run_get_the_bits_of_one_after_the_other(trained_ru
         for _ in range(3):
             assert list(pool.map(at_once, users)) == serial
     assert not shared.recommender.training
+
+
+@pytest.mark.parametrize("pairs", [None, [("u1", "i1")], {"user": ["u1"]}, "pairs.csv"])
+def test_pairs_that_are_no_table(run: Run, pairs: Any) -> None:
+    with pytest.raises(DataError, match="a polars DataFrame is wanted, "):
+        run.score(pairs)
+
+
+def test_values_of_other_types(run: Run) -> None:
+    user = run.dataset.user_vocabulary.raw_ids[0]
+    for k, candidates in ((1.5, 4), ("3", 4), (2, None)):
+        with pytest.raises(DataError, match="k is .* and candidates is"):
+            run.recommend(user, k=k, candidates=candidates)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"liked are \[None\]; wanted are texts"):
+        run.recommend(liked=[None])  # type: ignore[list-item]
+    with pytest.raises(DataError, match="empty or no text"):
+        run.score_title(user, None)  # type: ignore[arg-type]

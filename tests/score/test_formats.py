@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import polars as pl
@@ -62,3 +63,21 @@ def test_lists_do_not_go_into_text() -> None:
     check_writable(schema, Path("in.parquet"), Path("out.parquet"))
     with pytest.raises(DataError, match=r"'tags' holds List\(String\), which \.csv cannot hold"):
         check_writable(schema, Path("in.parquet"), Path("out.csv"))
+
+
+def test_names_with_wildcards_are_names(tmp_path: Path) -> None:
+    for name in ("a[1].csv", "a1.csv", "a*.csv"):
+        (tmp_path / name).write_text(f"user,item\nu,{name}\n")
+    for name in ("a[1].csv", "a*.csv"):
+        assert scan(tmp_path / name).collect().rows() == [("u", name)]
+
+
+def test_two_columns_of_one_name_and_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "twice.csv").write_text("user,item,user\nu,i,v\n")
+    with pytest.raises(DataError, match=r"twice\.csv has two columns called 'user'"):
+        scan(tmp_path / "twice.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("pipe.csv", "folder.csv"):
+        with pytest.raises(DataError, match=f"{name} is a folder, a pipe or a device"):
+            scan(tmp_path / name)

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 
 from corarec.data import Dataset
@@ -46,3 +49,10 @@ def test_the_most_active_like_most(directory: Directory, small_world: Dataset) -
     counts = small_world.timeline.liked_counts()
     best = [directory.user(raw) for raw in directory.most_active(3)]
     assert counts[best].tolist() == sorted(counts[1:].tolist(), reverse=True)[:3]
+
+
+def test_titles_are_found_in_either_unicode_form(small_world: Dataset) -> None:
+    titles = small_world.items["title"].to_list()
+    items = small_world.items.with_columns(title=pl.Series(["Am\u00e9lie", *titles[1:]]))
+    directory = Directory(replace(small_world, items=items))
+    assert directory.item("Ame\u0301lie") == directory.item("Am\u00e9lie") == 1

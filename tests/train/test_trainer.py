@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from corarec.errors import TrainingError
+from corarec.errors import ArtifactError, TrainingError
 from corarec.ownership import MARKER
 from corarec.recipe import TrainConfig
 from corarec.recommenders.pointwise import LabelledExamples, PointwiseRecommender
@@ -187,6 +187,16 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
     before = (tmp_path / "metrics.jsonl").read_text()
     train(tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_a_run_that_lost_its_best_weights_says_so(tmp_path: Path) -> None:
+    train(tmp_path)
+    shutil.rmtree(tmp_path / BEST)
+    with pytest.raises(ArtifactError, match="is gone, and with it the best weights"):
+        train(tmp_path)
+    (tmp_path / BEST).write_text("junk")
+    with pytest.raises(ArtifactError, match="is gone, and with it the best weights"):
+        train(tmp_path)
 
 
 def test_what_a_killed_writer_left_is_gone_even_from_a_finished_run(tmp_path: Path) -> None:

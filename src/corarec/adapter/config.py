@@ -4,7 +4,14 @@ from dataclasses import InitVar, dataclass, field
 from typing import Annotated, Any
 
 from peft import PeftConfig, TaskType
-from pydantic import BeforeValidator, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    FiniteFloat,
+    NonNegativeInt,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from corarec.adapter.architectures import ROLES, LayerPattern, Role
 from corarec.adapter.generator import GeneratorConfig
@@ -100,6 +107,8 @@ class CoraConfig(PeftConfig):
                 f"`layers_to_transform` is {blocks!r}, but each block must be named once, by its "
                 "number from 0 on; leave it out to adapt all of them."
             )
+        for name, kind in (("r", StrictInt), ("alpha", FiniteFloat), ("dropout", FiniteFloat)):
+            _validated(kind, getattr(self, name), name)
         if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
             raise ConfigError(
                 f"r={self.r}, alpha={self.alpha}, dropout={self.dropout}: wanted r of 1 or more, "

@@ -12,6 +12,7 @@ from corarec.errors import ArtifactError
 from corarec.evaluate import RankingTable, ResultTable
 from corarec.evaluate.result import Result
 from corarec.files import atomic_file, read_json, write_json
+from corarec.text import printable
 from corarec.types import ScoreTable
 
 RESULTS = "results"
@@ -87,11 +88,17 @@ def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreT
     path = folder / RESULTS / f"{split}.parquet"
     if not path.exists():
         raise _not_evaluated(folder, split)
-    frame = pl.read_parquet(path)
-    systems = frame.columns[len(_TRUTH) :]
+    try:
+        frame = pl.read_parquet(path, glob=False)
+        user_ids, item_ids, labels, warm = (frame[name].to_numpy() for name in _TRUTH)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ArtifactError(
+            f"{path} does not hold scores of this version ({printable(error, 200)}). Delete it and "
+            "evaluate again."
+        ) from error
+    systems = [name for name in frame.columns if name not in _TRUTH]
     if column is not None and column not in systems:
         raise ArtifactError(f"{path} has no scores of {column!r}, only of {', '.join(systems)}.")
-    user_ids, item_ids, labels, warm = (frame[name].to_numpy() for name in _TRUTH)
     chosen = column or systems[0]
     scores = frame[chosen].to_numpy()
     return ScoreTable(user_ids, item_ids, labels, warm, scores, chosen not in NO_LOGITS)

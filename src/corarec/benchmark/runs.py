@@ -9,6 +9,7 @@ from corarec.benchmark.references import NO_LOGITS
 from corarec.benchmark.results import read_scores, write_results
 from corarec.benchmark.test_log import log_test_evaluation
 from corarec.data import Split
+from corarec.errors import ConfigError
 from corarec.evaluate import (
     BootstrapConfig,
     Comparison,
@@ -96,7 +97,21 @@ def compare_runs(
 
     `second_column` compares with something that the second runs were evaluated beside, such as
     their CF model, instead of with the runs themselves.
+
+    Raises
+    ------
+    ArtifactError
+        A run was not evaluated on this part, or its scores are damaged.
+    ConfigError
+        A side has the same run twice.
     """
+    for side in (first, second):
+        if len({folder.resolve() for folder in side}) < len(side):
+            names_given = ", ".join(map(str, side))
+            raise ConfigError(
+                f"One run was given twice ({names_given}), which would count as two seeds. Give "
+                "each run once."
+            )
     left = [read_scores(folder, split) for folder in first]
     right = [read_scores(folder, split, second_column) for folder in second]
     evaluations = [

@@ -69,7 +69,7 @@ def _read(
 ) -> torch.Tensor:
     """Return the vectors of one file by id: [largest + 1, d] float32."""
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; it should hold the vectors to import.") from None
     except (pl.exceptions.PolarsError, OSError) as error:

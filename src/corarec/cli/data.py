@@ -86,6 +86,11 @@ def fit_cf(
     from corarec.cf import fit_cf as run_fit
     from corarec.data import Dataset
 
+    if (output.parent / "config.yaml").exists() and (output.parent / "data.json").exists():
+        raise ConfigError(
+            f"{output.parent} is a run, whose CF model must stay the one that it was trained with. "
+            "Choose another --output."
+        )
     values = {"model": model, "options": named_values(option), "train_until": train_until}
     config = FitConfig.parse(values, "The command")
     _, report = run_fit(Dataset.load(data), config, seed=seed, output=output, watch=watch_fits(log))

@@ -16,8 +16,9 @@ from corarec.data.card import DatasetCard
 from corarec.data.fingerprint import dataset_fingerprint
 from corarec.data.history import Timeline
 from corarec.data.knowledge import Catalogue, Knowledge
-from corarec.data.storage import FilesState, files_state, load_folder, save_folder
+from corarec.data.storage import SPLITS, FilesState, files_state, load_folder, save_folder
 from corarec.data.vocabulary import Vocabulary
+from corarec.errors import ConfigError
 from corarec.types import Fingerprint, FloatArray, IntArray, Pairs, ScoreTable
 
 Split = Literal["train", "valid", "test"]
@@ -167,7 +168,18 @@ class Dataset:
 
         `sample("valid", fraction=0.5, seed=2023)` is CoLLM's `valid_small` on ML-1M, row for row
         and in its order (`frac=0.5, random_state=2023` there).
+
+        Raises
+        ------
+        ConfigError
+            There is no such split, `fraction` is not from 0 to 1, or `seed` not from 0 to 2**32 - 1.
         """
+        if split not in SPLITS or not 0 <= fraction <= 1 or not 0 <= seed < 2**32:
+            raise ConfigError(
+                f"A share of {fraction!r} of the split {split!r} with the seed {seed!r} was asked "
+                f"for; wanted are a share from 0 to 1, one of {', '.join(SPLITS)}, and a seed from "
+                "0 to 2**32 - 1."
+            )
         rows = self.rows(split)
         # pandas draws with the legacy generator; no other one gives the same rows.
         generator = np.random.RandomState(seed)

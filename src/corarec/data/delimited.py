@@ -171,6 +171,7 @@ class Delimited:
             separator="\x01",
             has_header=False,
             schema={"line": pl.String()},
+            glob=False,
             quote_char=None,
         )
         is_good = pl.col("line").str.contains(line)
@@ -190,6 +191,7 @@ class Delimited:
             quote_char='"' if self.quote else None,
             row_index_name="row",
             row_index_offset=1 + has_header,
+            glob=False,
         )
         return table.with_columns(pl.col("row").cast(pl.Int64))
 

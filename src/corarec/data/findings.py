@@ -6,6 +6,7 @@ import polars as pl
 
 from corarec.data.storage import SPLITS
 from corarec.errors import DataError
+from corarec.text import printable
 
 DAY = 86_400
 YEAR_1, YEAR_9999 = -62_135_596_800, 253_402_300_799
@@ -62,7 +63,21 @@ def remarks(rows: pl.DataFrame, *, positives_only: bool) -> tuple[str, ...]:
         )
     if not positives_only:
         notes += _on_labels(rows)
+    notes += [note for kind in ("user", "item") for note in _on_ids(rows[kind], kind)]
     return (*notes, *_on_parts(rows))
+
+
+def _on_ids(ids: pl.Series, kind: str) -> list[str]:
+    forms = pl.DataFrame({"id": ids.unique(maintain_order=True)})
+    forms = forms.with_columns(text=pl.col("id").str.normalize("NFC"))
+    twice = forms.filter(pl.col("text").is_duplicated())
+    if twice.is_empty():
+        return []
+    return [
+        f"{twice.height:,} {kind}s have an id that is another one's but for its Unicode form, such "
+        f"as '{printable(twice['text'][0], 60)}': they are kept apart; if they are the same, write "
+        "the ids in one form (NFC)"
+    ]
 
 
 def _on_times(times: pl.Series) -> list[str]:

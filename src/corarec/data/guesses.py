@@ -109,7 +109,7 @@ def one_title_each(pairs: pl.LazyFrame, file: Path) -> tuple[pl.DataFrame, list[
     """
     rest = [name for name in pairs.collect_schema().names() if name not in ("item", "title")]
     grouped = (
-        pairs.with_columns(pl.col("title").fill_null("").str.strip_chars())
+        pairs.with_columns(pl.col("title").fill_null("").str.strip_chars().str.normalize())
         .group_by("item", "title", maintain_order=True)
         .agg(pl.len().alias("_count"), *(pl.col(name).first() for name in rest))
         .with_row_index("_first")

@@ -13,7 +13,7 @@ import polars as pl
 
 from corarec.data.delimited import Delimited, find_encoding
 from corarec.data.reading import collect, read_bounded, readable
-from corarec.errors import DataError
+from corarec.errors import ConfigError, DataError
 from corarec.files import sha256
 from corarec.text import printable
 
@@ -56,6 +56,11 @@ class InputFiles:
             if not self.path.exists():
                 raise DataError(
                     f"{printable(self.path)} does not exist. Check the path given as --input."
+                )
+            if not self.path.is_file() and not self.path.is_dir():
+                raise DataError(
+                    f"{printable(self.path)} is a pipe or a device, and input is read more than "
+                    "once. Write it to a file and give that."
                 )
             self.is_zip = self.path.is_file() and self.path.suffix.lower() == ".zip"
             self.names = self._list()
@@ -236,7 +241,7 @@ class InputFiles:
             raise DataError(f"{self.path} is a zip archive; unpack it, Parquet is read in place.")
         self._used.add(where)
         with readable(where):
-            table = pl.scan_parquet(where, row_index_name="row", row_index_offset=1)
+            table = pl.scan_parquet(where, row_index_name="row", row_index_offset=1, glob=False)
             table.collect_schema()
         return table.with_columns(pl.col("row").cast(pl.Int64))
 
@@ -259,6 +264,29 @@ def require_columns(found: list[str], wanted: list[str], file: Path, how: str = 
             f"{file} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has "
             f"{printable(', '.join(there), 400) or 'none'}.{' ' * bool(how)}{how}"
         )
+
+
+def require_roles(roles: Mapping[str, str]) -> None:
+    """Refuse one column for two things.
+
+    Parameters
+    ----------
+    roles
+        the column by the option that names it
+
+    Raises
+    ------
+    ConfigError
+        Names the column and both options.
+    """
+    options: dict[str, str] = {}
+    for option, column in roles.items():
+        if column in options:
+            raise ConfigError(
+                f"The column {printable(column, 60)!r} is taken for two things ({options[column]} "
+                f"and {option}). Name two columns."
+            )
+        options[column] = option
 
 
 def parse_numbers(

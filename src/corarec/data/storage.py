@@ -137,7 +137,7 @@ def _read_table(path: Path, schema: pl.Schema) -> pl.DataFrame:
     if not path.exists():
         raise _damaged(path, "the file is missing")
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, f"it is not a whole Parquet file ({error})") from error
     if missing := [name for name in schema if name not in table.columns]:

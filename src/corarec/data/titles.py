@@ -22,10 +22,13 @@ def mend_titles(
     """Mend the column `title` and say how many were mended in which way, with an example of each.
 
     HTML entities become their characters, control and direction characters go, spaces are single
-    and inside, and a title of more than `longest` characters is cut. `exact` titles are those that
+    and inside, letters and their accents are one character (NFC, which is not worth a note), and a
+    title of more than `longest` characters is cut. `exact` titles are those that
     others published: they stay, but for cutting at `LONGEST_EXACT` or more.
     """
     longest = max(longest, LONGEST_EXACT) if exact else longest
+    if not exact:
+        items = items.with_columns(pl.col("title").str.normalize("NFC"))
     is_suspicious = pl.col("title").str.contains(_SUSPICIOUS) | (
         pl.col("title").str.len_chars() > longest
     )

@@ -38,7 +38,7 @@ def read_source(recipe: PretrainingRecipe, name: str) -> list[Row]:
 def _read(path: Path) -> list[Row]:
     try:
         if path.suffix == ".parquet":
-            return pl.read_parquet(path).to_dicts()
+            return pl.read_parquet(path, glob=False).to_dicts()
         texts = re.split(r"\n\s*\n", path.read_text("utf-8"))
     except FileNotFoundError:
         raise DataError(

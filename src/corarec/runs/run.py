@@ -138,10 +138,13 @@ class Run:
         """
         if isinstance(liked, str):
             liked = [liked]
-        if not 0 < k <= candidates:
+        liked = list(liked)
+        if not all(isinstance(title, str) for title in liked):
+            raise DataError(f"The titles that were liked are {liked!r:.200}; wanted are texts.")
+        if not (isinstance(k, int) and isinstance(candidates, int) and 0 < k <= candidates):
             raise DataError(
-                f"k is {k} and candidates is {candidates}; wanted is at least 1 item, and no more "
-                "than there are candidates."
+                f"k is {k!r} and candidates is {candidates!r}; wanted is at least 1 item, and no "
+                "more than there are candidates."
             )
         if (user is None) == (not liked):
             raise DataError("Name either a user of the dataset or the titles that a new one liked.")
@@ -170,8 +173,8 @@ class Run:
         DataError
             The user is unknown, or the title is empty.
         """
-        if not title.strip():
-            raise DataError("The title of the new item is empty, so there is nothing to read.")
+        if not isinstance(title, str) or not title.strip():
+            raise DataError("The title of the new item is empty or no text: nothing to read.")
         context = self.directory.known(self.directory.user(str(user)))
         new_item = np.array([self.knowledge.catalogue.num_items + 1])
         return float(expit(self.scorer.score_items(context, new_item, new_titles=[title])[0]))

@@ -1,5 +1,6 @@
 """Tables of pairs on disk: Parquet, CSV or TSV, told by the suffix of the file."""
 
+import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,13 +49,26 @@ def scan(path: Path) -> pl.LazyFrame:
         The file is not there, empty, or not of its format.
     """
     check_format(path)
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is a folder, a pipe or a device. Give a file.")
     with readable(path):
         if is_text(path):
-            table = pl.scan_csv(path, separator=SEPARATORS[path.suffix.lower()], infer_schema=False)
+            separator = SEPARATORS[path.suffix.lower()]
+            _check_names(path, separator)
+            table = pl.scan_csv(path, separator=separator, infer_schema=False, glob=False)
         else:
-            table = pl.scan_parquet(path)
+            table = pl.scan_parquet(path, glob=False)
         table.collect_schema()
     return table
+
+
+def _check_names(path: Path, separator: str) -> None:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        names = next(csv.reader(stream, delimiter=separator), [])
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise DataError(
+            f"{path} has two columns called {repeated[0]!r}. Rename or drop one of them."
+        )
 
 
 def count_rows(path: Path) -> int:
@@ -100,7 +114,7 @@ def readable(path: Path) -> Iterator[None]:
     """Turn what goes wrong when a table is read into a `DataError` that names the file."""
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, OSError, csv.Error) as error:
         kind = path.suffix.lower().lstrip(".")
         name = "Parquet" if kind == "parquet" else f"{kind.upper()} in UTF-8"
         raise DataError(

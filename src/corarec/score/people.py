@@ -1,6 +1,7 @@
 """Who asks: known users by their id, new users by what they liked, new items by their title."""
 
 from difflib import get_close_matches
+from unicodedata import normalize
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Directory:
         DataError
             There is none; the message names titles that come close.
         """
+        title = title if title in self._titles else normalize("NFC", title)
         if title not in self._titles:
             close = get_close_matches(title, self._titles, n=3, cutoff=0.5)
             hint = (

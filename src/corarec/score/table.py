@@ -134,7 +134,7 @@ def score_file(
             if not (pairs := parts / "pairs.parquet").exists():
                 with readable(source), atomic_file(pairs) as temporary:
                     write(table, temporary)
-            table = pl.scan_parquet(pairs)
+            table = pl.scan_parquet(pairs, glob=False)
         rows = int(table.select(pl.len()).collect().item())
         chunks = []
         for first in range(0, max(rows, 1), CHUNK_ROWS):  # one of no rows, so that all have columns
@@ -155,7 +155,7 @@ def score_file(
             with atomic_file(chunks[-1]) as temporary:
                 scored.write_parquet(temporary)
         with atomic_file(output) as temporary:
-            write(pl.scan_parquet(chunks), temporary)
+            write(pl.scan_parquet(chunks, glob=False), temporary)
         _remove_parts(parts)
     return rows
 
@@ -180,6 +180,11 @@ def _check_schema(schema: pl.Schema, origin: str) -> None:
 
 
 def _raw_ids(frame: pl.DataFrame, first_row: int, origin: str) -> tuple[pl.Series, pl.Series]:
+    if not isinstance(frame, pl.DataFrame):
+        raise DataError(
+            f"{origin}: a polars DataFrame is wanted, {type(frame).__name__} came. Make one, such "
+            "as pl.DataFrame({'user': [...], 'item': [...]}), or score a file with score_file."
+        )
     _check_schema(frame.schema, origin)
     users, items = (frame[name].cast(pl.String) for name in ("user", "item"))
     for name, column in (("user", users), ("item", items)):

@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from corarec.errors import ConfigError, TrainingError
+from corarec.errors import ArtifactError, ConfigError, TrainingError
 from corarec.files import atomic_directory, remove_directory
 from corarec.gradients import FiniteGradients
 from corarec.recipe import TrainConfig
@@ -144,11 +144,25 @@ class RecommenderTrainer(Trainer):
                 self.seal.check(checkpoint)
             state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
             self._first_step = int(state["global_step"])
+            self._check_best(state["best_global_step"])
             if self._first_step >= self.config.steps or self._out_of_patience(
                 self._first_step, state["best_global_step"]
             ):
                 return
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _check_best(self, step: int | None) -> None:
+        """Refuse to go on, or to be done, without the weights that were the best."""
+        best = self.folder / BEST
+        if step is None:
+            return
+        if not best.is_dir():
+            raise ArtifactError(
+                f"{best} is gone, and with it the best weights (of step {step}), which nothing "
+                "else holds. Put it back, or train again into another folder."
+            )
+        if self.seal is not None:
+            self.seal.check(best)
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches from the current step on, as many as are asked for."""

@@ -6,7 +6,7 @@ import pytest
 from corarec.data.inputs import InputFiles
 from corarec.data.raw import RawData
 from corarec.data.sources.recbole import RecBole
-from corarec.errors import DataError
+from corarec.errors import ConfigError, DataError
 
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 ITEM = "item_id:token\tmovie_title:token_seq\tclass:token_seq\n1\tA film\tDrama\n2\tB\tWar\n"
@@ -83,3 +83,10 @@ def test_a_user_with_two_entries(tmp_path: Path) -> None:
     (tmp_path / "x.user").write_text("user_id:token\tage:token\nu\t20\nu\t21\n")
     with pytest.raises(DataError, match=r"x\.user: user 'u' occurs 2 times"):
         RecBole().load(tmp_path)
+
+
+def test_one_field_for_two_things(tmp_path: Path) -> None:
+    (tmp_path / "x.inter").write_text(INTER + "u\t1\t4\t1\n")
+    (tmp_path / "x.item").write_text(ITEM)
+    with pytest.raises(ConfigError, match=r"'item_id' .* \(user_field and item_field\)"):
+        read(tmp_path, user_field="item_id")

@@ -213,3 +213,16 @@ def test_a_folder_needs_the_name_of_its_table(tmp_path: Path) -> None:
 def test_a_column_called_row(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one called `row`"):
         read(csv(tmp_path, "row,user,item,timestamp,title", "1,u,x,1,A"))
+
+
+def test_one_column_for_two_things(tmp_path: Path) -> None:
+    path = csv(tmp_path, "user,item,rating,timestamp,title", "u,x,4.5,10,X")
+    with pytest.raises(ConfigError, match=r"'item' is taken .* \(user_column and item_column\)"):
+        read(path, user_column="item")
+
+
+def test_two_unicode_forms_are_one_title(tmp_path: Path) -> None:
+    lines = ["u,x,4,10,Am\u00e9lie", "v,x,1,11,Ame\u0301lie", "v,y,1,12,Ame\u0301lie"]
+    raw = read(csv(tmp_path, "user,item,rating,timestamp,title", *lines))
+    assert raw.items.rows() == [("x", "Am\u00e9lie"), ("y", "Am\u00e9lie")]
+    assert not any("several titles" in note for note in raw.facts.notes)

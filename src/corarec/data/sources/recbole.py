@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from corarec.data.guesses import UNITS, guess_rating, guess_unit
-from corarec.data.inputs import InputFiles, parse_numbers, require_columns
+from corarec.data.inputs import InputFiles, parse_numbers, require_columns, require_roles
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource, joined
@@ -39,6 +39,8 @@ class RecBole(FileSource):
 
     def read(self, files: InputFiles) -> RawData:
         """Read the interactions of one file or of three splits, and the items."""
+        roles = ("user", "item", "rating", "label", "time")
+        require_roles({f"{role}_field": getattr(self, f"{role}_field") for role in roles})
         by_split = _interaction_files(files)
         where = joined(list(by_split.values()), files.path)
         item_file = _one(files, ".item")

@@ -9,7 +9,7 @@ from pydantic import Field
 from corarec.data.delimited import guess_separator
 from corarec.data.findings import LOUD
 from corarec.data.guesses import UNITS, guess_rating, guess_unit, one_title_each, tidy_ids
-from corarec.data.inputs import InputFiles, parse_numbers, require_columns
+from corarec.data.inputs import InputFiles, parse_numbers, require_columns, require_roles
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource
@@ -63,6 +63,8 @@ class Table(FileSource):
 
     def read(self, files: InputFiles) -> RawData:
         """Find the columns and read the items."""
+        roles = ("user", "item", "rating", "label", "time", "split")
+        require_roles({f"{role}_column": getattr(self, f"{role}_column") for role in roles})
         if self.interactions is None and files.path.is_dir():
             raise ConfigError(
                 f"{files.path} is a folder; name the file of the interactions in it with the "
