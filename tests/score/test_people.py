@@ -54,5 +54,5 @@ def test_the_most_active_like_most(directory: Directory, small_world: Dataset) -
 def test_titles_are_found_in_either_unicode_form(small_world: Dataset) -> None:
     titles = small_world.items["title"].to_list()
     items = small_world.items.with_columns(title=pl.Series(["Am\u00e9lie", *titles[1:]]))
-    directory = Directory(replace(small_world, items=items))
+    directory = Directory(replace(small_world, items=items).knowledge)
     assert directory.item("Ame\u0301lie") == directory.item("Am\u00e9lie") == 1
