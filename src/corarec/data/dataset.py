@@ -172,7 +172,7 @@ class Dataset:
         Raises
         ------
         ConfigError
-            There is no such split, `fraction` is not from 0 to 1, or `seed` not from 0 to 2**32 - 1.
+            No such split, `fraction` is not from 0 to 1, or `seed` not from 0 to 2**32 - 1.
         """
         if split not in SPLITS or not 0 <= fraction <= 1 or not 0 <= seed < 2**32:
             raise ConfigError(
