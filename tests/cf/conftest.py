@@ -1,19 +1,15 @@
-"""A toy world whose right answer is known: two groups of users like two groups of items."""
+"""The toy world of the conformance tests, as fixtures."""
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
 import torch
 
-from corarec.cf.data import FitData, TrainingPairs
-from corarec.data.vocabulary import Vocabulary
-from corarec.types import Histories, IntArray, Pairs
+from corarec.cf.data import FitData
+from corarec.testing import cf_world
+from corarec.testing.cf_world import Rows
+from corarec.types import IntArray, Pairs
 
-NUM_USERS, NUM_ITEMS, ROWS_PER_USER = 30, 24, 18
-TRAIN, VALID, TEST = 0, 1, 2
-
-Rows = dict[str, IntArray]
 PairsOf = Callable[..., Pairs]
 
 
@@ -29,77 +25,28 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def pairs_of() -> PairsOf:
     """Build pairs from lists: user ids, item ids, histories, own labels."""
-
-    def build(
-        users: list[int],
-        items: list[int],
-        histories: list[list[int]] | None = None,
-        own_labels: list[float] | None = None,
-    ) -> Pairs:
-        pairs = Pairs(
-            np.array(users, dtype=np.int64),
-            np.array(items, dtype=np.int64),
-            Histories.from_lists(histories or [[] for _ in users]),
-        )
-        return pairs if own_labels is None else TrainingPairs.of(pairs, np.array(own_labels))
-
-    return build
+    return cf_world.pairs_of
 
 
 @pytest.fixture(scope="session")
 def all_pairs() -> Callable[[Rows], Pairs]:
     """Build pairs of rows ordered by user, then time; every row sees its user's likes before it."""
-
-    def build(rows: Rows) -> Pairs:
-        users, items, labels = rows["user"], rows["item"], rows["label"]
-        before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(labels)[:-1]])
-        histories = Histories(items[labels == 1], before[np.searchsorted(users, users)], before)
-        own_labels = np.where(rows["part"] == TRAIN, labels, np.nan)
-        return TrainingPairs.of(Pairs(users, items, histories), own_labels)
-
-    return build
+    return cf_world.all_pairs
 
 
 @pytest.fixture(scope="session")
 def world_rows() -> Rows:
-    """Two thirds of every user's rows train, then three validation rows, then three test rows.
-
-    Users and items of even id form one group, those of odd id the other. The last user and the last
-    item occur in no row.
-    """
-    random = np.random.default_rng(0)
-    users = np.repeat(np.arange(1, NUM_USERS), ROWS_PER_USER)
-    items = [1 + random.permutation(NUM_ITEMS - 1)[:ROWS_PER_USER] for _ in range(1, NUM_USERS)]
-    item = np.concatenate(items)
-    place = np.tile(np.arange(ROWS_PER_USER), NUM_USERS - 1)
-    return {
-        "user": users,
-        "item": item,
-        "label": (users % 2 == item % 2).astype(np.int64),
-        "part": np.digitize(place, [12, 15]),
-    }
+    """Return the rows of the toy world."""
+    return cf_world.world_rows()
 
 
 @pytest.fixture(scope="session")
-def checkerboard(world_rows: Rows, all_pairs: Callable[[Rows], Pairs]) -> FitData:
-    """Training and validation rows of the toy world."""
-    pairs, labels = all_pairs(world_rows), world_rows["label"]
-    train = np.flatnonzero(world_rows["part"] == TRAIN)
-    valid = np.flatnonzero(world_rows["part"] == VALID)
-    return FitData(
-        pairs.take(train),
-        labels[train],
-        pairs.take(valid),
-        labels[valid],
-        NUM_USERS,
-        NUM_ITEMS,
-        Vocabulary([f"u{user}" for user in range(1, NUM_USERS + 1)]),
-        Vocabulary([f"i{item}" for item in range(1, NUM_ITEMS + 1)]),
-    )
+def checkerboard() -> FitData:
+    """Return the training and validation rows of the toy world."""
+    return cf_world.checkerboard()
 
 
 @pytest.fixture(scope="session")
-def held_out(world_rows: Rows, all_pairs: Callable[[Rows], Pairs]) -> tuple[Pairs, IntArray]:
-    """Test rows of the toy world and their labels."""
-    rows = np.flatnonzero(world_rows["part"] == TEST)
-    return all_pairs(world_rows).take(rows), world_rows["label"][rows]
+def held_out() -> tuple[Pairs, IntArray]:
+    """Return the test rows of the toy world and their labels."""
+    return cf_world.held_out()

@@ -1,230 +1,47 @@
-"""What every CF model promises; a new model gets these tests with a class of two lines."""
+"""The contract of the CF models that ship."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import polars as pl
-import pytest
-import torch
 
-from corarec.cf.base import REPORT_FILE, TENSOR_FILE, CFModel
 from corarec.cf.data import FitData
-from corarec.cf.registry import CF_MODELS, load_cf
-from corarec.cf.report import auc
-from corarec.errors import ArtifactError, DataError, TrainingError
-from corarec.types import IntArray, Pairs
-
-Rows = dict[str, IntArray]
-PairsOf = Callable[..., Pairs]
+from corarec.cf.registry import CF_MODELS
+from corarec.testing import CFConformance
 
 
-class Conformance:
-    """The tests; a subclass names a model and the options that suit the toy world."""
-
-    model: ClassVar[str]
-    options: ClassVar[dict[str, Any]] = {}
-    learns_groups = True
-    """Whether the family can tell the two groups of users and items."""
-    score_is_product = True
-    """Whether the score is the dot product of the two vectors."""
-
-    @staticmethod
-    def prepare(options: dict[str, Any], data: FitData, folder: Path) -> dict[str, Any]:
-        """Return the options of a fit; a model that reads files writes them here."""
-        return options
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def build(
-        cls, checkerboard: FitData, tmp_path_factory: pytest.TempPathFactory
-    ) -> Callable[[], CFModel]:
-        folder = tmp_path_factory.mktemp("inputs")
-        options = cls.prepare(cls.options, checkerboard, folder)
-        kind = CF_MODELS[cls.model]
-        return lambda: kind(kind.config_class.model_validate(options))
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def fitted(cls, build: Callable[[], CFModel], checkerboard: FitData) -> CFModel:
-        model = build()
-        model.fit(checkerboard, seed=1)
-        return model
-
-    def test_learns_what_is_there(self, fitted: CFModel, held_out: tuple[Pairs, IntArray]) -> None:
-        if not self.learns_groups:
-            pytest.skip("the family cannot tell the groups; its own tests say what it learns")
-        pairs, labels = held_out
-        assert auc(labels, fitted.score(pairs)) > 0.95
-
-    def test_report_states_the_auc_of_the_kept_weights(
-        self, fitted: CFModel, checkerboard: FitData
-    ) -> None:
-        report = fitted.report
-        assert report is not None
-        train = auc(checkerboard.train_labels, fitted.score(checkerboard.train))
-        valid = auc(checkerboard.valid_labels, fitted.score(checkerboard.valid))
-        assert (report.train_auc, report.valid_auc) == pytest.approx((train, valid), abs=1e-6)
-        assert report.train_rows == len(checkerboard.train)
-
-    def test_unknown_users_and_items_have_the_zero_vector(
-        self, fitted: CFModel, checkerboard: FitData, pairs_of: PairsOf
-    ) -> None:
-        last_user, last_item = checkerboard.num_users, checkerboard.num_items
-        unknown = pairs_of([0, last_user, last_user + 7], [0, last_item, last_item + 7])
-        users, items = fitted.vector_table(unknown).lookup(np.arange(3))
-        assert torch.equal(users, torch.zeros(3, fitted.vector_size))
-        assert torch.equal(items, torch.zeros(3, fitted.vector_size))
-        assert np.isfinite(fitted.score(unknown)).all()
-
-    def test_known_halves_are_not_zero(
-        self, fitted: CFModel, held_out: tuple[Pairs, IntArray]
-    ) -> None:
-        table = fitted.vector_table(held_out[0])
-        assert table.users.abs().sum(1).min() > 0
-        assert table.items.abs().sum(1).min() > 0
-
-    def test_vectors_are_float32_and_kept_once(
-        self, fitted: CFModel, held_out: tuple[Pairs, IntArray]
-    ) -> None:
-        pairs, _ = held_out
-        twice = pairs.take(np.tile(np.arange(len(pairs)), 2))
-        table, doubled = fitted.vector_table(pairs), fitted.vector_table(twice)
-        assert table.users.dtype == table.items.dtype == torch.float32
-        assert table.users.shape[1] == table.items.shape[1] == fitted.vector_size
-        assert len(doubled) == 2 * len(table)
-        assert doubled.users.shape == table.users.shape
-        assert doubled.items.shape == table.items.shape
-        assert set(table.user_rows) == set(range(len(table.users)))
-        assert len(table.items) <= len(set(pairs.item_ids.tolist()))
-
-    def test_score_is_the_product_where_the_family_says_so(
-        self, fitted: CFModel, held_out: tuple[Pairs, IntArray]
-    ) -> None:
-        pairs, _ = held_out
-        users, items = fitted.vector_table(pairs).lookup(np.arange(len(pairs)))
-        products = (users * items).sum(1).numpy()
-        if not self.score_is_product:
-            pytest.skip("the family has a score of its own; its own tests say which")
-        np.testing.assert_allclose(fitted.score(pairs), products, atol=1e-5)
-
-    def test_scores_are_float64(self, fitted: CFModel, held_out: tuple[Pairs, IntArray]) -> None:
-        scores = fitted.score(held_out[0])
-        assert scores.dtype == np.float64
-        assert scores.shape == (len(held_out[0]),)
-
-    def test_a_row_stands_alone(self, fitted: CFModel, held_out: tuple[Pairs, IntArray]) -> None:
-        pairs, _ = held_out
-        row = np.array([5])
-        together, alone = fitted.vector_table(pairs), fitted.vector_table(pairs.take(row))
-        for half, single in zip(together.lookup(row), alone.lookup(np.array([0])), strict=True):
-            torch.testing.assert_close(half, single, atol=1e-6, rtol=1e-5)
-        np.testing.assert_allclose(
-            fitted.score(pairs)[row], fitted.score(pairs.take(row)), atol=1e-6
-        )
-
-    def test_later_rows_do_not_move_earlier_ones(
-        self, fitted: CFModel, world_rows: Rows, all_pairs: Callable[[Rows], Pairs]
-    ) -> None:
-        changed = {key: column.copy() for key, column in world_rows.items()}
-        place = np.arange(len(changed["user"])) % 18
-        later = place >= 8
-        changed["item"][later] = 1 + changed["item"][later] % 20
-        changed["label"][later] = 1 - changed["label"][later]
-        before, after = all_pairs(world_rows), all_pairs(changed)
-        earlier = np.flatnonzero(~later)
-        old, new = before.take(earlier), after.take(earlier)
-        np.testing.assert_allclose(fitted.score(old), fitted.score(new), atol=1e-6)
-        everything = np.arange(len(earlier))
-        old_users, _ = fitted.vector_table(old).lookup(everything)
-        new_users, _ = fitted.vector_table(new).lookup(everything)
-        torch.testing.assert_close(old_users, new_users, atol=1e-6, rtol=1e-5)
-
-    def test_save_and_load_give_the_same_bits(
-        self, fitted: CFModel, held_out: tuple[Pairs, IntArray], tmp_path: Path
-    ) -> None:
-        pairs, _ = held_out
-        fitted.save(tmp_path / "model")
-        loaded = load_cf(tmp_path / "model")
-        assert type(loaded) is CF_MODELS[self.model]
-        assert (loaded.config, loaded.report) == (fitted.config, fitted.report)
-        assert np.array_equal(loaded.score(pairs), fitted.score(pairs))
-        assert torch.equal(loaded.vector_table(pairs).users, fitted.vector_table(pairs).users)
-        assert torch.equal(loaded.vector_table(pairs).items, fitted.vector_table(pairs).items)
-
-    def test_same_seed_same_model_and_no_global_randomness(
-        self, fitted: CFModel, build: Callable[[], CFModel], checkerboard: FitData
-    ) -> None:
-        state = torch.get_rng_state()
-        again = build()
-        again.fit(checkerboard, seed=1)
-        assert torch.equal(torch.get_rng_state(), state)
-        for key, tensor in fitted.tensors().items():
-            assert torch.equal(again.tensors()[key], tensor), key
-
-    def test_without_fit_there_is_an_error(
-        self, build: Callable[[], CFModel], held_out: tuple[Pairs, IntArray], tmp_path: Path
-    ) -> None:
-        model = build()
-        for call in (model.score, model.vector_table):
-            with pytest.raises(TrainingError, match="has not been fitted"):
-                call(held_out[0])
-        with pytest.raises(TrainingError, match="has not been fitted"):
-            model.save(tmp_path / "model")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_a_damaged_folder_is_an_error(self, fitted: CFModel, tmp_path: Path) -> None:
-        fitted.save(tmp_path / "cut")
-        tensors = tmp_path / "cut" / TENSOR_FILE
-        tensors.write_bytes(tensors.read_bytes()[:-4])
-        with pytest.raises(ArtifactError, match=r"model\.safetensors is cut off or damaged"):
-            load_cf(tmp_path / "cut")
-        tensors.unlink()
-        with pytest.raises(ArtifactError, match="is not complete"):
-            load_cf(tmp_path / "cut")
-        fitted.save(tmp_path / "cut")
-        (tmp_path / "cut" / REPORT_FILE).unlink()
-        with pytest.raises(ArtifactError, match=r"report\.json does not exist"):
-            load_cf(tmp_path / "cut")
-
-    def test_negative_ids_are_an_error(self, fitted: CFModel, pairs_of: PairsOf) -> None:
-        with pytest.raises(DataError, match="Row 1 has the id -3"):
-            fitted.vector_table(pairs_of([1, 2], [4, -3]))
-
-
-class TestMF(Conformance):
+class TestMF(CFConformance):
     model, options = "mf", {"embedding_size": 8, "batch_size": 32, "init_std": 0.1}
 
 
-class TestBiasedMF(Conformance):
+class TestBiasedMF(CFConformance):
     model, options = "mf-b", {"embedding_size": 8, "batch_size": 32, "init_std": 0.1}
     score_is_product = False
 
 
-class TestBinaryMF(Conformance):
+class TestBinaryMF(CFConformance):
     model = "binary-mf"
     options: ClassVar[dict[str, Any]] = {"embedding_size": 8, "batch_size": 32, "patience": 20}
 
 
-class TestLightGCN(Conformance):
+class TestLightGCN(CFConformance):
     model, options = "lightgcn", {"embedding_size": 8, "batch_size": 32}
 
 
-class TestSASRec(Conformance):
+class TestSASRec(CFConformance):
     model, options = "sasrec", {"embedding_size": 8, "batch_size": 64, "max_length": 6}
 
 
-class TestRates(Conformance):
+class TestRates(CFConformance):
     model, learns_groups, score_is_product = "rates", False, False
 
 
-class TestALS(Conformance):
+class TestALS(CFConformance):
     model, options = "als", {"embedding_size": 4, "penalty": 1.0}
     score_is_product = False
 
 
-class TestImported(Conformance):
+class TestImported(CFConformance):
     model = "imported"
 
     @staticmethod
@@ -237,7 +54,7 @@ class TestImported(Conformance):
         return {half: folder / f"{half}.parquet" for half in ("users", "items")}
 
 
-class TestFused(Conformance):
+class TestFused(CFConformance):
     model, score_is_product = "fused", False
 
     @staticmethod
@@ -251,5 +68,5 @@ class TestFused(Conformance):
 
 
 def test_every_model_is_tested() -> None:
-    tested = {kind.model for kind in Conformance.__subclasses__()}
-    assert tested == set(CF_MODELS)
+    tested = {kind.model for kind in CFConformance.__subclasses__() if kind.__module__ == __name__}
+    assert tested == set(CF_MODELS.built_in)

@@ -1,0 +1,83 @@
+"""A toy world whose right answer is known: two groups of users like two groups of items."""
+
+from functools import cache
+
+import numpy as np
+
+from corarec.cf.data import FitData, TrainingPairs
+from corarec.data.vocabulary import Vocabulary
+from corarec.types import Histories, IntArray, Pairs
+
+NUM_USERS, NUM_ITEMS, ROWS_PER_USER = 30, 24, 18
+TRAIN, VALID, TEST = 0, 1, 2
+
+Rows = dict[str, IntArray]
+
+
+def pairs_of(
+    users: list[int],
+    items: list[int],
+    histories: list[list[int]] | None = None,
+    own_labels: list[float] | None = None,
+) -> Pairs:
+    """Build pairs from lists: user ids, item ids, histories, own labels."""
+    pairs = Pairs(
+        np.array(users, dtype=np.int64),
+        np.array(items, dtype=np.int64),
+        Histories.from_lists(histories or [[] for _ in users]),
+    )
+    return pairs if own_labels is None else TrainingPairs.of(pairs, np.array(own_labels))
+
+
+def all_pairs(rows: Rows) -> Pairs:
+    """Build pairs of rows ordered by user, then time; every row sees its user's likes before it."""
+    users, items, labels = rows["user"], rows["item"], rows["label"]
+    before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(labels)[:-1]])
+    histories = Histories(items[labels == 1], before[np.searchsorted(users, users)], before)
+    own_labels = np.where(rows["part"] == TRAIN, labels, np.nan)
+    return TrainingPairs.of(Pairs(users, items, histories), own_labels)
+
+
+@cache
+def world_rows() -> Rows:
+    """Two thirds of every user's rows train, then three validation rows, then three test rows.
+
+    Users and items of even id form one group, those of odd id the other. The last user and the last
+    item occur in no row.
+    """
+    random = np.random.default_rng(0)
+    users = np.repeat(np.arange(1, NUM_USERS), ROWS_PER_USER)
+    items = [1 + random.permutation(NUM_ITEMS - 1)[:ROWS_PER_USER] for _ in range(1, NUM_USERS)]
+    item = np.concatenate(items)
+    place = np.tile(np.arange(ROWS_PER_USER), NUM_USERS - 1)
+    return {
+        "user": users,
+        "item": item,
+        "label": (users % 2 == item % 2).astype(np.int64),
+        "part": np.digitize(place, [12, 15]),
+    }
+
+
+@cache
+def checkerboard() -> FitData:
+    """Training and validation rows of the toy world."""
+    rows = world_rows()
+    pairs, labels = all_pairs(rows), rows["label"]
+    train = np.flatnonzero(rows["part"] == TRAIN)
+    valid = np.flatnonzero(rows["part"] == VALID)
+    return FitData(
+        pairs.take(train),
+        labels[train],
+        pairs.take(valid),
+        labels[valid],
+        NUM_USERS,
+        NUM_ITEMS,
+        Vocabulary([f"u{user}" for user in range(1, NUM_USERS + 1)]),
+        Vocabulary([f"i{item}" for item in range(1, NUM_ITEMS + 1)]),
+    )
+
+
+def held_out() -> tuple[Pairs, IntArray]:
+    """Test rows of the toy world and their labels."""
+    rows = np.flatnonzero(world_rows()["part"] == TEST)
+    return all_pairs(world_rows()).take(rows), world_rows()["label"][rows]
