@@ -105,7 +105,9 @@ def test_disabling_takes_the_merged_increment_out() -> None:
     layer.merge_matrix("default", A[0])
     layer.enable_adapters(False)
     assert torch.equal(layer(X), _linear()(X))
-    assert not layer.merged
+    layer.enable_adapters(True)
+    assert layer.merged
+    assert not torch.equal(layer(X), _linear()(X))
 
 
 class _QuantizedLinear(nn.Module):

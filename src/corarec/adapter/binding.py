@@ -129,7 +129,7 @@ class Binding(threading.local):
         if not torch.compiler.is_compiling():
             self.increment.called.add(name)
         # Compared by identity while a reference is held, so no other tensor can take its place.
-        mode = (training, *_gradient_mode(), *_autocast_mode(x.device.type))
+        mode = (training, _version(x), *_gradient_mode(), *_autocast_mode(x.device.type))
         if self._last is None or self._last[0] is not x or self._last[1] != mode:
             self._last = (x, mode, self.increment.reduce(x, training, name))
         return self._last[2]
@@ -176,6 +176,11 @@ class Scope:
         self._binding.increment = increment
         self._binding.enabled = enabled
         self._binding._last = None
+
+
+def _version(x: torch.Tensor) -> int:
+    """Return how often `x` was changed in place, as far as torch counts it."""
+    return 0 if torch.compiler.is_compiling() or x.is_inference() else x._version
 
 
 def _gradient_mode() -> tuple[bool, bool]:

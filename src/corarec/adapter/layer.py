@@ -90,8 +90,9 @@ class CoraLayer(nn.Module, BaseTunerLayer):
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Map `x: [B, T, width]` to `[B, T, O]`."""
-        if self.disable_adapters and self.merged:
-            self.unmerge()
+        if self.disable_adapters and self._frozen is not None:
+            # Another thread may be using the merged weight.
+            return self._as_frozen(x, self._frozen[0])
         y: torch.Tensor = self.base_layer(x, *args, **kwargs)
         if self.disable_adapters or self.merged:
             return y
@@ -100,6 +101,15 @@ class CoraLayer(nn.Module, BaseTunerLayer):
                 projection = self.cora_projection[adapter_name]
                 y = projection(y, self.binding.reduce(x, self.training, self.name))
         return y
+
+    def _as_frozen(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return the frozen output while a pair is merged, without touching the merged weight."""
+        base = self.get_base_layer()
+        bias = base._parameters["bias"]
+        if isinstance(base, Conv1D):
+            assert bias is not None
+            return torch.addmm(bias, x.flatten(0, -2), weight).view(*x.shape[:-1], -1)
+        return functional.linear(x, weight, bias)
 
     def merge_matrix(self, adapter_name: str, matrix: torch.Tensor) -> None:
         """Add `P A^T` to the frozen weight; `matrix` is `alpha / r * A: [width, r]` of one pair.
@@ -113,7 +123,7 @@ class CoraLayer(nn.Module, BaseTunerLayer):
             return
         base = self.get_base_layer()
         frozen = base._parameters.get("weight")
-        if not isinstance(base, nn.Linear | Conv1D) or not _is_plain(frozen):
+        if type(base) not in (nn.Linear, Conv1D) or not _is_plain(frozen):
             raise ConfigError(
                 f"{self.name} is a {type(base).__name__} whose weight is not stored as plain "
                 "floating-point numbers in memory, so no increment can be merged into it. "

@@ -226,6 +226,15 @@ class CoraModel(BaseTuner):
         refuse_names(kwargs)
         yield
 
+    def _replicate_for_data_parallel(self) -> Any:
+        if not self.binding.enabled:
+            raise ConfigError(
+                "The adapter is disabled in this thread, and torch.nn.DataParallel runs the model "
+                "in others, where it would act. Use the model without DataParallel here, or "
+                "DistributedDataParallel."
+            )
+        return super()._replicate_for_data_parallel()
+
     def _increment(
         self,
         cf_vectors: torch.Tensor | None,
