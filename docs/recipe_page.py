@@ -9,6 +9,7 @@ from corarec.cf import CF_MODELS, FitConfig
 from corarec.fields import about, default, is_config, kind, meanings, values
 from corarec.files import atomic_file
 from corarec.recipe import FittedCF, RunConfig
+from corarec.recipe.training import PhaseConfig
 from corarec.recommenders import RECOMMENDERS
 from corarec.types import Config
 
@@ -61,6 +62,7 @@ def page() -> str:
     configs: list[tuple[str, type[Config], str]] = [("The top", RunConfig, "")]
     for name, system in RECOMMENDERS.built_in.items():
         configs.append((f"`system: {{name: {name}}}`", system.config_class, "system."))
+    configs.append(("`train.phases`", PhaseConfig, "train.phases.NAME."))
     configs.append(("`cf`: a model that the run fits", FitConfig, "cf."))
     configs.append(("`cf`: a model that was fitted before", FittedCF, "cf."))
     for name, model in CF_MODELS.built_in.items():

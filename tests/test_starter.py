@@ -45,4 +45,4 @@ def test_a_handful_of_rows_gets_a_recipe_that_the_doctor_passes(tmp_path: Path) 
     )
     dataset = prepare(config)
     recipe = RunConfig.parse(yaml.safe_load(starter_recipe(dataset, data)), "the starter")
-    assert diagnose(recipe).trainable > 0
+    assert diagnose(recipe)[0].trainable > 0

@@ -42,8 +42,10 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def keep_records(path: Path, last_step: int) -> list[dict[str, Any]]:
+def keep_records(path: Path, last_step: int, phase: str | None = None) -> list[dict[str, Any]]:
     """Drop the records behind a step, and a torn line; return what is left.
+
+    With `phase`, only those of that phase: the others are of finished ones.
 
     Raises
     ------
@@ -53,7 +55,9 @@ def keep_records(path: Path, last_step: int) -> list[dict[str, Any]]:
     records = read_records(path)
     if without := [n for n, record in enumerate(records, start=1) if "step" not in record]:
         raise ArtifactError(f"{path} line {without[0]} has no `step`. Remove the line to go on.")
-    kept = [record for record in records if record["step"] <= last_step]
+    kept = [
+        record for record in records if record["step"] <= last_step or record.get("phase") != phase
+    ]
     with atomic_file(path) as temporary:
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in kept]
         temporary.write_text("".join(lines), "utf-8")

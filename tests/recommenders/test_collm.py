@@ -80,13 +80,13 @@ def test_with_the_lora_frozen_only_the_mapping_learns(
 ) -> None:
     system = build(small_world, cf, tiny_backbone)
     groups = system.parameter_groups()
-    assert set(groups) == {"adapter", "mapping"}
-    for parameter in groups["adapter"]:
+    assert set(groups) == {"lora", "mapping"}
+    for parameter in groups["lora"]:
         parameter.requires_grad_(False)
     rows = small_world.rows("train")[:8]
     system(**system.examples(TrainingData(small_world, rows, rows)).batch(np.arange(8))).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in groups["mapping"])
-    assert all(p.grad is None for p in groups["adapter"])
+    assert all(p.grad is None for p in groups["lora"])
 
 
 def test_strangers_share_one_token(
@@ -107,7 +107,7 @@ def test_the_cf_vectors_can_train_too(
     )
     pairs = small_world.pairs("valid")
     np.testing.assert_allclose(Scorer(fixed).score(pairs), Scorer(trained).score(pairs), atol=1e-6)
-    assert set(trained.parameter_groups()) == {"adapter", "mapping", "cf"}
+    assert set(trained.parameter_groups()) == {"lora", "mapping", "cf"}
     table = trained.parameter_groups()["cf"][0]
     assert isinstance(cf.model, TableModel)
     assert torch.equal(cf.model.user_table, table)

@@ -52,7 +52,7 @@ def test_virtual_tokens_start_far_above_embeddings_and_are_alike_for_all_pairs(
 def test_lora_and_virtual_tokens_train_together(
     small_world: Dataset, system: Prompt4NRRecommender
 ) -> None:
-    assert set(system.parameter_groups()) == {"adapter", "soft"}
+    assert set(system.parameter_groups()) == {"lora", "soft"}
     rows = small_world.rows("train")[:8]
     batch = system.examples(TrainingData(small_world, rows, rows)).batch(np.arange(8))
     system.train()

@@ -11,7 +11,7 @@ from corarec.train.doctor import diagnose
 def test_a_diagnosis_says_what_the_run_will_meet(
     recipe: dict[str, Any], small_world: Dataset, tiny_tokenizer: Any
 ) -> None:
-    diagnosis = diagnose(RunConfig.parse(recipe, "recipe"))
+    [diagnosis] = diagnose(RunConfig.parse(recipe, "recipe"))
     encoder = PromptEncoder(
         tiny_tokenizer, PromptConfig(), small_world.titles, noun="movie", nouns="movies"
     )
@@ -34,12 +34,12 @@ def test_a_diagnosis_says_what_the_run_will_meet(
 
 def test_prompts_that_will_be_shortened_are_counted(recipe: dict[str, Any]) -> None:
     recipe = {**recipe, "system": {**recipe["system"], "prompt": {"max_length": 250}}}
-    diagnosis = diagnose(RunConfig.parse(recipe, "recipe"))
+    [diagnosis] = diagnose(RunConfig.parse(recipe, "recipe"))
     assert 0 < diagnosis.shortened < 1
 
 
 def test_a_system_without_training_and_cf_is_diagnosed_too(recipe: dict[str, Any]) -> None:
     backbone = recipe["system"]["backbone"]
     recipe = {**recipe, "cf": None, "system": {"name": "icl", "backbone": backbone}}
-    diagnosis = diagnose(RunConfig.parse(recipe, "recipe"))
+    [diagnosis] = diagnose(RunConfig.parse(recipe, "recipe"))
     assert (diagnosis.trainable, diagnosis.cf) == (0, "none")

@@ -4,8 +4,9 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -99,26 +100,30 @@ def scoring_progress(total: int, what: str, then: str = "") -> Iterator[Callable
 
 @contextmanager
 def training_progress(
-    steps: int, to: Console, *, every_record: bool
-) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Show a training of `steps` steps; yields what is called with every record of its metrics.
+    steps: int | Mapping[str, int], to: Console, *, every_record: bool
+) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show a training; yields what is called with every record of its metrics.
 
     Parameters
     ----------
+    steps
+        How many steps it has at most; by phase, where it has phases.
     every_record
         Print each record as a line, too.
     """
     with ExitStack() as stack:
         tracker: Tracker | None = None
-        latest: dict[str, float] = {}
+        latest: dict[str, Any] = {}
+        phases = {"": steps} if isinstance(steps, int) else steps
+        starts = dict(zip(phases, accumulate(phases.values(), initial=0), strict=False))
 
-        def show(record: dict[str, float]) -> None:
+        def show(record: dict[str, Any]) -> None:
             nonlocal tracker
             if tracker is None:
                 # Not before: until the first record a CF model may show a bar of its own.
-                tracker = stack.enter_context(progress(to, "training", steps))
+                tracker = stack.enter_context(progress(to, "training", sum(phases.values())))
                 tracker.earlier = record["seconds"]
-            tracker.done = int(record["step"])
+            tracker.done = starts[record.get("phase", "")] + int(record["step"])
             latest.update(record)
             if every_record:
                 say("  ".join([*record_parts(record), *_left(tracker, to)]), to)
@@ -128,15 +133,23 @@ def training_progress(
         yield show
 
 
-def record_parts(record: dict[str, float]) -> list[str]:
+def record_parts(record: dict[str, Any]) -> list[str]:
     """Return the numbers of a record with their names."""
-    forms = {"step": "{:.0f}", "seconds": "{:.0f} s", "learning_rate": "{:.1e}"}
+    forms = {"phase": "{}", "step": "{:.0f}", "seconds": "{:.0f} s", "learning_rate": "{:.1e}"}
     return [f"{name} {forms.get(name, '{:.4f}').format(v)}" for name, v in record.items()]
 
 
-def _measures(record: dict[str, float]) -> list[str]:
-    labels = {"train_loss": "loss", "valid_auc": "validation AUC"}
-    return [f"{label} {record[name]:.4f}" for name, label in labels.items() if name in record]
+def measure_label(metric: str) -> str:
+    """Return what a validation metric is called in a sentence."""
+    return metric.upper() if metric == "auc" else metric.replace("_", " ")
+
+
+def _measures(record: dict[str, Any]) -> list[str]:
+    return [
+        f"{'loss' if name == 'train_loss' else f'validation {measure_label(name[6:])}'} {value:.4f}"
+        for name, value in record.items()
+        if name == "train_loss" or name.startswith("valid_")
+    ]
 
 
 def _left(tracker: Tracker, to: Console) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from corarec.cli.options import Overrides, TableOrJson
-from corarec.cli.output import log, print_json, say, training_progress
+from corarec.cli.output import log, measure_label, print_json, say, training_progress
 from corarec.progress import duration, watch_fits
 
 
@@ -22,13 +22,15 @@ def train(
 ) -> None:
     """Train a system around a language model."""
     from corarec.recipe import load_recipe
+    from corarec.recommenders import RECOMMENDERS
     from corarec.train import train_run
-    from corarec.train.metrics import read_metrics
+    from corarec.train.metrics import best_record, read_metrics
 
     config = load_recipe(recipe, override or ())
     if data is not None:
         config = config.model_copy(update={"data": data})
-    with training_progress(config.train.steps, log, every_record=True) as show:
+    steps = {phase.name: phase.train.steps for phase in config.phases}
+    with training_progress(steps, log, every_record=True) as show:
         train_run(
             config,
             output,
@@ -37,11 +39,9 @@ def train(
             watch_fit=watch_fits(log),
         )
     records = read_metrics(output)
-    best = max(
-        (record for record in records if "valid_auc" in record),
-        key=lambda record: record["valid_auc"],
-        default=None,
-    )
+    system = RECOMMENDERS[config.system.name]
+    metric = f"valid_{system.metric}"
+    best = best_record(records, system.metric, system.higher_is_better)
     if form == "json":
         last = records[-1] if records else {"step": 0, "seconds": 0.0}
         print_json(
@@ -50,14 +50,16 @@ def train(
                 "steps": last["step"],
                 "seconds": last["seconds"],
                 "best_step": best and best["step"],
-                "best_valid_auc": best and best["valid_auc"],
+                f"best_{metric}": best and best[metric],
             }
         )
         return
     if best is not None:
         say(
-            f"Best validation AUC {best['valid_auc']:.4f}, at step {best['step']:.0f} of "
-            f"{records[-1]['step']:.0f}, after {duration(best['seconds'])}."
+            f"Best validation {measure_label(system.metric)} {best[metric]:.4f}, at step "
+            f"{best['step']:.0f} of {records[-1]['step']:.0f}"
+            f"{' of the phase ' + best['phase'] if 'phase' in best else ''}, after "
+            f"{duration(best['seconds'])}."
         )
     say(f"The run is in {output}. Next: corarec evaluate {shlex.quote(str(output))}")
 
@@ -73,13 +75,17 @@ def doctor(
     from corarec.recipe import load_recipe
     from corarec.train.doctor import diagnose
 
-    diagnosis = diagnose(load_recipe(recipe, override or ()))
+    diagnoses = diagnose(load_recipe(recipe, override or ()))
     if form == "json":
-        counts = dict(zip(("mean", "p95", "longest"), diagnosis.prompt_tokens, strict=True))
-        print_json(asdict(diagnosis) | {"prompt_tokens": counts})
+        phases = []
+        for each in diagnoses:
+            counts = dict(zip(("mean", "p95", "longest"), each.prompt_tokens, strict=True))
+            phases.append(asdict(each) | {"prompt_tokens": counts})
+        print_json({"phases": phases} if phases[0]["phase"] else phases[0])
         return
-    for line in diagnosis.lines():
-        say(line)
+    for each in diagnoses:
+        for line in each.lines():
+            say(line)
 
 
 def pretrain_backbone(

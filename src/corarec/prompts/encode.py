@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from typing import Any
 
@@ -104,8 +104,18 @@ class PromptEncoder:
                 f"The tokenizer {type(tokenizer).__name__} is not a fast one, and corarec needs to "
                 "know where in the text a token stands. Load it with use_fast=True or convert it."
             )
-        there = set(slot_names(config.template))
-        slots = {name: slot for name, slot in (slots or {}).items() if name in there}
+        self._with = partial(
+            PromptEncoder,
+            tokenizer,
+            titles=titles,
+            slots=slots,
+            noun=noun,
+            nouns=nouns,
+            frame=frame,
+            max_length=max_length,
+        )
+        used = slot_names(config.template)
+        slots = {name: slot for name, slot in (slots or {}).items() if name in used}
         self.config = config
         self.titles = titles
         self.max_length = config.max_length or max_length
@@ -118,6 +128,10 @@ class PromptEncoder:
             tokenizer.add_tokens([SOFT_TOKEN], special_tokens=True)
         self.tokenizer = tokenizer
         self._soft_id = tokenizer.convert_tokens_to_ids(SOFT_TOKEN) if self._soft else None
+
+    def with_config(self, config: PromptConfig) -> "PromptEncoder":
+        """Return an encoder of the same items and slots for another prompt."""
+        return self._with(config=config)
 
     def render(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> list[str]:
         """Return the prompt of every pair as text, unshortened."""

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from corarec.cf import FitConfig
 from corarec.files import atomic_file
+from corarec.recipe.phases import PlannedPhase, check_phases, plan_phases
 from corarec.recipe.training import TrainConfig
 from corarec.recipe_files import read_recipe
 from corarec.recommenders import RECOMMENDERS, SystemConfig
@@ -55,22 +56,40 @@ class RunConfig(Config):
             raise ValueError(f"the system {self.system.name!r} needs `cf`: a path or a model")
         return self
 
+    @model_validator(mode="after")
+    def _phases_fit_the_system(self) -> "RunConfig":
+        check_phases(self.system, self.train)
+        return self
 
-FREE = (
-    "train.steps",
-    "train.patience",
-    "train.threads",
-    "train.report_to",
-    "train.gradient_checkpointing",
-)
-"""Keys that a run may go on with other values of."""
+    @property
+    def phases(self) -> list[PlannedPhase]:
+        """The phases of its training with everything spelled out; always at least one."""
+        return plan_phases(self)
+
+
+SHARED = ("validation_rows", "validation_fraction", "threads", "report_to")
+"""Keys of `train` that no phase has values of its own of."""
+FREE = ("steps", "patience", "gradient_checkpointing")
+"""Keys of the last phase that a run may go on with other values of."""
+ALWAYS_FREE = ("train.threads", "train.report_to")
 PLACES = ("cf.path", "system.backbone.model", "system.backbone.revision")
 """Keys that say where a thing lies; which thing it is, fingerprints tell."""
 MACHINE = ("system.backbone.device_map",)
 
 
+def free_keys(config: RunConfig) -> set[str]:
+    """Return the dotted keys that a run may go on with other values of."""
+    phases = config.phases
+    everywhere = {phase.key("gradient_checkpointing") for phase in phases}
+    return {*ALWAYS_FREE, *everywhere, *(phases[-1].key(name) for name in FREE)}
+
+
 def flat_values(config: RunConfig) -> dict[str, Any]:
-    """Return every value of a config but `data` by its dotted key, such as `train.steps`."""
+    """Return every value of a config but `data` by its dotted key, such as `train.steps`.
+
+    Where there are phases, each has all its values, as in `train.phases.NAME.steps`, and of `train`
+    itself only what they share is left.
+    """
     values: dict[str, Any] = {}
 
     def walk(prefix: str, node: Any) -> None:
@@ -80,13 +99,31 @@ def flat_values(config: RunConfig) -> dict[str, Any]:
         else:
             values[prefix] = node
 
-    walk("", config.model_dump(mode="json", exclude={"data"}))
+    dump = config.model_dump(mode="json", exclude={"data"})
+    train = dump["train"]
+    if config.train.phases:
+        dump["train"] = {key: train[key] for key in SHARED} | {
+            "phases": {
+                "order": [phase.name for phase in config.phases],
+                **{phase.name: _phase_values(phase) for phase in config.phases},
+            }
+        }
+    walk("", dump)
     return values
+
+
+def _phase_values(phase: PlannedPhase) -> dict[str, Any]:
+    train = phase.train.model_dump(mode="json", exclude={"phases", *SHARED})
+    prompt = phase.system.prompt.model_dump(mode="json") if phase.system.prompt else None
+    parameters = None if phase.system.parameters is None else sorted(phase.system.parameters)
+    given = {"parameters": parameters, "init_from": phase.init_from, "prompt": prompt}
+    return train | given
 
 
 def bound_values(config: RunConfig) -> dict[str, Any]:
     """Return the values that trained weights depend on, by dotted key."""
-    loose = {*FREE, *PLACES, *MACHINE}
+    places = (phase.key("init_from") for phase in config.phases)
+    loose = {*free_keys(config), *PLACES, *MACHINE, *places}
     return {key: value for key, value in flat_values(config).items() if key not in loose}
 
 

@@ -24,6 +24,8 @@ class BinLLMSystem(LoraSystem):
 
     added_slots: ClassVar[frozenset[str]] = FEATURES
 
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ("lora",)
+
     name: Literal["binllm"] = "binllm"
     prompt: FeaturePrompt = FeaturePrompt()
     """How a pair becomes text."""

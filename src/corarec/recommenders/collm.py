@@ -31,6 +31,8 @@ class CoLLMSystem(LoraSystem):
 
     added_slots: ClassVar[frozenset[str]] = FEATURES
 
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ("lora", "mapping", "cf")
+
     name: Literal["collm"] = "collm"
     prompt: FeaturePrompt = FeaturePrompt()
     """How a pair becomes text."""

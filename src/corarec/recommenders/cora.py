@@ -33,6 +33,8 @@ from corarec.types import Pairs
 class CoraSystem(PromptSystem):
     """CoRA as one row of the benchmark."""
 
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ("cora",)
+
     name: Literal["cora"] = "cora"
     rank: Annotated[int, Field(gt=0)] = 16
     """`r`, the rank of the generated increments."""
@@ -82,6 +84,7 @@ class CoraRecommender(PromptRecommender):
 
     config_class: ClassVar[type[PromptSystem]] = CoraSystem
     needs_cf: ClassVar[bool] = True
+    adapter_group: ClassVar[str] = "cora"
 
     def __init__(
         self,

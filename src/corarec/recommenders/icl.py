@@ -11,6 +11,8 @@ from corarec.recommenders.llm import AnswerScore, Ingredients, PromptRecommender
 class ICLSystem(PromptSystem):
     """In-context learning, zero-shot, as one row of the benchmark."""
 
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ()
+
     name: Literal["icl"] = "icl"
     answer: AnswerScore = "yes-minus-no"
     """Untrained, the logit of Yes alone says more about the prompt than about the answer."""

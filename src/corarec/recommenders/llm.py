@@ -25,12 +25,17 @@ from corarec.files import read_json, write_json
 from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
 from corarec.prompts.templates import TITLE
 from corarec.recommenders.answer_head import AnswerHead
+from corarec.recommenders.base import Weights
+from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
 from corarec.score.scorer import Batch
 from corarec.types import Config, IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]
 OWNER = "backbone.json"
+ADAPTER_CONFIG = "adapter_config.json"
+MEANING = ("peft_type", "r", "alpha", "lora_alpha", "use_rslora", "use_dora")
+"""Settings of an adapter that no shape tells."""
 
 
 class PromptSystem(Config):
@@ -42,7 +47,10 @@ class PromptSystem(Config):
     added_slots: ClassVar[frozenset[str]] = frozenset()
     """The slots of the prompt that the system fills beside titles and nouns."""
     needed_slots: ClassVar[frozenset[str]] = frozenset()
-    """Those of them that must be in the prompt."""
+    """Those of them that must be in the prompt of the trained system."""
+    parameter_groups: ClassVar[tuple[str, ...] | None] = None
+    """Names of what it can train, as its `Recommender.parameter_groups` has them, for errors before
+    any work; None: they are seen when the system is built."""
 
     backbone: BackboneConfig = BackboneConfig()
     """The frozen language model."""
@@ -146,6 +154,9 @@ class PromptRecommender(PointwiseRecommender):
     """The config that `build` takes; the default of its `name` is that of the system."""
     needs_cf: ClassVar[bool] = False
     """Whether the system reads CF vectors."""
+    adapter_group: ClassVar[str] = "lora"
+    """The parameter group of what PEFT put on the model; systems that can start from each other's
+    have it by the same name."""
 
     def __init__(
         self, model: Any, backbone: Backbone, encoder: PromptEncoder, answer: AnswerScore
@@ -157,6 +168,7 @@ class PromptRecommender(PointwiseRecommender):
         self.answers = backbone.answers
         self.answer_head = AnswerHead((self.answers.yes, self.answers.no))
         self.fingerprint = backbone.fingerprint
+        self._trained: frozenset[str] = frozenset()
 
     @classmethod
     @abstractmethod
@@ -167,12 +179,41 @@ class PromptRecommender(PointwiseRecommender):
         """Gather the prompts of `pairs`."""
         return PromptInputs(pairs, self.encoder, new_titles)
 
-    def enable_gradient_checkpointing(self) -> None:
-        """Recompute activations in the backward pass instead of keeping them."""
+    def begin(self, phase: Phase) -> None:
+        """Take up a phase, its prompt too."""
+        super().begin(phase)
+        if phase.prompt is not None:
+            self.encoder = self.encoder.with_config(phase.prompt)
+
+    def own_modules(self) -> dict[str, nn.Module]:
+        """Return what the system has beside the adapter, by the name it is saved under.
+
+        One that can be trained is a parameter group of that name.
+        """
+        return {}
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return the adapter of the language model and the system's own modules."""
+        return self._groups
+
+    @cached_property
+    def _groups(self) -> dict[str, list[nn.Parameter]]:
+        modules = {self.adapter_group: self.model} | self.own_modules()
+        groups = {
+            name: [parameter for parameter in module.parameters() if parameter.requires_grad]
+            for name, module in modules.items()
+        }
+        return {name: parameters for name, parameters in groups.items() if parameters}
+
+    def enable_gradient_checkpointing(self, on: bool = True) -> None:
+        """Recompute activations in the backward pass instead of keeping them, or not any more."""
         base = getattr(self.model, "get_base_model", lambda: self.model)()
-        base.activation_checkpointing_enable(
-            activation_checkpointing_kwargs={"use_reentrant": False}
-        )
+        if on:
+            base.activation_checkpointing_enable(
+                activation_checkpointing_kwargs={"use_reentrant": False}
+            )
+        else:
+            base.activation_checkpointing_disable()
 
     def answer_logits(
         self,
@@ -212,56 +253,134 @@ class PromptRecommender(PointwiseRecommender):
             return last[:, self.answers.yes]
         return last[:, self.answers.yes] - last[:, self.answers.no]
 
-    def own_modules(self) -> dict[str, nn.Module]:
-        """Return what is trained or fitted beside the adapter, by the name of its file."""
-        return {}
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters that can be trained, by the name of their group.
-
-        The adapter of the language model is `adapter`; the others bear the names of their modules.
-        """
-        adapter = [p for p in self.model.parameters() if p.requires_grad]
-        groups = {"adapter": adapter} if adapter else {}
-        own = {name: list(module.parameters()) for name, module in self.own_modules().items()}
-        return groups | {name: parameters for name, parameters in own.items() if parameters}
-
     def save(self, folder: Path) -> None:
-        """Write the adapter in PEFT's own format, what stands beside it, and the frozen model."""
+        """Write everything that any phase trains, the adapter in PEFT's own format.
+
+        Beside it stand which frozen model it belongs to and which groups were trained so far.
+        """
         if isinstance(self.model, PeftModel):
             self.model.save_pretrained(folder, save_embedding_layers=False)
         for name, module in self.own_modules().items():
-            save_file(_contiguous(module.state_dict()), folder / f"{name}.safetensors")
-        write_json(folder / OWNER, {"backbone": self.fingerprint})
+            save_file(_tensors(module), _file(folder, name))
+        trained = self._trained.union(self.phase.parameters or self.parameter_groups())
+        write_json(folder / OWNER, {"backbone": self.fingerprint, "groups": sorted(trained)})
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
+        owner = self._owner(folder)
+        self._trained = frozenset(owner.get("groups", self.parameter_groups()))
+        if isinstance(self.model, PeftModel):
+            set_peft_model_state_dict(self.model, self._adapter(folder))
+        for name, module in self.own_modules().items():
+            module.load_state_dict(self._saved(folder, name, module))
+
+    def weights_of(self, folder: Path) -> Weights:
+        """Return what was trained in `folder` of the groups that this system has."""
+        trained = self._owner(folder).get("groups")
+        if trained is None:
+            raise ArtifactError(
+                f"{folder} was written by an earlier version of corarec, which did not say what it "
+                "trained. Train it again to start from it."
+            )
+        groups = self.parameter_groups()
+        if not (common := [name for name in groups if name in trained]):
+            raise ArtifactError(
+                f"{folder} holds trained weights of {', '.join(trained)}, but this system trains "
+                f"{', '.join(groups)}: there is nothing to start from. Name another run in "
+                "`init_from`."
+            )
+        modules = self.own_modules()
+        if self.adapter_group in common:
+            check_same_adapter(self.model.peft_config["default"].to_dict(), folder)
+        return {
+            name: self._saved(folder, name, modules[name])
+            if name in modules
+            else self._adapter(folder)
+            for name in common
+        }
+
+    def take(self, weights: Weights) -> None:
+        """Set parameter groups to what `weights_of` returned."""
+        modules = self.own_modules()
+        for name, tensors in weights.items():
+            if name in modules:
+                modules[name].load_state_dict(dict(tensors))
+            else:
+                set_peft_model_state_dict(self.model, dict(tensors))
+        self._trained = self._trained.union(weights)
+
+    def _owner(self, folder: Path) -> dict[str, Any]:
         record = read_json(folder / OWNER)
-        owner = record.get("backbone") if isinstance(record, dict) else None
+        record = record if isinstance(record, dict) else {}
+        owner = record.get("backbone")
         if owner != self.fingerprint:
             raise ArtifactError(
                 f"{folder} was trained on the frozen model {owner}, but this one is "
                 f"{self.fingerprint}. Load it with the backbone that its run's config.yaml names."
             )
-        if isinstance(self.model, PeftModel):
-            with _readable(folder):
-                weights = load_peft_weights(str(folder), device="cpu")
-                wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
-                check_weights_fit(wanted, weights, self.fingerprint)
-                check_dtypes(wanted, weights, folder)
-                set_peft_model_state_dict(self.model, weights)
-        for name, module in self.own_modules().items():
-            path = folder / f"{name}.safetensors"
-            with _readable(path):
-                weights = load_file(path)
-                check_weights_fit(module.state_dict(), weights, "its own run's")
-                check_dtypes(module.state_dict(), weights, path)
-                module.load_state_dict(weights)
+        return record
+
+    def _adapter(self, folder: Path) -> dict[str, torch.Tensor]:
+        with _reading(f"The adapter in {folder}"):
+            weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
+            wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+            check_weights_fit(wanted, weights, self.fingerprint)
+            check_dtypes(wanted, weights, folder)
+            return weights
+
+    def _saved(self, folder: Path, name: str, module: nn.Module) -> dict[str, torch.Tensor]:
+        path = _file(folder, name)
+        with _reading(str(path)):
+            weights = load_file(path)
+            check_weights_fit(module.state_dict(), weights, "its own run's")
+            check_dtypes(module.state_dict(), weights, path)
+            return weights
 
     @cached_property
     def _takes_positions(self) -> bool:
         base = getattr(self.model, "get_base_model", lambda: self.model)()
         return "position_ids" in inspect.signature(base.forward).parameters
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{what} cannot be read ({error}). It is cut off or belongs to another system; resume "
+            "the run or train it again."
+        ) from error
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.safetensors"
+
+
+def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+
+
+def check_same_adapter(wanted: Mapping[str, Any], folder: Path) -> None:
+    """See that a saved adapter means the same with the same weights: its rank, scale and so on.
+
+    Raises
+    ------
+    ArtifactError
+        It does not.
+    """
+    saved = read_json(folder / ADAPTER_CONFIG)
+    for key in MEANING:
+        here, there = wanted.get(key), saved.get(key)
+        here = getattr(here, "value", here)
+        if here != there:
+            raise ArtifactError(
+                f"The adapter in {folder} has {key} {there!r}, but this system's has {here!r}, so "
+                "its weights would mean something else. Set the system's options to those of that "
+                "run."
+            )
 
 
 def check_dtypes(
@@ -280,20 +399,3 @@ def check_dtypes(
                 f"{folder} holds {name} as {weight.dtype}, but it is trained and saved as "
                 f"{wanted[name].dtype}. Put the file back that training wrote."
             )
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ArtifactError:
-        raise
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read ({error}). It is cut off or belongs to another system; resume "
-            "the run or train it again."
-        ) from error
-
-
-def _contiguous(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}

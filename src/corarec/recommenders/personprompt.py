@@ -27,6 +27,8 @@ class PersonPromptSystem(PromptSystem):
     added_slots: ClassVar[frozenset[str]] = FEATURES
     needed_slots: ClassVar[frozenset[str]] = FEATURES
 
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ("people",)
+
     name: Literal["personprompt"] = "personprompt"
     prompt: FeaturePrompt = FeaturePrompt()
     """How a pair becomes text."""

@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ class LabelledExamples:
 class PointwiseRecommender(Recommender):
     """A system that predicts whether users enjoy items, pair by pair."""
 
-    metric: ClassVar[str] = "auc"
+    metric = "auc"
 
     @classmethod
     def check(cls, data: TrainingData) -> None:
@@ -92,7 +91,8 @@ class PointwiseRecommender(Recommender):
 class PairValidation:
     """AUC on fixed pairs. Their batches are made once and kept: nothing of them changes.
 
-    Memory grows with the pairs, by the tokens of their prompts.
+    A prompt of `T` tokens (with its padding) takes `16 T` bytes: its ids and its mask, int64 both;
+    CF vectors of `d` numbers take another `8 d`.
     """
 
     def __init__(self, recommender: PointwiseRecommender, pairs: Pairs, labels: IntArray) -> None:

@@ -37,6 +37,8 @@ class Prompt4NRSystem(LoraSystem):
     added_slots: ClassVar[frozenset[str]] = frozenset(SLOTS)
     needed_slots: ClassVar[frozenset[str]] = frozenset(SLOTS)
 
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ("lora", "soft")
+
     name: Literal["prompt4nr"] = "prompt4nr"
     prompt: Prompt4NRPrompt = Prompt4NRPrompt()
     """How a pair becomes text."""

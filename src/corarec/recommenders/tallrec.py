@@ -15,6 +15,8 @@ class TALLRecSystem(LoraSystem):
     Yes.
     """
 
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ("lora",)
+
     name: Literal["tallrec"] = "tallrec"
 
 

@@ -30,12 +30,20 @@ class TrainingCurve(Result):
 
     @classmethod
     def from_records(cls, name: str, records: Iterable[Mapping[str, Any]]) -> "TrainingCurve":
-        """Pick the curves out of metric records such as `{"step": 10, "train_loss": 0.6}`."""
+        """Pick the curves out of metric records such as `{"step": 10, "train_loss": 0.6}`.
+
+        The steps of phases are counted on from one to the next.
+        """
         curves: dict[str, list[Point]] = {"train_loss": [], "valid_auc": []}
+        before: Mapping[str, Any] = {}
+        earlier = 0
         for record in records:
+            if before and record.get("phase") != before.get("phase"):
+                earlier += before["step"]
+            before = record
             for key, points in curves.items():
                 if key in record:
-                    points.append((record["step"], record[key]))
+                    points.append((earlier + record["step"], record[key]))
         return cls(name=name, **curves)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.locks import LOCK, OWNER_SUFFIX, lock_beside, locked
-from corarec.recipe import FREE, RunConfig, flat_values, load_recipe, write_config
+from corarec.recipe import RunConfig, flat_values, free_keys, load_recipe, write_config
 from corarec.runs.dataset import check_same_data, read_run_data, write_run_data
 from corarec.runs.layout import CF, CHANGES, CONFIG, foreign_files
 
@@ -22,7 +22,7 @@ Changes = dict[str, tuple[Any, Any]]
 def check_folder(config: RunConfig, folder: Path) -> Changes:
     """See that `folder` is free or the home of `config`, and return what a resumed run changes.
 
-    The keys in `corarec.recipe.FREE` may differ from those in the folder; `train.steps` may
+    The keys of `corarec.recipe.free_keys` may differ from those in the folder; the steps may
     only rise.
 
     Raises
@@ -46,16 +46,18 @@ def check_folder(config: RunConfig, folder: Path) -> Changes:
         for key in sorted(there.keys() | here.keys())
         if there.get(key) != here.get(key)
     }
-    if differing := [key for key in changes if key not in FREE]:
+    free = free_keys(config)
+    if differing := [key for key in changes if key not in free]:
         raise ConfigError(
             f"{folder} holds a run with another {' and '.join(differing)}. Choose another "
             "--output, or delete the folder to start over."
         )
-    before, after = changes.get("train.steps", (0, 0))
+    steps = config.phases[-1].key("steps")
+    before, after = changes.get(steps, (0, 0))
     if after < before:
         raise ConfigError(
-            f"{folder} holds a run of {before} steps and train.steps is {after}: it can be raised, "
-            f"not lowered. Set train.steps={before} or more, or choose another --output."
+            f"{folder} holds a run of {before} steps and {steps} is {after}: it can be raised, "
+            f"not lowered. Set {steps}={before} or more, or choose another --output."
         )
     return changes
 

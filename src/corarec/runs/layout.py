@@ -2,8 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from corarec.locks import LOCK, OWNER_SUFFIX
+
+if TYPE_CHECKING:
+    from corarec.recipe.phases import PlannedPhase
 
 CONFIG = "config.yaml"
 """The recipe with every default spelled out."""
@@ -19,12 +23,26 @@ BACKBONE = "backbone"
 """In a packed run: its language model, where that was packed, too."""
 PACK = "pack.json"
 """In a packed run: the digest of every file."""
+PHASES = "phases"
+"""A folder per phase of the training, where it has phases."""
+START = "start"
+"""In the folder of a phase: the weights of another run that it starts from."""
 CHANGES = "changes.jsonl"
 """What was changed when the run was prolonged."""
 MANIFEST = "manifest.json"
 """In a folder of weights: what they belong to, and the digest of every file."""
 
 _TEMPORARY = re.compile(r"\.(corarec-[0-9a-f]{8}|.+\.(json|yaml))[.-][0-9a-f]{8}\.tmp")
+
+
+def phase_folder(run: Path, phase: "PlannedPhase") -> Path:
+    """Return where the checkpoints of a phase lie."""
+    return run / PHASES / f"{phase.number}-{phase.name}" if phase.number else run
+
+
+def phase_best(run: Path, phase: "PlannedPhase") -> Path:
+    """Return where the best weights of a phase lie: those of the last are the run's."""
+    return run / BEST if phase.last else phase_folder(run, phase) / BEST
 
 
 def foreign_files(folder: Path) -> list[str]:

@@ -26,6 +26,24 @@ class Manifest(Config):
     """SHA-256 of every other file in the folder."""
 
 
+def check_whole(folder: Path) -> Manifest:
+    """Return the manifest of a folder of weights, of whatever run, after reading all its files.
+
+    Raises
+    ------
+    ArtifactError
+        A file is missing or changed; names it.
+    """
+    try:
+        manifest = Manifest.model_validate(read_json(folder / MANIFEST))
+    except ValidationError as error:
+        raise ArtifactError(f"{folder / MANIFEST} is damaged. Train its run again.") from error
+    for name, digest in manifest.files.items():
+        if _digest(folder / name) != digest:
+            raise ArtifactError(f"{folder / name} is missing or damaged. Train its run again.")
+    return manifest
+
+
 @dataclass(frozen=True)
 class Seal:
     """Binds folders of weights to one run."""

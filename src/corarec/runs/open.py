@@ -61,6 +61,7 @@ def open_run(folder: Path, data: Path | None = None) -> Parts:
         if (folder / BACKBONE).is_dir():
             config = with_backbone(config, folder / BACKBONE)
         recommender = build_recommender(config.system, splits or knowledge, cf, seed=config.seed)
+        recommender.begin(config.phases[-1].system)
         _load_best(recommender, best, seal)
         return Parts(config, knowledge, splits, cf, recommender)
 
@@ -103,7 +104,8 @@ def sealed(folder: Path, config: RunConfig, knowledge: Knowledge) -> Seal:
     """
     if not (folder / BEST).exists():
         raise ArtifactError(
-            f"{folder} has no {BEST}/: its training stopped before the first validation. "
+            f"{folder} has no {BEST}/: its training, or the last phase of it, stopped before "
+            "the first validation. "
             f"Go on with `corarec train {folder / CONFIG} --output {folder}`."
         )
     seal = Seal(folder, config, knowledge.fingerprint)

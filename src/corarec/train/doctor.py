@@ -10,12 +10,15 @@ import torch
 
 from corarec.cf import CF_MODELS, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
-from corarec.recipe import FittedCF, RunConfig
+from corarec.recipe import FittedCF, RunConfig, TrainConfig
+from corarec.recipe.phases import PlannedPhase
 from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.llm import PromptRecommender
+from corarec.runs.layout import BEST
 from corarec.train.plan import BatchPlan
 from corarec.train.preflight import preflight
 from corarec.train.run import training_rows
+from corarec.train.start import check_sources, other_runs
 
 TIMED_STEPS = 3
 SAMPLED_PROMPTS = 2_000
@@ -23,8 +26,12 @@ SAMPLED_PROMPTS = 2_000
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Facts about a run that has not been made."""
+    """Facts about a run that has not been made, or about one phase of it."""
 
+    phase: str
+    """its name; empty where the recipe lists none"""
+    parameters: tuple[str, ...]
+    """the parameter groups that are trained"""
     answers: str
     prompt_tokens: tuple[float, int, int]
     """mean, 95th percentile and longest, over a sample of the training prompts"""
@@ -44,12 +51,14 @@ class Diagnosis:
         """Return the facts, a line each."""
         mean, p95, longest = self.prompt_tokens
         limit = "none" if self.max_length is None else f"{self.max_length:,} tokens"
+        groups = f" ({', '.join(self.parameters)})" if self.phase else ""
         return [
+            *([f"phase              {self.phase}"] if self.phase else []),
             f"answer tokens      {self.answers}",
             f"prompt             mean {mean:.0f}, 95 % {p95}, longest {longest} tokens; limit "
             f"{limit}; {self.shortened:.1%} lose history titles",
             f"CF vectors         {self.cf}",
-            f"parameters         {self.trainable:,} trained, {self.frozen:,} frozen",
+            f"parameters         {self.trainable:,} trained{groups}, {self.frozen:,} frozen",
             f"time               {self.step_seconds:.2f} s per step, at most "
             f"{self.step_seconds * self.steps / 3600:.1f} h for {self.steps:,} steps, "
             "validations aside",
@@ -58,25 +67,41 @@ class Diagnosis:
         ]
 
 
-def diagnose(config: RunConfig) -> Diagnosis:
-    """Build the system of a recipe, run a few training steps and report; nothing is written.
+def diagnose(config: RunConfig) -> list[Diagnosis]:
+    """Build the system of a recipe, run a few training steps of every phase; nothing is written.
 
     Raises
     ------
     ConfigError, DataError, ArtifactError
         Whatever would stop the run itself.
     """
+    check_sources(config.phases, None)
     preflight(config.train)
     dataset = Dataset.load(config.data)
     cf = _quick_cf(config, dataset)
     recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
-    rows = training_rows(dataset, config.train.train_from)
+    for source in other_runs(config.phases).values():
+        recommender.weights_of(source / BEST)
+    return [_diagnose_phase(config, phase, dataset, cf, recommender) for phase in config.phases]
+
+
+def _diagnose_phase(
+    config: RunConfig,
+    phase: PlannedPhase,
+    dataset: Dataset,
+    cf: VectorSource | None,
+    recommender: PromptRecommender,
+) -> Diagnosis:
+    recommender.begin(phase.system)
+    rows = training_rows(dataset, phase.train.train_from)
     random = np.random.default_rng(config.seed)
     sample = dataset.pairs(random.choice(rows, min(SAMPLED_PROMPTS, len(rows)), replace=False))
     encoder = recommender.encoder
     counts = encoder.token_counts(sample)
-    parameters = list(recommender.parameters())
+    trained = recommender.trainable_parameters()
     return Diagnosis(
+        phase=phase.name,
+        parameters=phase.system.parameters or tuple(recommender.parameter_groups()),
         answers=str(recommender.answers),
         prompt_tokens=(
             float(counts.mean()),
@@ -86,11 +111,11 @@ def diagnose(config: RunConfig) -> Diagnosis:
         max_length=encoder.max_length,
         shortened=float((counts > encoder.max_length).mean()) if encoder.max_length else 0.0,
         example=encoder.render(sample.take(slice(0, 1)))[0],
-        trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        frozen=sum(p.numel() for p in parameters if not p.requires_grad),
+        trainable=trained,
+        frozen=sum(p.numel() for p in recommender.parameters()) - trained,
         cf=f"{cf.name}, {cf.vector_size} numbers each" if cf else "none",
-        step_seconds=_time_step(config, dataset, recommender),
-        steps=config.train.steps,
+        step_seconds=_time_step(phase.train, dataset, recommender, config.seed),
+        steps=phase.train.steps,
         memory_gb=_peak_memory(recommender.device),
     )
 
@@ -108,20 +133,21 @@ def _quick_cf(config: RunConfig, dataset: Dataset) -> VectorSource | None:
     return VectorSource(model, dataset)
 
 
-def _time_step(config: RunConfig, dataset: Dataset, recommender: PromptRecommender) -> float:
-    rows = training_rows(dataset, config.train.train_from)
+def _time_step(
+    config: TrainConfig, dataset: Dataset, recommender: PromptRecommender, seed: int
+) -> float:
+    rows = training_rows(dataset, config.train_from)
     examples = recommender.examples(TrainingData(dataset, rows, rows))
-    plan = BatchPlan(examples.lengths, config.train.batch_size, config.seed)
+    plan = BatchPlan(examples.lengths, config.batch_size, seed)
     trained = [p for p in recommender.parameters() if p.requires_grad]
-    if config.train.gradient_checkpointing:
-        recommender.enable_gradient_checkpointing()
+    recommender.enable_gradient_checkpointing(config.gradient_checkpointing)
     optimizer = torch.optim.AdamW(trained, lr=0.0) if trained else None
     recommender.train(bool(trained))
     seconds = []
     for number in range(TIMED_STEPS):
         started = time.perf_counter()
-        for part in range(config.train.accumulate):
-            chosen = plan[number * config.train.accumulate + part]
+        for part in range(config.accumulate):
+            chosen = plan[number * config.accumulate + part]
             batch = {k: v.to(recommender.device) for k, v in examples.batch(chosen).items()}
             loss = recommender(**batch)
             if trained:

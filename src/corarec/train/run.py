@@ -11,13 +11,24 @@ from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.files import atomic_directory
 from corarec.recipe import FittedCF, RunConfig, TrainConfig
+from corarec.recipe.phases import PlannedPhase
 from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
+from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Seal, check_folder, claimed
 from corarec.runs.claim import Changes
-from corarec.runs.layout import BEST, CF
+from corarec.runs.layout import BEST, CF, phase_best, phase_folder
 from corarec.train.metrics import MetricsLog, Record
 from corarec.train.preflight import preflight
-from corarec.train.trainer import WEIGHTS, RecommenderTrainer, last_step
+from corarec.train.start import adopt_sources, check_sources, load_start
+from corarec.train.trainer import (
+    WEIGHTS,
+    RecommenderTrainer,
+    check_best,
+    is_finished,
+    last_checkpoint,
+    last_step,
+    tidy,
+)
 from corarec.types import IntArray
 
 VALIDATION_SEED = 2023
@@ -34,9 +45,10 @@ def train_run(
     """Train what `config` describes, or go on where the run in `folder` was stopped.
 
     The folder ends with `config.yaml`, `cf/` (the CF model), `metrics.jsonl`, `checkpoints/` and
-    `best/` (the weights with the highest validation AUC). `show` is called with every record of
-    the metrics log, `say` with remarks in a sentence, and `watch_fit` hears of the fit of the CF
-    model. A run goes on with more steps and the like, see `corarec.recipe.FREE`.
+    `best/` (the weights with the best validation metric). Where the recipe lists phases, their
+    checkpoints and the best weights of all but the last are in `phases/`. `show` is called with
+    every record of the metrics log, `say` with remarks in a sentence, and `watch_fit` hears of the
+    fit of the CF model. A run goes on with more steps and the like, see `corarec.recipe.free_keys`.
 
     Raises
     ------
@@ -50,18 +62,21 @@ def train_run(
         The loss is not finite.
     """
     config = config.model_copy(update={"data": config.data.resolve()})
+    phases = config.phases
     check_folder(config, folder)
+    check_sources(phases, folder)
     preflight(config.train)
     dataset = Dataset.load(config.data)
-    data = TrainingData(
-        dataset,
-        train_rows=training_rows(dataset, config.train.train_from),
-        valid_rows=validation_rows(dataset, config.train),
-    )
-    RECOMMENDERS[config.system.name].check(data)
+    valid_rows = validation_rows(dataset, config.train)
+    data = [
+        TrainingData(dataset, training_rows(dataset, phase.train.train_from), valid_rows)
+        for phase in phases
+    ]
+    for each in data:
+        RECOMMENDERS[config.system.name].check(each)
     with claimed(config, folder, dataset) as changes:
         if changes:
-            say(prolonged(changes, last_step(folder)))
+            say(prolonged(changes, last_step(phase_folder(folder, phases[-1])), phases[-1]))
         cf = obtain_cf(config.cf, dataset, folder, config.seed, watch_fit) if config.cf else None
         recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
         seal = Seal(folder, config, dataset.fingerprint)
@@ -70,26 +85,63 @@ def train_run(
             with atomic_directory(folder / BEST, WEIGHTS, keep_foreign=True) as best:
                 seal.write(best)
             return
-        recommender.prepare(data)
-        if config.train.gradient_checkpointing:
-            recommender.enable_gradient_checkpointing()
-        RecommenderTrainer(
-            recommender,
-            recommender.examples(data),
-            recommender.validation(data),
-            config.train,
-            folder,
-            config.seed,
-            [MetricsLog(folder, show)],
-            seal,
-        ).train_or_resume()
+        for phase in phases:
+            recommender.train_only(phase.system.parameters)  # a mistake is told before any work
+        adopt_sources(recommender, phases, folder, seal, say)
+        for phase, of_phase in zip(phases, data, strict=True):
+            _train_phase(recommender, phase, of_phase, config, folder, seal, show)
 
 
-def prolonged(changes: Changes, step: int) -> str:
-    """Say what a run goes on with, and what that does to its learning rate."""
+def _train_phase(
+    recommender: PromptRecommender,
+    phase: PlannedPhase,
+    data: TrainingData,
+    config: RunConfig,
+    run: Path,
+    seal: Seal,
+    show: Callable[[Record], None],
+) -> None:
+    """Train one phase to its end, from where it was stopped; a finished one is left alone."""
+    folder, best = phase_folder(run, phase), phase_best(run, phase)
+    tidy(folder, best)
+    begun = last_checkpoint(folder)
+    if begun is not None:
+        seal.check(begun)
+        check_best(folder, best, seal)
+        if is_finished(folder, phase.train):
+            return
+    recommender.begin(phase.system)
+    recommender.prepare(data)
+    recommender.enable_gradient_checkpointing(phase.train.gradient_checkpointing)
+    if begun is None:
+        load_start(recommender, phase, config.phases, run, seal)
+    RecommenderTrainer(
+        recommender,
+        recommender.examples(data),
+        recommender.validation(data),
+        phase.train,
+        folder,
+        phase_seed(config.seed, phase),
+        [MetricsLog(run, show, phase.name)],
+        seal,
+        best,
+    ).train_or_resume()
+    recommender.eval()
+
+
+def phase_seed(seed: int, phase: PlannedPhase) -> int:
+    """Return the seed of a phase's batches and dropout; the first has that of the run."""
+    if phase.number <= 1:
+        return seed
+    return int(np.random.SeedSequence((seed, phase.number)).generate_state(1)[0])
+
+
+def prolonged(changes: Changes, step: int, phase: PlannedPhase) -> str:
+    """Say what a run goes on with, and what that does to the learning rate of its last phase."""
     values = ", ".join(f"{key} from {old} to {new}" for key, (old, new) in changes.items())
-    text = f"The run goes on from step {step} with {values}."
-    if "train.steps" in changes:
+    where = f" of the phase {phase.name}" if phase.name else ""
+    text = f"The run goes on from step {step}{where} with {values}."
+    if phase.key("steps") in changes:
         text += (
             " Its learning rate follows the course of the new number of steps from there on, so it "
             "may jump up; the weights are not those of a run that had so many steps from the start."

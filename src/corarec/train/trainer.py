@@ -1,6 +1,7 @@
 """The Hugging Face Trainer, taught four things: pairs, whole checkpoints, the best, and NaN."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,11 @@ class RecommenderTrainer(Trainer):
     validate
         Returns the validation metrics of the recommender as it stands, its own among them.
     folder
-        The run folder.
+        Where the checkpoints go: the run folder, or that of a phase.
     seal
         Binds checkpoints and the best weights to the run.
+    best
+        Where the best weights go; by default in `folder`.
     """
 
     control: TrainerControl
@@ -85,7 +88,9 @@ class RecommenderTrainer(Trainer):
         seed: int,
         callbacks: list[TrainerCallback],
         seal: Seal | None = None,
+        best: Path | None = None,
     ) -> None:
+        self.best = best or folder / BEST
         self.config = config
         self.seal = seal
         self.examples = examples
@@ -112,7 +117,7 @@ class RecommenderTrainer(Trainer):
                 logging_steps=config.log_every,
                 logging_nan_inf_filter=False,
                 metric_for_best_model=recommender.metric,
-                greater_is_better=True,
+                greater_is_better=recommender.higher_is_better,
                 ignore_data_skip=True,
                 remove_unused_columns=False,
                 disable_tqdm=True,
@@ -134,35 +139,16 @@ class RecommenderTrainer(Trainer):
 
     def train_or_resume(self) -> None:
         """Train to the end, from the last whole checkpoint if there is one."""
-        for written in (self.folder, self.folder / CHECKPOINTS):
-            sweep(written)
-        self._remove_old_checkpoints()
-        checkpoint = last_checkpoint(self.folder)
+        tidy(self.folder, self.best)
         self._first_step = 0
-        if checkpoint is not None:
+        if checkpoint := last_checkpoint(self.folder):
             if self.seal is not None:
                 self.seal.check(checkpoint)
-            state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
-            self._first_step = int(state["global_step"])
-            self._check_best(state["best_global_step"])
-            if self._first_step >= self.config.steps or self._out_of_patience(
-                self._first_step, state["best_global_step"]
-            ):
+            check_best(self.folder, self.best, self.seal)
+            if is_finished(self.folder, self.config):
                 return
+            self._first_step = last_step(self.folder)
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-
-    def _check_best(self, step: int | None) -> None:
-        """Refuse to go on, or to be done, without the weights that were the best."""
-        best = self.folder / BEST
-        if step is None:
-            return
-        if not best.is_dir():
-            raise ArtifactError(
-                f"{best} is gone, and with it the best weights (of step {step}), which nothing "
-                "else holds. Put it back, or train again into another folder."
-            )
-        if self.seal is not None:
-            self.seal.check(best)
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches from the current step on, as many as are asked for."""
@@ -197,8 +183,15 @@ class RecommenderTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Compute the validation metrics of the weights as they are."""
         self.model.eval()
-        metrics = {f"eval_{name}": value for name, value in self.validate().items()}
+        values = self.validate()
         self.model.train()
+        chosen = values.get(self.model.metric)
+        if chosen is None or not math.isfinite(chosen):
+            raise TrainingError(
+                f"The validation at step {self.state.global_step} gave {values}, where "
+                f"{self.model.metric} chooses the best weights and must be a finite number."
+            )
+        metrics = {f"eval_{name}": value for name, value in values.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -221,16 +214,13 @@ class RecommenderTrainer(Trainer):
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         improved = bool(super()._determine_best_metric(metrics, trial))
         if improved:
-            with atomic_directory(self.folder / BEST, WEIGHTS, keep_foreign=True) as folder:
+            with atomic_directory(self.best, WEIGHTS, keep_foreign=True) as folder:
                 self.model.save(folder)
                 if self.seal is not None:
                     self.seal.write(folder)
-        if self._out_of_patience(self.state.global_step, self.state.best_global_step):
+        if out_of_patience(self.config, self.state.global_step, self.state.best_global_step):
             self.control.should_training_stop = True
         return improved
-
-    def _out_of_patience(self, step: int, best_step: int | None) -> bool:
-        return step - (best_step or 0) >= self.config.patience * self.config.validate_every
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._writing_to)
@@ -242,11 +232,7 @@ class RecommenderTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             if self.seal is not None:
                 self.seal.write(folder)
-        self._remove_old_checkpoints()
-
-    def _remove_old_checkpoints(self) -> None:
-        for old in _checkpoints(self.folder)[:-KEEP_CHECKPOINTS]:
-            remove_directory(old, CHECKPOINT)
+        remove_old_checkpoints(self.folder)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         # The state, saved next, would name a folder that is renamed, and a resumed run miss it.
@@ -278,6 +264,59 @@ def _checkpoints(folder: Path) -> list[Path]:
     found = (folder / CHECKPOINTS).glob("checkpoint-*")
     ours = [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]
     return sorted(ours, key=lambda path: int(path.name.removeprefix("checkpoint-")))
+
+
+def remove_old_checkpoints(folder: Path) -> None:
+    """Remove all but the newest checkpoints of a folder."""
+    for old in _checkpoints(folder)[:-KEEP_CHECKPOINTS]:
+        remove_directory(old, CHECKPOINT)
+
+
+def tidy(folder: Path, best: Path) -> None:
+    """Remove what a killed training left: half-written folders and checkpoints too many."""
+    for written in dict.fromkeys((best.parent, folder, folder / CHECKPOINTS)):
+        sweep(written)
+    remove_old_checkpoints(folder)
+
+
+def out_of_patience(config: TrainConfig, step: int, best_step: int | None) -> bool:
+    """Return whether the last better validation is too long ago."""
+    return step - (best_step or 0) >= config.patience * config.validate_every
+
+
+def is_finished(folder: Path, config: TrainConfig) -> bool:
+    """Return whether the training whose checkpoints lie in `folder` has come to its end."""
+    step, best_step = _progress(folder)
+    return step > 0 and (step >= config.steps or out_of_patience(config, step, best_step))
+
+
+def check_best(folder: Path, best: Path, seal: Seal | None) -> None:
+    """Refuse to go on, or to be done, without the weights that were the best.
+
+    Raises
+    ------
+    ArtifactError
+        They are gone or damaged.
+    """
+    _, step = _progress(folder)
+    if step is None:
+        return
+    if not best.is_dir():
+        raise ArtifactError(
+            f"{best} is gone, and with it the best weights (of step {step}), which nothing "
+            "else holds. Put it back, or train again into another folder."
+        )
+    if seal is not None:
+        seal.check(best)
+
+
+def _progress(folder: Path) -> tuple[int, int | None]:
+    """Return the step of the newest whole checkpoint, 0 without one, and that of the best."""
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None:
+        return 0, None
+    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
+    return int(state["global_step"]), state["best_global_step"]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

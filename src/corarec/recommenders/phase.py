@@ -1,0 +1,17 @@
+"""What a system is told of the phase of training that begins."""
+
+from dataclasses import dataclass
+
+from corarec.prompts import PromptConfig
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of training; the default is a training that has only one."""
+
+    name: str = ""
+    """As the recipe calls it."""
+    parameters: tuple[str, ...] | None = None
+    """The parameter groups that are trained, the others frozen; None: all."""
+    prompt: PromptConfig | None = None
+    """The phase's prompt; None: the one that the system was built with."""
