@@ -4,10 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
-from corarec.cf.report import EpochRecord, FitReport, WatchFit
 from corarec.extras import needs
 from corarec.text import printable
+
+if TYPE_CHECKING:  # its room takes seconds to import
+    from corarec.cf.report import EpochRecord, FitReport, WatchFit
 
 with needs("cli"):
     from rich.console import Console
@@ -141,7 +144,7 @@ class FitProgress:
         self._tracker = tracker
         self._console = console
 
-    def epoch(self, record: EpochRecord) -> None:
+    def epoch(self, record: "EpochRecord") -> None:
         """Show an epoch."""
         self._tracker.tell(
             f"{self._name}: epoch {record.epoch}, loss {record.loss:.4f}, "
@@ -149,7 +152,7 @@ class FitProgress:
             f"(best {record.best_valid_auc:.4f})"
         )
 
-    def done(self, report: FitReport) -> None:
+    def done(self, report: "FitReport") -> None:
         """Print the result."""
         if self._console is None:
             return
@@ -169,6 +172,6 @@ def fit_progress(name: str, console: Console | None) -> Iterator[FitProgress]:
         yield FitProgress(name, tracker, console)
 
 
-def watch_fits(console: Console | None) -> WatchFit:
+def watch_fits(console: Console | None) -> "WatchFit":
     """Return what shows the progress of every fit on `console`."""
     return partial(fit_progress, console=console)
