@@ -29,10 +29,12 @@ class RecipeKeys:
     def override(self, text: str) -> None:
         """Set one value as `KEY.KEY=VALUE` says, the value in YAML.
 
+        In a list whose entries have a `name`, that is the key of an entry.
+
         Raises
         ------
         ConfigError
-            It is no such text, or goes below a plain value.
+            It is no such text, goes below a plain value, or names no entry of a list.
         """
         key, equals, value = text.partition("=")
         if not equals:
@@ -40,13 +42,20 @@ class RecipeKeys:
         if not all(key.split(".")):
             raise ConfigError(f"The override {text!r} has an empty name; write KEY.KEY=VALUE.")
         *parents, last = keys = key.split(".")
-        node = self.values
+        node: Any = self.values
         for parent in parents:
-            if node.get(parent) is None:
-                node[parent] = {}
-            node = node[parent]
-            if not isinstance(node, dict):
+            if isinstance(node, list):
+                node = _entry(node, parent, text)
+            else:
+                if node.get(parent) is None:
+                    node[parent] = {}
+                node = node[parent]
+            if not isinstance(node, dict | list):
                 raise ConfigError(f"The override {text!r} goes below {parent!r}, a plain value.")
+        if isinstance(node, list):
+            raise ConfigError(
+                f"The override {text!r} is of a whole entry of a list; write {key}.KEY=VALUE."
+            )
         node[last] = parse_yaml(value, f"The value of the override {text!r}")
         self._said_by(tuple(keys), f"the override {text!r}")
 
@@ -127,6 +136,17 @@ def read_recipe(path: Path, what: str) -> RecipeKeys:
     for file, values in reversed(chain):
         keys.put(values, file)
     return keys
+
+
+def _entry(entries: list[Any], name: str, text: str) -> Any:
+    """Return the entry of a list that has this `name`, such as a phase of a training."""
+    named = {
+        e["name"]: e for e in entries if isinstance(e, dict) and isinstance(e.get("name"), str)
+    }
+    if name not in named:
+        known = ", ".join(named) or "no entries with a name"
+        raise ConfigError(f"The override {text!r} names {name!r} in a list that has {known}.")
+    return named[name]
 
 
 def _read(path: Path, what: str, extending: Path | None) -> dict[str, Any]:

@@ -357,7 +357,7 @@ def test_what_a_phase_does_not_give_is_taken_from_the_recipe(
         tmp_path / "config.yaml", ["train.phases.head.steps=9", "train.batch_size=5"]
     )
     assert [(p.train.steps, p.train.batch_size) for p in more.phases] == [(6, 5), (9, 4)]
-    with pytest.raises(ConfigError, match="entry 'haed' of a list that has text, head"):
+    with pytest.raises(ConfigError, match="names 'haed' in a list that has text, head"):
         load_recipe(tmp_path / "config.yaml", ["train.phases.haed.steps=9"])
 
 
