@@ -91,7 +91,7 @@ def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreT
     try:
         frame = pl.read_parquet(path, glob=False)
         user_ids, item_ids, labels, warm = (frame[name].to_numpy() for name in _TRUTH)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise ArtifactError(
             f"{path} does not hold scores of this version ({printable(error, 200)}). Delete it and "
             "evaluate again."

@@ -72,7 +72,7 @@ def _read(
         frame = pl.read_parquet(path, glob=False)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; it should hold the vectors to import.") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{path} cannot be read as a Parquet file ({error}).") from error
     if frame.is_empty():
         raise DataError(f"{path} has no rows, so there are no vectors to import.")

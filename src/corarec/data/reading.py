@@ -38,7 +38,7 @@ def readable(path: Path) -> Iterator[None]:
             f"{printable(path)} has two columns of the same name, or one called `row`, which is "
             f"used for messages ({_first_line(error)}). Rename it."
         ) from error
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(
             f"{printable(path)} is not a table that can be read ({_first_line(error)})."
         ) from error
@@ -93,5 +93,5 @@ def read_bounded(stream: IO[bytes], path: Path, *, packed: int, most: int | None
     return content.getvalue()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return printable(str(error).split("\n")[0], 300)

@@ -138,7 +138,7 @@ def _read_table(path: Path, schema: pl.Schema) -> pl.DataFrame:
         raise _damaged(path, "the file is missing")
     try:
         table = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise _damaged(path, f"it is not a whole Parquet file ({error})") from error
     if missing := [name for name in schema if name not in table.columns]:
         raise _damaged(path, f"the columns {', '.join(missing)} are missing")

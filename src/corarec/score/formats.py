@@ -10,6 +10,7 @@ import polars as pl
 from corarec.errors import ConfigError, DataError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 FORMATS = (".parquet", *SEPARATORS)
 
 
@@ -114,7 +115,7 @@ def readable(path: Path) -> Iterator[None]:
     """Turn what goes wrong when a table is read into a `DataError` that names the file."""
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError, csv.Error) as error:
+    except (*_UNREADABLE, OSError, csv.Error) as error:
         kind = path.suffix.lower().lstrip(".")
         name = "Parquet" if kind == "parquet" else f"{kind.upper()} in UTF-8"
         raise DataError(
