@@ -230,3 +230,12 @@ def test_a_run_of_an_earlier_version_says_so(moved: Path) -> None:
     (moved / "run" / "data.json").write_text('{"interactions": "0123"}')
     with pytest.raises(ArtifactError, match="written by an earlier version of corarec"):
         open_run(moved / "run")
+
+
+def test_one_damaged_digest_of_the_dataset_is_told(moved: Path) -> None:
+    path = moved / "run" / "data.json"
+    content = json.loads(path.read_text())
+    content["fingerprint"]["train"] = "0" * 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(ArtifactError, match="is not the one that .* was trained on"):
+        open_run(moved / "run")

@@ -96,7 +96,7 @@ def test_what_is_known_of_people_is_counted_and_can_be_left_out(
 def test_a_packed_run_is_measured_only_beside_its_dataset(
     home: Path, packed: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ArtifactError, match=r"not the parts of its dataset.*--data FOLDER"):
+    with pytest.raises(ArtifactError, match=r"not the splits of its dataset.*--data FOLDER"):
         evaluate_run(load_run(packed), "valid")
     with pytest.raises(ArtifactError, match="Unpack it into a folder"):
         evaluate_run(load_run(packed, home / "world"), "valid")

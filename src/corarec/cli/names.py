@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SOURCES = ("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic")
 SPLIT_RULES = ("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "published")
-CF_MODELS = ("mf", "mf-b", "lightgcn", "sasrec", "rates", "als", "imported", "fused")
-SYSTEMS = ("cora", "collm", "icl", "personprompt", "prompt4nr", "tallrec")
+CF_MODELS = ("mf", "mf-b", "binary-mf", "lightgcn", "sasrec", "rates", "als", "imported", "fused")
+SYSTEMS = ("binllm", "cora", "collm", "icl", "personprompt", "prompt4nr", "tallrec")
 
 
 _GROUPS = {
