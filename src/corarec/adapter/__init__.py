@@ -11,6 +11,7 @@ Importing this package is enough for PEFT to know CoRA:
 
 from corarec.adapter.architectures import ROLES, LayerPattern, Role
 from corarec.adapter.config import CoraConfig
+from corarec.adapter.export import export_lora
 from corarec.adapter.generator import CollaborativeQueryGenerator, GeneratorConfig
 from corarec.adapter.model import CoraModel
 from corarec.adapter.register import register
@@ -23,6 +24,7 @@ __all__ = [
     "GeneratorConfig",
     "LayerPattern",
     "Role",
+    "export_lora",
 ]
 
 register()

@@ -34,6 +34,16 @@ class Projection(nn.Module):
         y = torch.addmm(frozen.flatten(0, -2), reduced.flatten(0, -2), weight.T)
         return y.view_as(frozen)
 
+    def on_all_rows(self, count: int) -> torch.Tensor:
+        """Return `P: [count, r]` of a layer with `count` output rows, zero where it has none.
+
+        A copy in float32 on the CPU.
+        """
+        weight = self.weight.detach().float().cpu()
+        if self.rows is None:
+            return weight.clone()
+        return torch.zeros(count, weight.shape[1]).index_copy_(0, self.rows.cpu(), weight)
+
     def added_to(self, weight: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
         """Return `weight: [O, width]` plus `P A^T` for one `A: [width, r]` (paper, Eq. 4 and 5)."""
         wide = torch.promote_types(weight.dtype, torch.float32)

@@ -307,6 +307,27 @@ class CoraModel(BaseTuner):
         return matrices
 
     @torch.no_grad()
+    def pair_matrices(self, cf_vectors: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Generate the active adapter's `A` for one pair, `cf_vectors: [2d]`, as in evaluation.
+
+        Returns
+        -------
+        dict
+            Input width of a layer -> `A: [width, r]`.
+
+        Raises
+        ------
+        DataError
+            The shape or type of `cf_vectors` is wrong.
+        """
+        generator = self.cora_generator[self.active_adapters[0]]
+        was_training = generator.training
+        generator.eval()
+        matrices = self.matrices(cf_vectors.view(1, -1))
+        generator.train(was_training)
+        return {width: matrix[0] for width, matrix in matrices.items()}
+
+    @torch.no_grad()
     def merge_pair(self, cf_vectors: torch.Tensor) -> None:
         """Merge the increment of one pair, `cf_vectors: [2d]`, into the weights.
 
@@ -325,14 +346,10 @@ class CoraModel(BaseTuner):
             raise DataError("A pair is merged already. Call `unmerge_adapter()` first.")
         adapter_name = self.active_adapters[0]
         scale = self.peft_config[adapter_name].scale
-        generator = self.cora_generator[adapter_name]
-        was_training = generator.training
-        generator.eval()
-        matrices = self.matrices(cf_vectors.view(1, -1))
-        generator.train(was_training)
+        matrices = self.pair_matrices(cf_vectors)
         try:
             for layer in self._layers():
-                layer.merge_matrix(adapter_name, scale * matrices[layer.in_features][0])
+                layer.merge_matrix(adapter_name, scale * matrices[layer.in_features])
         except ConfigError:
             self.unmerge_adapter()
             raise
