@@ -183,6 +183,8 @@ class Pairs:
     histories: Histories
     rows: IntArray | None = None
     """[N] which row of the dataset each pair is; None for pairs that somebody asks about."""
+    seen_by_cf: "Pairs | None" = None
+    """[N] what CF vectors, codes and embeddings of ids are of, where the text is of other pairs."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self):,} rows)"
@@ -198,7 +200,13 @@ class Pairs:
             item_ids=self.item_ids[rows],
             histories=self.histories.take(rows),
             rows=None if self.rows is None else self.rows[rows],
+            seen_by_cf=None if self.seen_by_cf is None else self.seen_by_cf.take(rows),
         )
+
+    @property
+    def for_cf(self) -> "Pairs":
+        """What the collaborative side of a system reads: these pairs, as a rule."""
+        return self if self.seen_by_cf is None else self.seen_by_cf
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,9 @@ def test_rows_that_are_not_adapted_are_zero(randomize: Callable[..., None], tmp_
     weights = load_file(tmp_path / "adapter_model.safetensors")
     up = weights["base_model.model.transformer.h.0.attn.c_attn.lora_B.weight"]
     assert up.shape == (96, 3)
-    assert up[:32].all() and up[64:].all() and not up[32:64].any()
+    assert up[:32].all()
+    assert up[64:].all()
+    assert not up[32:64].any()
     down = weights["base_model.model.transformer.h.0.attn.c_attn.lora_A.weight"]
     assert down.shape == (3, 32)
     config = json.loads((tmp_path / "adapter_config.json").read_text())

@@ -53,6 +53,7 @@ class VectorSource:
         return self.model.score(self._known(pairs))
 
     def _known(self, pairs: Pairs) -> Pairs:
+        pairs = pairs.for_cf
         if pairs.rows is None:
             return pairs
         if self._own_labels is None:

@@ -8,6 +8,7 @@ import typer
 
 from corarec import __version__
 from corarec.cli.data import fit_cf, init, prepare
+from corarec.cli.explaining import explain, export_lora
 from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
 from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
@@ -37,6 +38,8 @@ for _command, _epilog in (
     (compare, ""),
     (score, ""),
     (recommend, ""),
+    (explain, ""),
+    (export_lora, ""),
     (pack, ""),
     (doctor, ""),
     (pretrain_backbone, ""),

@@ -175,6 +175,19 @@ class PromptEncoder:
         lengths[0] = 0
         return lengths
 
+    def shown(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> IntArray:
+        """Return how many titles of the history stand in each prompt, the last of them: [N]."""
+        if HISTORY not in slot_names(self.config.template):
+            return np.zeros(len(pairs), dtype=np.int64)
+        counts = np.minimum(pairs.histories.lengths(), self.config.history_length)
+        if self.max_length is None:
+            return counts
+        rows = self._tokenise(self._prompts(pairs, self.config.history_length, new_titles))
+        for n, row in enumerate(rows):
+            if self._is_too_long(row):
+                counts[n], _ = self._shortened(pairs.take(np.array([n])), new_titles)
+        return counts
+
     def _rows(self, pairs: Pairs, new_titles: Sequence[str]) -> list[_Row]:
         rows = self._tokenise(self._prompts(pairs, self.config.history_length, new_titles))
         if self.max_length is None:
@@ -184,7 +197,7 @@ class PromptEncoder:
             return rows
         for n, row in enumerate(rows):
             if self._is_too_long(row):
-                rows[n] = self._shortened(pairs.take(np.array([n])), new_titles)
+                _, rows[n] = self._shortened(pairs.take(np.array([n])), new_titles)
         return rows
 
     def _is_too_long(self, row: _Row) -> bool:
@@ -192,17 +205,18 @@ class PromptEncoder:
         without_title = len(row.ids) - row.title_tokens
         return without_title + max(row.title_tokens, self._title_room) > self.max_length
 
-    def _shortened(self, pair: Pairs, new_titles: Sequence[str]) -> _Row:
+    def _shortened(self, pair: Pairs, new_titles: Sequence[str]) -> tuple[int, _Row]:
+        """Return the prompt that fits, after the number of titles of its history."""
         shown = min(self.config.history_length, int(pair.histories.lengths()[0]))
         row = None
         for history_length in range(max(1, shown) - 1, -1, -1):
             (row,) = self._tokenise(self._prompts(pair, history_length, new_titles))
             if not self._is_too_long(row):
-                return row
+                return history_length, row
         assert row is not None
         assert self.max_length is not None
         if len(row.ids) <= self.max_length:
-            return row
+            return 0, row
         item = int(pair.item_ids[0])
         raise ConfigError(
             f"The prompt for item {item} ({self._title(item, new_titles)[:80]!r}) has "

@@ -53,7 +53,9 @@ class BinLLMRecommender(PromptRecommender):
         model = cf.model
 
         def texts(half: int, pairs: Pairs) -> list[str]:
-            return [code_text(code, config.form) for code in model.codes(pairs)[half].tolist()]
+            return [
+                code_text(code, config.form) for code in model.codes(pairs.for_cf)[half].tolist()
+            ]
 
         slots = {
             USER: TextSlot(lambda pairs: texts(0, pairs)),

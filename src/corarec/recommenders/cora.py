@@ -1,14 +1,16 @@
 """CoRA: CF vectors become low-rank weights of a frozen language model (paper, equations 3 to 7)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from peft import get_peft_model
 from pydantic import Field, NonNegativeInt
 from torch import nn
 
-from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern
+from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, export_lora
 from corarec.adapter.config import DEFAULT_ROLES, RoleName
 from corarec.backbone import Backbone
 from corarec.cf import VectorSource, VectorTable
@@ -27,6 +29,7 @@ from corarec.recommenders.vectors import (
     VectorInputConfig,
     VectorPromptInputs,
 )
+from corarec.score.scorer import PairSystem
 from corarec.types import Pairs
 
 
@@ -159,7 +162,7 @@ class CoraRecommender(PromptRecommender):
         table = self.cf.vector_table(pairs)
         if self.shuffle is None:
             return table
-        return self.shuffle.applied(table, self.cf.vector_table(self.shuffle.donors(pairs)))
+        return self.shuffle.applied(table, self.cf.vector_table(self.shuffle.donors(pairs.for_cf)))
 
     def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer under the pairs' own weights: [B]."""
@@ -170,6 +173,46 @@ class CoraRecommender(PromptRecommender):
             extra["cf_active"] = positions >= batch["title_start"][:, None]
         return self.answer_logits(batch["input_ids"], batch["attention_mask"], **extra)
 
+    def frozen(self) -> PairSystem:
+        """Return the same system with the increment switched off for its own prompts."""
+        return FrozenCora(self)
+
+    @torch.no_grad()
+    def write_lora(
+        self, pair: Pairs, folder: Path, *, base_model: str, revision: str | None = None
+    ) -> None:
+        """Write the increment of one pair; see `corarec.adapter.export_lora`."""
+        if self.late:
+            raise ConfigError(
+                "This run has late activation (system.activation: title): its increment acts from "
+                "the title of the item on and leaves the prompt before it to the frozen model. A "
+                "LoRA acts on every token, so it would answer otherwise. Export a run with "
+                "activation: prompt."
+            )
+        users, items = self._vectors(pair).lookup(np.zeros(1, np.int64))
+        vectors = self.vector_input(users.to(self.device), items.to(self.device))[0]
+        tuner = self.model.base_model
+        export_lora(tuner, vectors, folder, base_model=base_model, revision=revision)
+
     def own_modules(self) -> dict[str, nn.Module]:
         """Return the scales of the CF vectors."""
         return {"vector_input": self.vector_input}
+
+
+class FrozenCora:
+    """What the frozen model answers to the prompts of a CoRA; switched off in this thread only."""
+
+    def __init__(self, system: CoraRecommender) -> None:
+        self._system = system
+        self.training = system.training
+        self.inputs = system.inputs
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches must be."""
+        return self._system.device
+
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logit of the answer: [B]."""
+        with self._system.model.disable_adapter():
+            return self._system.answer_logits(batch["input_ids"], batch["attention_mask"])

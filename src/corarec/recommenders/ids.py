@@ -21,8 +21,8 @@ class IdInputs(PromptInputs):
         """Add `user_ids` and `item_ids`, both [B], 0 for whoever is not in the dataset."""
         ids = {}
         for name, values, known in (
-            ("user_ids", self.pairs.user_ids[rows], self.num_users),
-            ("item_ids", self.pairs.item_ids[rows], self.num_items),
+            ("user_ids", self.pairs.for_cf.user_ids[rows], self.num_users),
+            ("item_ids", self.pairs.for_cf.item_ids[rows], self.num_items),
         ):
             ids[name] = torch.from_numpy(np.where(values <= known, values, 0))
         return {**super().batch(rows), **ids}

@@ -20,7 +20,7 @@ from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone, BackboneConfig
 from corarec.cf import VectorSource
 from corarec.data import Catalogue
-from corarec.errors import ArtifactError
+from corarec.errors import ArtifactError, ConfigError
 from corarec.files import read_json, write_json
 from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
 from corarec.prompts.templates import TITLE
@@ -28,7 +28,7 @@ from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.base import Weights
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
-from corarec.score.scorer import Batch
+from corarec.score.scorer import Batch, PairSystem
 from corarec.types import Config, IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]
@@ -252,6 +252,40 @@ class PromptRecommender(PointwiseRecommender):
         if self.answer == "yes":
             return last[:, self.answers.yes]
         return last[:, self.answers.yes] - last[:, self.answers.no]
+
+    def frozen(self) -> PairSystem | None:
+        """Return what the frozen model answers to the same prompts, for use beside this system.
+
+        None where it cannot be asked without a change to what other threads see.
+        """
+        return None
+
+    def write_lora(
+        self, pair: Pairs, folder: Path, *, base_model: str, revision: str | None = None
+    ) -> None:
+        """Write the weights of one pair into a folder, as PEFT writes a LoRA.
+
+        Parameters
+        ----------
+        pair
+            One pair; item 0 is none, so that the weights are the user's alone.
+        base_model, revision
+            Where the frozen model is found.
+
+        Raises
+        ------
+        ConfigError
+            The system has no weights of a pair that a LoRA could hold.
+        """
+        if isinstance(self.model, PeftModel) and self.model.active_peft_config.peft_type == "LORA":
+            raise ConfigError(
+                f"{type(self).__name__} has one LoRA for all users and items, and none of a pair. "
+                "The folder best/ of its run holds it as PEFT writes it: load that one."
+            )
+        raise ConfigError(
+            f"{type(self).__name__} gives no weights to users and items, so there is no LoRA to "
+            "export. Train a run with system.name 'cora'."
+        )
 
     def save(self, folder: Path) -> None:
         """Write everything that any phase trains, the adapter in PEFT's own format.

@@ -16,9 +16,10 @@ from corarec.files import sha256
 from corarec.recipe import RunConfig
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs.layout import BEST, CONFIG
+from corarec.runs.lora import ExportedLora, export_pair
 from corarec.runs.open import Parts, open_run
 from corarec.runs.packed import unpacked
-from corarec.score.context import Context
+from corarec.score.explain import Explanation, explain
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
 from corarec.score.scorer import Scorer
@@ -138,29 +139,21 @@ class Run:
         """
         if isinstance(liked, str):
             liked = [liked]
-        liked = list(liked)
-        if not all(isinstance(title, str) for title in liked):
-            raise DataError(f"The titles that were liked are {liked!r:.200}; wanted are texts.")
         if not (isinstance(k, int) and isinstance(candidates, int) and 0 < k <= candidates):
             raise DataError(
                 f"k is {k!r} and candidates is {candidates!r}; wanted is at least 1 item, and no "
                 "more than there are candidates."
             )
-        if (user is None) == (not liked):
-            raise DataError("Name either a user of the dataset or the titles that a new one liked.")
-        if user is not None:
-            user_id = self.directory.user(str(user))
-            exclude = self.knowledge.timeline.seen(user_id)
-            context = self.directory.known(user_id)
-        else:
-            exclude = np.array([self.directory.item(title) for title in liked], dtype=np.int64)
-            context = Context(0, exclude)
+        context = self.directory.person(user, list(liked))
+        seen = context.liked
+        if context.user_id:
+            seen = self.knowledge.timeline.seen(context.user_id)
         return recommend(
             self.scorer,
             self.cf,
             self.knowledge.catalogue,
             context,
-            exclude,
+            seen,
             count=k,
             candidates=candidates,
         )
@@ -173,11 +166,76 @@ class Run:
         DataError
             The user is unknown, or the title is empty.
         """
-        if not isinstance(title, str) or not title.strip():
-            raise DataError("The title of the new item is empty or no text: nothing to read.")
         context = self.directory.known(self.directory.user(str(user)))
-        new_item = np.array([self.knowledge.catalogue.num_items + 1])
-        return float(expit(self.scorer.score_items(context, new_item, new_titles=[title])[0]))
+        item, new_titles = self.directory.new_item(title)
+        logits = self.scorer.score_items(context, np.array([item]), new_titles=new_titles)
+        return float(expit(logits[0]))
+
+    def explain(
+        self,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        *,
+        liked: Sequence[str] | str = (),
+        title: str | None = None,
+    ) -> Explanation:
+        """Say how the answer for one pair moves when one thing is left out at a time.
+
+        A known user (raw id) or the titles that a new one liked, and an item (raw id) or the title
+        of a new one. What can be left out: what CF knows of the user, of the item and of both, each
+        liked title that the prompt shows, and the increment.
+
+        Raises
+        ------
+        DataError
+            The user, the item or a title is unknown, or neither or both of two came.
+        """
+        context = self.directory.person(user, [liked] if isinstance(liked, str) else list(liked))
+        item_id, new_titles = self.directory.thing(item, title)
+        pair = context.pairs(np.array([item_id]))
+        return explain(
+            self.scorer,
+            self.knowledge.catalogue,
+            context,
+            item_id,
+            num_shown=int(self.recommender.encoder.shown(pair, new_titles)[0]),
+            new_titles=new_titles,
+            frozen=self.recommender.frozen(),
+        )
+
+    def export_lora(
+        self,
+        output: Path | str,
+        user: str | int,
+        item: str | int | None = None,
+        *,
+        title: str | None = None,
+    ) -> ExportedLora:
+        """Write the weights that a known user, or a user and an item, get as a plain PEFT LoRA.
+
+        Parameters
+        ----------
+        output
+            A folder; one that an earlier export wrote, unchanged since, is replaced.
+        item, title
+            The item's raw id, or the title of a new one, of which CF knows nothing; with neither
+            the weights are of the user alone.
+
+        Raises
+        ------
+        ConfigError
+            The system has no weights of a pair, or they act on a part of the prompt only; the
+            frozen model stands nowhere; or something else stands at `output`.
+        DataError
+            The user or the item is unknown.
+        """
+        context = self.directory.known(self.directory.user(str(user)))
+        if item is None and title is None:
+            item_id, new_titles = 0, list[str]()
+        else:
+            item_id, new_titles = self.directory.thing(item, title)
+        pair = context.pairs(np.array([item_id]))
+        return export_pair(self.folder, self.parts, pair, new_titles, Path(output))
 
     @cached_property
     def scorer(self) -> Scorer:
