@@ -2,21 +2,17 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel, set_peft_model_state_dict
 from pydantic import model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from corarec.adapter.loading import check_weights_fit
 from corarec.backbone import Backbone, BackboneConfig
 from corarec.cf import VectorSource
 from corarec.data import Catalogue
@@ -28,14 +24,17 @@ from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.base import Weights
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
+from corarec.recommenders.saved import (
+    check_same_adapter,
+    read_adapter,
+    read_module,
+    write_module,
+)
 from corarec.score.scorer import Batch, PairSystem
 from corarec.types import Config, IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]
 OWNER = "backbone.json"
-ADAPTER_CONFIG = "adapter_config.json"
-MEANING = ("peft_type", "r", "alpha", "lora_alpha", "use_rslora", "use_dora")
-"""Settings of an adapter that no shape tells."""
 
 
 class PromptSystem(Config):
@@ -295,7 +294,7 @@ class PromptRecommender(PointwiseRecommender):
         if isinstance(self.model, PeftModel):
             self.model.save_pretrained(folder, save_embedding_layers=False)
         for name, module in self.own_modules().items():
-            save_file(_tensors(module), _file(folder, name))
+            write_module(module, folder, name)
         trained = self._trained.union(self.phase.parameters or self.parameter_groups())
         write_json(folder / OWNER, {"backbone": self.fingerprint, "groups": sorted(trained)})
 
@@ -304,9 +303,11 @@ class PromptRecommender(PointwiseRecommender):
         owner = self._owner(folder)
         self._trained = frozenset(owner.get("groups", self.parameter_groups()))
         if isinstance(self.model, PeftModel):
-            set_peft_model_state_dict(self.model, self._adapter(folder))
+            set_peft_model_state_dict(
+                self.model, read_adapter(self.model, folder, self.fingerprint)
+            )
         for name, module in self.own_modules().items():
-            module.load_state_dict(self._saved(folder, name, module))
+            module.load_state_dict(read_module(module, folder, name))
 
     def weights_of(self, folder: Path) -> Weights:
         """Return what was trained in `folder` of the groups that this system has."""
@@ -327,9 +328,9 @@ class PromptRecommender(PointwiseRecommender):
         if self.adapter_group in common:
             check_same_adapter(self.model.peft_config["default"].to_dict(), folder)
         return {
-            name: self._saved(folder, name, modules[name])
+            name: read_module(modules[name], folder, name)
             if name in modules
-            else self._adapter(folder)
+            else read_adapter(self.model, folder, self.fingerprint)
             for name in common
         }
 
@@ -354,82 +355,7 @@ class PromptRecommender(PointwiseRecommender):
             )
         return record
 
-    def _adapter(self, folder: Path) -> dict[str, torch.Tensor]:
-        with _reading(f"The adapter in {folder}"):
-            weights: dict[str, torch.Tensor] = load_peft_weights(str(folder), device="cpu")
-            wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
-            check_weights_fit(wanted, weights, self.fingerprint)
-            check_dtypes(wanted, weights, folder)
-            return weights
-
-    def _saved(self, folder: Path, name: str, module: nn.Module) -> dict[str, torch.Tensor]:
-        path = _file(folder, name)
-        with _reading(str(path)):
-            weights = load_file(path)
-            check_weights_fit(module.state_dict(), weights, "its own run's")
-            check_dtypes(module.state_dict(), weights, path)
-            return weights
-
     @cached_property
     def _takes_positions(self) -> bool:
         base = getattr(self.model, "get_base_model", lambda: self.model)()
         return "position_ids" in inspect.signature(base.forward).parameters
-
-
-@contextmanager
-def _reading(what: str) -> Iterator[None]:
-    try:
-        yield
-    except ArtifactError:
-        raise
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise ArtifactError(
-            f"{what} cannot be read ({error}). It is cut off or belongs to another system; resume "
-            "the run or train it again."
-        ) from error
-
-
-def _file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.safetensors"
-
-
-def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-
-
-def check_same_adapter(wanted: Mapping[str, Any], folder: Path) -> None:
-    """See that a saved adapter means the same with the same weights: its rank, scale and so on.
-
-    Raises
-    ------
-    ArtifactError
-        It does not.
-    """
-    saved = read_json(folder / ADAPTER_CONFIG)
-    for key in MEANING:
-        here, there = wanted.get(key), saved.get(key)
-        here = getattr(here, "value", here)
-        if here != there:
-            raise ArtifactError(
-                f"The adapter in {folder} has {key} {there!r}, but this system's has {here!r}, so "
-                "its weights would mean something else. Set the system's options to those of that "
-                "run."
-            )
-
-
-def check_dtypes(
-    wanted: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor], folder: Path
-) -> None:
-    """See that saved tensors have the precision in which they are trained.
-
-    Raises
-    ------
-    ArtifactError
-        One has another precision: somebody has converted the file.
-    """
-    for name, weight in saved.items():
-        if weight.dtype != wanted[name].dtype:
-            raise ArtifactError(
-                f"{folder} holds {name} as {weight.dtype}, but it is trained and saved as "
-                f"{wanted[name].dtype}. Put the file back that training wrote."
-            )
