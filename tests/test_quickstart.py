@@ -58,7 +58,7 @@ def test_any_source_gets_a_split_and_a_folder_of_its_own(tmp_path: Path) -> None
         Request(input=first),
         Request(input=second),
         Request(input=first, split="leave-last-out"),
-        Request(input=first, source_options={"rating_column": "none"}),
+        Request(input=first, source_options={"rating_column": "rating"}),
         Request(input=first, labels=LabelConfig(threshold=2)),
         Request(source="synthetic", source_options={"num_users": 70}),
         Request(),
