@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corarec.benchmark.catalogue import Catalogue
 from corarec.benchmark.ranking import PERFECT, POPULARITY, rank_run, ranked_users
 from corarec.benchmark.test_log import read_test_evaluations
+from corarec.benchmark.unseen import UnseenItems
 from corarec.errors import ConfigError
 from corarec.evaluate import BootstrapConfig, RankingConfig, RankingTable
 from corarec.files import read_json
@@ -24,8 +24,8 @@ def run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def catalogue(run: Run) -> Catalogue:
-    return Catalogue(run.dataset, "test", run.cf, candidates=8)
+def unseen_items(run: Run) -> UnseenItems:
+    return UnseenItems(run.dataset, "test", run.cf, candidates=8)
 
 
 @pytest.fixture(scope="module")
@@ -56,32 +56,40 @@ def test_no_candidates_are_refused(run: Run) -> None:
         rank_run(run, "valid", candidates=0)
 
 
-def test_an_order_holds_every_unseen_item_once(run: Run, catalogue: Catalogue, user: int) -> None:
+def test_an_order_holds_every_unseen_item_once(
+    run: Run, unseen_items: UnseenItems, user: int
+) -> None:
     before = run.dataset.interactions.filter(
         (run.dataset.interactions["user_id"] == user)
         & (run.dataset.interactions["split"] != "test")
     )
     unseen = np.setdiff1d(np.arange(1, run.dataset.num_items + 1), before["item_id"].to_numpy())
-    orders = [catalogue.collaborative(user), catalogue.popular(user), catalogue.perfect(user)]
-    orders.append(catalogue.reranked(run.scorer, user))
+    orders = [
+        unseen_items.collaborative(user),
+        unseen_items.popular(user),
+        unseen_items.perfect(user),
+    ]
+    orders.append(unseen_items.reranked(run.scorer, user))
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), unseen)
 
 
-def test_only_the_candidates_change_places(run: Run, catalogue: Catalogue, user: int) -> None:
-    first, new = catalogue.collaborative(user), catalogue.reranked(run.scorer, user)
+def test_only_the_candidates_change_places(run: Run, unseen_items: UnseenItems, user: int) -> None:
+    first, new = unseen_items.collaborative(user), unseen_items.reranked(run.scorer, user)
     np.testing.assert_array_equal(new[8:], first[8:])
-    scores = run.scorer.score_items(catalogue.context(user), new[:8])
+    scores = run.scorer.score_items(unseen_items.context(user), new[:8])
     assert (np.diff(scores) <= 1e-4).all()
 
 
-def test_a_user_stands_where_the_part_begins(run: Run, catalogue: Catalogue, user: int) -> None:
+def test_a_user_stands_where_the_part_begins(
+    run: Run, unseen_items: UnseenItems, user: int
+) -> None:
     of_user = run.dataset.interactions["user_id"] == user
     before = run.dataset.interactions.filter(
         of_user & (run.dataset.interactions["split"] != "test")
     )
     liked = before.filter(before["label"] == 1)["item_id"].to_list()
-    pairs = catalogue.context(user).pairs(np.array([3, 4]))
+    pairs = unseen_items.context(user).pairs(np.array([3, 4]))
     assert pairs.histories[0].tolist() == pairs.histories[1].tolist() == liked
 
 

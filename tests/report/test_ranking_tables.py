@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.ranking import RankingTable, UserRankings, compare_rankings, evaluate_ranking
+from corarec.evaluate.rankings import compare_rankings, evaluate_ranking
+from corarec.evaluate.ranks import UserRankings
+from corarec.evaluate.result import RankingTable
 from corarec.report.ranking_tables import ranking_texts
 
 CONFIG = BootstrapConfig(draws=1000)

@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from corarec.benchmark.catalogue import Catalogue, RankedSplit
 from corarec.benchmark.results import write_ranking
 from corarec.benchmark.test_log import log_test_evaluation
+from corarec.benchmark.unseen import RankedSplit, UnseenItems
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.evaluate import (
@@ -59,19 +59,17 @@ def rank_run(
     """
     if candidates < 1:
         raise ConfigError(f"candidates is {candidates}; wanted is at least 1 item to put in order.")
-    catalogue = Catalogue(run.dataset, split, run.cf, candidates)
+    unseen = UnseenItems(run.dataset, split, run.cf, candidates)
     users = ranked_users(run.dataset, split, max_users, seed)
     system: str = run.config.system.name
     orders: dict[str, Callable[[int], IntArray]] = {
-        system: partial(catalogue.reranked, run.scorer, progress=progress)
+        system: partial(unseen.reranked, run.scorer, progress=progress)
     }
     if run.cf is not None:
-        orders[f"{run.cf.name} alone"] = catalogue.collaborative
-    beside = {POPULARITY: catalogue.popular, PERFECT: catalogue.perfect}
+        orders[f"{run.cf.name} alone"] = unseen.collaborative
+    beside = {POPULARITY: unseen.popular, PERFECT: unseen.perfect}
     rankings = {
-        name: rank_users(
-            partial(catalogue.scores, order), users, catalogue.seen, catalogue.relevant, config
-        )
+        name: rank_users(partial(unseen.scores, order), users, unseen.seen, unseen.relevant, config)
         for name, order in (orders | beside).items()
     }
     evaluations = {

@@ -12,8 +12,7 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 
 from corarec.errors import ArtifactError
-from corarec.evaluate.ranking import RankingEvaluation
-from corarec.evaluate.result import Evaluation, Result
+from corarec.evaluate.result import Evaluation, RankingEvaluation, Result
 
 LOG_NAME = "test_evaluations.jsonl"
 

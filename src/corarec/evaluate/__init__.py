@@ -8,16 +8,8 @@ from corarec.evaluate.compare import compare
 from corarec.evaluate.evaluate import evaluate
 from corarec.evaluate.metrics import UserAucs, auc, uauc, user_aucs
 from corarec.evaluate.parts import Parts, interaction_parts, warm_cold_parts
-from corarec.evaluate.ranking import (
-    RankingComparison,
-    RankingConfig,
-    RankingEvaluation,
-    RankingTable,
-    UserRankings,
-    compare_rankings,
-    evaluate_ranking,
-    rank_users,
-)
+from corarec.evaluate.rankings import compare_rankings, evaluate_ranking
+from corarec.evaluate.ranks import RankingConfig, UserRankings, rank_users
 from corarec.evaluate.result import (
     Comparison,
     Difference,
@@ -25,6 +17,9 @@ from corarec.evaluate.result import (
     Evaluation,
     PartComparison,
     PartEvaluation,
+    RankingComparison,
+    RankingEvaluation,
+    RankingTable,
     ResultTable,
 )
 from corarec.evaluate.rows import Tables

@@ -69,15 +69,16 @@ def _evaluate_part(system: SystemPart, config: BootstrapConfig) -> PartEvaluatio
         users=system.users,
         users_in_uauc=system.users_in_uauc,
         metrics={
-            metric: _estimate(values, bootstrap, draws.get(metric))
+            metric: estimate(values, bootstrap, draws.get(metric))
             for metric, values in system.values.items()
         },
     )
 
 
-def _estimate(
+def estimate(
     values: list[float], bootstrap: UserBootstrap, draws: FloatArray | None
 ) -> Estimate | None:
+    """Make a metric of its values, one per seed, and its draws ([draws]); None without any."""
     interval = None if draws is None else bootstrap.interval(draws)
     if interval is None:
         return None

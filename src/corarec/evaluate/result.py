@@ -109,3 +109,42 @@ class ResultTable(Result):
     systems: list[Evaluation]
     references: list[Evaluation] = []
     comparisons: list[Comparison] = []
+
+
+class RankingEvaluation(Result):
+    """How one system ranked a catalogue: means over users with at least one relevant item."""
+
+    name: str
+    users: int = Field(ge=0)
+    users_left_out: int = Field(ge=0)
+    """Users without a relevant item that they had not seen."""
+    relevant_seen: int = Field(ge=0)
+    """Relevant items left out because the user had seen them."""
+    metrics: dict[str, Estimate]
+    """By name, such as `recall@10`; empty without users."""
+    bootstrap: BootstrapConfig
+
+
+class RankingComparison(Result):
+    """A paired test of two systems that ranked for the same users."""
+
+    first: str
+    second: str
+    users: int = Field(ge=0)
+    metrics: dict[str, Difference]
+    """First minus second, by name of the metric; empty without users."""
+    bootstrap: BootstrapConfig
+
+
+class RankingTable(Result):
+    """What one table shows: systems that ranked one catalogue for the same users."""
+
+    dataset: str
+    split: str
+    items: int = Field(ge=1)
+    """Size of the catalogue."""
+    candidates: int = Field(ge=1)
+    """How many items, the first of the CF model, were put in a new order."""
+    systems: list[RankingEvaluation]
+    references: list[RankingEvaluation]
+    comparisons: list[RankingComparison]

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from corarec.evaluate.ranking import RankingTable
-from corarec.evaluate.result import Result, ResultTable
+from corarec.evaluate.result import RankingTable, Result, ResultTable
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[float, float]

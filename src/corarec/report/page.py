@@ -7,8 +7,7 @@ import yaml
 
 from corarec import __version__
 from corarec.evaluate.metrics import larger_is_better, metric_title
-from corarec.evaluate.ranking import RankingTable
-from corarec.evaluate.result import Evaluation, ResultTable
+from corarec.evaluate.result import Evaluation, RankingTable, ResultTable
 from corarec.extras import needs
 from corarec.files import atomic_file
 from corarec.report.data import ReportData

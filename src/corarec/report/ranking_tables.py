@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from corarec.evaluate.ranking.result import RankingComparison, RankingEvaluation, RankingTable
+from corarec.evaluate.metrics import metric_title
+from corarec.evaluate.result import RankingComparison, RankingEvaluation, RankingTable
 from corarec.evaluate.significance import PValue, holm, p_value
 from corarec.report.layout import (
     MINUS,
@@ -14,8 +15,6 @@ from corarec.report.layout import (
 )
 from corarec.report.tables import difference_cells, tests_note
 from corarec.report.terminal import TerminalTable
-
-METRIC_NAMES = {"recall": "Recall", "capped_recall": "capped Recall", "ndcg": "NDCG", "hr": "HR"}
 
 
 def ranking_tables(results: RankingTable) -> list[TerminalTable]:
@@ -49,7 +48,7 @@ def _comparison_text(results: RankingTable) -> TableText:
         columns += [f"{pair.first} {MINUS} {pair.second}", "interval", "p", *holm]
     rows = []
     for metric in metrics:
-        row = [_title(metric)]
+        row = [metric_title(metric)]
         corrected = corrected_p_values(pairs, metric)
         for pair, one in zip(pairs, corrected, strict=True):
             row += difference_cells(pair.metrics.get(metric), pair.bootstrap)
@@ -64,13 +63,8 @@ def corrected_p_values(pairs: Sequence[RankingComparison], metric: str) -> list[
     return holm([p_value(pair.metrics.get(metric), pair.bootstrap) for pair in pairs])
 
 
-def _title(metric: str) -> str:
-    name, at, cutoff = metric.partition("@")
-    return f"{METRIC_NAMES.get(name, name.upper())}{at}{cutoff}"
-
-
 def _row(metric: str, systems: Sequence[RankingEvaluation]) -> tuple[str, ...]:
-    row = [_title(metric)]
+    row = [metric_title(metric)]
     for system in systems:
         row += [estimate_text(system.metrics[metric]), interval_text(system.metrics[metric])]
     return tuple(row)

@@ -1,13 +1,19 @@
-"""Metrics of scores, one file each, by the name under which results hold them."""
+"""Metrics of scores and of rankings, one file each, by the name under which results hold them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from corarec.errors import ConfigError, did_you_mean
 from corarec.evaluate.metrics.accuracy import Accuracy
 from corarec.evaluate.metrics.auc import Auc, UserAucs, auc, user_aucs
 from corarec.evaluate.metrics.base import Measured, Metric, MetricRows
+from corarec.evaluate.metrics.capped_recall import CappedRecall
 from corarec.evaluate.metrics.ece import Ece
+from corarec.evaluate.metrics.hr import HitRate
 from corarec.evaluate.metrics.logloss import LogLoss
+from corarec.evaluate.metrics.mrr import Mrr
+from corarec.evaluate.metrics.ndcg import Ndcg
+from corarec.evaluate.metrics.ranking import CutoffMetric, RankingMetric, RelevantRanks
+from corarec.evaluate.metrics.recall import Recall
 from corarec.evaluate.metrics.uauc import Uauc, uauc
 
 METRICS: dict[str, type[Metric]] = {
@@ -15,12 +21,22 @@ METRICS: dict[str, type[Metric]] = {
 }
 DEFAULT_METRICS = ("auc", "uauc")
 
+_AT_CUTOFFS: tuple[type[CutoffMetric], ...] = (Recall, CappedRecall, Ndcg, HitRate)
+RANKING_METRICS: dict[str, type[RankingMetric]] = {
+    **{metric.key: metric for metric in _AT_CUTOFFS},
+    Mrr.key: Mrr,
+}
+_TITLES = {key: metric.title for key, metric in (METRICS | RANKING_METRICS).items()}
+
 __all__ = [
     "DEFAULT_METRICS",
     "METRICS",
+    "RANKING_METRICS",
     "Measured",
     "Metric",
     "MetricRows",
+    "RankingMetric",
+    "RelevantRanks",
     "UserAucs",
     "auc",
     "chance",
@@ -28,6 +44,7 @@ __all__ = [
     "metric_named",
     "metric_title",
     "metrics_named",
+    "ranking_metrics",
     "uauc",
     "user_aucs",
 ]
@@ -63,10 +80,15 @@ def metrics_named(names: Sequence[str]) -> dict[str, Metric]:
     return {name: metric_named(name) for name in names}
 
 
+def ranking_metrics(cutoffs: Iterable[int]) -> list[RankingMetric]:
+    """Return every metric of rankings, those of the first items at each cutoff."""
+    return [*(metric(cutoff) for cutoff in cutoffs for metric in _AT_CUTOFFS), Mrr()]
+
+
 def metric_title(name: str) -> str:
     """Return what a metric is called in tables, one of another version by its name."""
     key, at, number = name.partition("@")
-    return f"{METRICS[key].title if key in METRICS else key.upper()}{at}{number}"
+    return f"{_TITLES.get(key, key.upper())}{at}{number}"
 
 
 def larger_is_better(name: str) -> bool:

@@ -4,18 +4,11 @@ from scipy.sparse import csr_array
 from sklearn.metrics import ndcg_score
 
 from corarec.errors import DataError
+from corarec.evaluate import ranks
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.ranking import (
-    RankingConfig,
-    RankingEvaluation,
-    RankingTable,
-    UserRankings,
-    compare_rankings,
-    evaluate_ranking,
-    rank_users,
-    ranks,
-)
-from corarec.evaluate.ranking.ranks import metrics_per_user, relevant_ranks
+from corarec.evaluate.rankings import compare_rankings, evaluate_ranking
+from corarec.evaluate.ranks import RankingConfig, UserRankings, rank_users, relevant_ranks
+from corarec.evaluate.result import RankingEvaluation, RankingTable
 from corarec.report.ranking_tables import ranking_markdown
 from corarec.types import FloatArray, IntArray
 
@@ -89,13 +82,6 @@ def test_ranks_equal_a_full_sort() -> None:
     position = np.argsort(order, axis=1) + 1
     np.testing.assert_array_equal(ranks, position[np.nonzero(wanted)])
     np.testing.assert_array_equal(rows, np.nonzero(wanted)[0])
-
-
-def test_perfect_ranking_has_perfect_metrics() -> None:
-    metrics = metrics_per_user(np.array([0, 0, 0]), np.array([1, 2, 3]), (2, 3))
-    assert metrics["ndcg@2"] == metrics["ndcg@3"] == metrics["mrr"] == [1.0]
-    assert metrics["recall@2"] == pytest.approx([2 / 3])
-    assert metrics["capped_recall@2"] == [1.0]
 
 
 def test_no_user_with_a_relevant_item() -> None:

@@ -1,4 +1,4 @@
-"""The whole catalogue in the order of a run, for users as they stood when a split began.
+"""The items that users had not met when a split began, in the orders of several systems.
 
 A user's history and what was seen are those before the user's first row of the split.
 """
@@ -23,7 +23,7 @@ EARLIER = {"valid": ("train",), "test": ("train", "valid")}
 """The splits before each that can be ranked for."""
 
 
-class Catalogue:
+class UnseenItems:
     """What each user of one split had seen before it, and likes in it.
 
     Parameters

@@ -5,7 +5,7 @@ item is one plus the unseen items with a larger score. On equal scores the small
 first.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydantic import Field
 from scipy.sparse import csr_array
 
 from corarec.errors import DataError
+from corarec.evaluate.metrics import RelevantRanks, ranking_metrics
 from corarec.types import PADDING_ID, BoolArray, Config, FloatArray, IntArray
 
 _BYTES_PER_CHUNK = 64 * 2**20
@@ -37,7 +38,7 @@ class UserRankings:
     user_ids: IntArray
     """[U]"""
     metrics: dict[str, FloatArray]
-    """[U] each, by name: `recall@K`, `capped_recall@K`, `ndcg@K`, `hr@K`, `mrr`."""
+    """[U] each, by name: those of `RANKING_METRICS`, such as `recall@10`."""
     users_left_out: int
     """Users without a relevant item that they had not seen."""
     relevant_seen: int
@@ -69,9 +70,7 @@ def rank_users(
         Scores are not finite or do not have one column per item.
     """
     config = config or RankingConfig()
-    nobody = np.empty(0, dtype=np.int64)
-    ranked: list[IntArray] = [nobody]
-    per_user = {name: [of] for name, of in metrics_per_user(nobody, nobody, config.cutoffs).items()}
+    rows, ranks = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     relevant_seen = 0
     for start in range(0, len(user_ids), config.batch_size):
         batch = user_ids[start : start + config.batch_size]
@@ -81,14 +80,15 @@ def rank_users(
         relevant_seen += int(np.count_nonzero(wanted & blocked))
         wanted &= ~blocked
         scores = _checked(score(batch), batch, blocked.shape)
-        rows, ranks = relevant_ranks(scores, wanted, blocked)
-        ranked.append(batch[np.unique(rows)])
-        for metric, values in metrics_per_user(rows, ranks, config.cutoffs).items():
-            per_user[metric].append(values)
-    users = np.concatenate(ranked)
+        rows_of_batch, ranks_of_batch = relevant_ranks(scores, wanted, blocked)
+        rows.append(start + rows_of_batch)
+        ranks.append(ranks_of_batch)
+    row_of_rank = np.concatenate(rows)
+    users = user_ids[np.unique(row_of_rank)]
+    found = RelevantRanks.of(row_of_rank, np.concatenate(ranks))
     return UserRankings(
         user_ids=users,
-        metrics={metric: np.concatenate(values) for metric, values in per_user.items()},
+        metrics={metric.name: metric.of(found) for metric in ranking_metrics(config.cutoffs)},
         users_left_out=len(user_ids) - len(users),
         relevant_seen=relevant_seen,
     )
@@ -121,45 +121,6 @@ def relevant_ranks(
         for position in np.flatnonzero(tied.sum(axis=1) > 1):
             ranks[chunk.start + position] += tied[position, : items[chunk.start + position]].sum()
     return rows, ranks
-
-
-def metrics_per_user(
-    rows: IntArray, ranks: IntArray, cutoffs: Iterable[int]
-) -> dict[str, FloatArray]:
-    """Compute every metric from the ranks of the relevant items.
-
-    With `n` relevant items of a user, of which `h` have a rank of at most K: recall@K is `h / n`;
-    capped_recall@K is `h / min(K, n)` (CLLM4Rec, arXiv 2311.01343); hr@K is 1 where `h > 0`;
-    ndcg@K is the sum of `1 / log2(rank + 1)` over the `h`, divided by that of the best ranking;
-    mrr is one over the smallest rank.
-
-    Parameters
-    ----------
-    rows, ranks
-        Two of [R], as `relevant_ranks` returns them.
-
-    Returns
-    -------
-    Metric -> [users with a relevant item].
-    """
-    _, user, relevant = np.unique(rows, return_inverse=True, return_counts=True)
-    gains = 1 / np.log2(ranks + 1)
-    positions = np.arange(1, relevant.max(initial=0) + 1)
-    best_gains = np.concatenate([[0.0], np.cumsum(1 / np.log2(positions + 1))])
-    metrics: dict[str, FloatArray] = {}
-    for cutoff in cutoffs:
-        inside = ranks <= cutoff
-        reachable = np.minimum(cutoff, relevant)
-        hits = np.bincount(user, weights=inside, minlength=len(relevant))
-        gained = np.bincount(user, weights=gains * inside, minlength=len(relevant))
-        metrics[f"recall@{cutoff}"] = hits / relevant
-        metrics[f"capped_recall@{cutoff}"] = hits / reachable
-        metrics[f"ndcg@{cutoff}"] = gained / best_gains[reachable]
-        metrics[f"hr@{cutoff}"] = (hits > 0).astype(np.float64)
-    first = np.full(len(relevant), np.iinfo(np.int64).max)
-    np.minimum.at(first, user, ranks)
-    metrics["mrr"] = 1 / first
-    return metrics
 
 
 def _checked(scores: FloatArray, batch: IntArray, shape: tuple[int, int]) -> FloatArray:

@@ -3,7 +3,8 @@ import pytest
 
 from corarec.errors import DataError
 from corarec.evaluate.bootstrap import BootstrapConfig
-from corarec.evaluate.ranking import UserRankings, compare_rankings, evaluate_ranking
+from corarec.evaluate.rankings import compare_rankings, evaluate_ranking
+from corarec.evaluate.ranks import UserRankings
 
 CONFIG = BootstrapConfig(draws=400)
 

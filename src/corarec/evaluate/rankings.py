@@ -1,4 +1,4 @@
-"""From the metrics of every user to means with intervals, and to paired tests."""
+"""Rankings in, means over users with intervals out, and paired tests."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ import numpy as np
 from corarec.errors import DataError
 from corarec.evaluate.bootstrap import BootstrapConfig, UserBootstrap
 from corarec.evaluate.compare import difference
-from corarec.evaluate.ranking.ranks import UserRankings
-from corarec.evaluate.ranking.result import RankingComparison, RankingEvaluation
-from corarec.evaluate.result import Estimate
+from corarec.evaluate.evaluate import estimate
+from corarec.evaluate.ranks import UserRankings
+from corarec.evaluate.result import RankingComparison, RankingEvaluation
 from corarec.types import FloatArray
 
 
@@ -19,17 +19,16 @@ def evaluate_ranking(
     """Average the metrics over users, with a bootstrap interval each."""
     config = config or BootstrapConfig()
     bootstrap, draws = _resampled(rankings.metrics, len(rankings.user_ids), config)
-    metrics = {}
-    for metric, drawn in draws.items():
-        value = float(rankings.metrics[metric].mean())
-        low, high = bootstrap.interval(drawn) or (value, value)
-        metrics[metric] = Estimate(value=value, low=low, high=high)
+    measured = {
+        metric: estimate([float(rankings.metrics[metric].mean())], bootstrap, drawn)
+        for metric, drawn in draws.items()
+    }
     return RankingEvaluation(
         name=name,
         users=len(rankings.user_ids),
         users_left_out=rankings.users_left_out,
         relevant_seen=rankings.relevant_seen,
-        metrics=metrics,
+        metrics={metric: result for metric, result in measured.items() if result is not None},
         bootstrap=config,
     )
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from corarec.benchmark.catalogue import Catalogue, RankedSplit
+from corarec.benchmark.unseen import RankedSplit, UnseenItems
 from corarec.data import Dataset
 from corarec.score.context import Context
 from corarec.types import FloatArray, IntArray, Pairs
@@ -20,8 +20,8 @@ class Backwards:
         return self.score(context.pairs(items))
 
 
-def catalogue(dataset: Dataset, split: RankedSplit = "test", candidates: int = 6) -> Catalogue:
-    return Catalogue(dataset, split, Backwards(), candidates)  # type: ignore[arg-type]
+def unseen_items(dataset: Dataset, split: RankedSplit = "test", candidates: int = 6) -> UnseenItems:
+    return UnseenItems(dataset, split, Backwards(), candidates)  # type: ignore[arg-type]
 
 
 def user_of(dataset: Dataset, split: RankedSplit) -> int:
@@ -42,7 +42,7 @@ def test_what_was_met_before_the_part_is_not_ranked(
     rows = small_world.interactions
     own = rows.filter(rows["user_id"] == user)
     seen = set(own.filter(own["split"].is_in(earlier))["item_id"].to_list())
-    order = catalogue(small_world, split).collaborative(user)
+    order = unseen_items(small_world, split).collaborative(user)
     assert order.tolist() == sorted(set(range(1, small_world.num_items + 1)) - seen, reverse=True)
 
 
@@ -51,13 +51,13 @@ def test_the_history_is_that_before_the_first_row_of_the_part(small_world: Datas
     rows = small_world.interactions
     own = rows.filter((rows["user_id"] == user) & (rows["label"] == 1))
     liked = own.filter(own["split"].is_in(["train", "valid"]))["item_id"].to_list()
-    context = catalogue(small_world).context(user)
+    context = unseen_items(small_world).context(user)
     assert (context.user_id, context.liked.tolist()) == (user, liked)
 
 
 def test_only_the_candidates_get_another_order(small_world: Dataset) -> None:
     user = user_of(small_world, "test")
-    found = catalogue(small_world)
+    found = unseen_items(small_world)
     order = found.collaborative(user).tolist()
     reranked = found.reranked(Backwards(-1.0), user).tolist()  # type: ignore[arg-type]
     assert reranked == order[:6][::-1] + order[6:]
@@ -65,20 +65,20 @@ def test_only_the_candidates_get_another_order(small_world: Dataset) -> None:
 
 def test_the_perfect_order_puts_the_liked_candidates_first(small_world: Dataset) -> None:
     user = user_of(small_world, "test")
-    found = catalogue(small_world, candidates=small_world.num_items)
+    found = unseen_items(small_world, candidates=small_world.num_items)
     rows = small_world.interactions
     own = rows.filter((rows["user_id"] == user) & (rows["split"] == "test") & (rows["label"] == 1))
     order = found.perfect(user).tolist()
     new = set(own["item_id"].to_list()) & set(order)
     assert new
     assert set(order[: len(new)]) == new
-    few = catalogue(small_world, candidates=1)
+    few = unseen_items(small_world, candidates=1)
     assert few.perfect(user).tolist() == few.collaborative(user).tolist()
 
 
 def test_scores_rank_in_the_order_with_what_was_seen_last(small_world: Dataset) -> None:
     user = user_of(small_world, "test")
-    found = catalogue(small_world)
+    found = unseen_items(small_world)
     (scores,) = found.scores(found.collaborative, np.array([user]))
     order = found.collaborative(user)
     assert np.argsort(-scores, kind="stable")[: len(order)].tolist() == order.tolist()
@@ -88,6 +88,6 @@ def test_scores_rank_in_the_order_with_what_was_seen_last(small_world: Dataset) 
 
 def test_popularity_is_that_of_the_training_part(small_world: Dataset) -> None:
     user = user_of(small_world, "test")
-    order = catalogue(small_world).popular(user)
+    order = unseen_items(small_world).popular(user)
     popularity = small_world.popularity[order].tolist()
     assert popularity == sorted(popularity, reverse=True)

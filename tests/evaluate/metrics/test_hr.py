@@ -1,0 +1,17 @@
+import numpy as np
+
+from corarec.evaluate.metrics import RelevantRanks
+from corarec.evaluate.metrics.hr import HitRate
+
+# User 0 has relevant items at ranks 1, 3 and 4; user 1 has one at rank 2.
+FOUND = RelevantRanks.of(np.array([0, 0, 0, 1]), np.array([1, 3, 4, 2]))
+NOBODY = RelevantRanks.of(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def test_values_by_hand() -> None:
+    assert HitRate(1).of(FOUND).tolist() == [1, 0]
+    assert HitRate(2).of(FOUND).tolist() == [1, 1]
+
+
+def test_without_users_there_are_no_values() -> None:
+    assert HitRate(2).of(NOBODY).shape == (0,)
