@@ -165,3 +165,12 @@ def test_new_titles_stand_behind_the_catalogue(tiny_tokenizer: Any) -> None:
     ]
     lengths = encoder.lengths(pairs, ["New (2001)", "Newer (2002)"])
     assert lengths[1] - lengths[2] == len("Newer (2002)") - len("Alien (1979)")
+
+
+def test_prompts_longer_than_the_model_reads_are_refused(tiny_tokenizer: Any) -> None:
+    with pytest.raises(ConfigError, match="max_length is 1025, .* reads 1024 tokens at most"):
+        make_encoder(tiny_tokenizer, max_length=1025)
+    encoder = make_encoder(tiny_tokenizer, max_length=1024)
+    with pytest.raises(ConfigError, match="Set it to 1024 or less"):
+        encoder.with_config(PromptConfig(max_length=5000))
+    assert encoder.with_config(PromptConfig(max_length=900)).max_length == 900

@@ -84,7 +84,8 @@ class PromptEncoder:
     Raises
     ------
     ConfigError
-        The tokenizer does not know where in the text a token stands.
+        The tokenizer does not know where in the text a token stands, or prompts are allowed to be
+        longer than the model reads.
     """
 
     def __init__(
@@ -103,6 +104,11 @@ class PromptEncoder:
             raise ConfigError(
                 f"The tokenizer {type(tokenizer).__name__} is not a fast one, and corarec needs to "
                 "know where in the text a token stands. Load it with use_fast=True or convert it."
+            )
+        if max_length is not None and (config.max_length or 0) > max_length:
+            raise ConfigError(
+                f"system.prompt.max_length is {config.max_length}, but the language model reads "
+                f"{max_length} tokens at most. Set it to {max_length} or less, or leave it out."
             )
         self._with = partial(
             PromptEncoder,
