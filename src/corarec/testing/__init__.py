@@ -1,4 +1,4 @@
-"""Contracts as tests: for a CF model of one's own, in two lines.
+"""Contracts as tests: for a CF model, a system or a data source of one's own, in two lines.
 
     class TestMine(CFConformance):
         model = "mine"
@@ -11,9 +11,11 @@ from corarec.extras import needs
 with needs("testing"):
     import pytest
 
-# Before the module below is imported: its asserts shall say what they compared.
-pytest.register_assert_rewrite("corarec.testing.cf")
+# Before the modules below are imported: their asserts shall say what they compared.
+pytest.register_assert_rewrite("corarec.testing.cf", "corarec.testing.systems")
 
 from corarec.testing.cf import CFConformance  # noqa: E402
+from corarec.testing.sources import SourceConformance  # noqa: E402
+from corarec.testing.systems import SystemConformance  # noqa: E402
 
-__all__ = ["CFConformance"]
+__all__ = ["CFConformance", "SourceConformance", "SystemConformance"]

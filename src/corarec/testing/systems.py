@@ -1,0 +1,366 @@
+"""The contract of every system, as tests."""
+
+import random
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+
+from corarec.cf import FitConfig, VectorSource, fit_cf
+from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.errors import ArtifactError, ConfigError
+from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
+from corarec.recommenders.icl import ICLSystem
+from corarec.recommenders.llm import PromptRecommender, PromptSystem
+from corarec.recommenders.phase import Phase
+from corarec.score.scorer import Scorer
+from corarec.testing.language import save_tiny_backbone
+from corarec.types import FloatArray, Histories, IntArray, Pairs
+
+
+def some_rows(dataset: Dataset) -> IntArray:
+    """Return the numbers of twelve validation rows."""
+    return dataset.rows("valid")[:12]
+
+
+def _scores(recommender: PromptRecommender, pairs: Pairs, *new_titles: str) -> FloatArray:
+    return Scorer(recommender).score(pairs, new_titles=new_titles)
+
+
+def _values(recommender: PromptRecommender) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in recommender.named_parameters()}
+
+
+class SystemConformance:
+    """What every system promises; a subclass names a system and its options."""
+
+    system: ClassVar[str]
+    """The name by which a recipe chooses it."""
+    options: ClassVar[dict[str, Any]] = {}
+    starts_frozen: ClassVar[bool] = True
+    """Whether what the system puts on the language model changes no answer before training."""
+    cf_model: ClassVar[str] = "mf-b"
+    """The kind of CF model that it reads."""
+    prompt: ClassVar[dict[str, Any]] = {"history_length": 2}
+    """Of its config; the shorter, the quicker are the tests."""
+    learning_rate: ClassVar[float] = 0.02
+    """Of the test that learns eight rows by heart."""
+    steps: ClassVar[int] = 30
+    """Of the same test."""
+    trains: ClassVar[bool] = True
+    """Whether the system has anything to train."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def small_world(cls, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+        """Return a made-up world of 1,200 interactions."""
+        size = {"num_users": 60, "num_items": 50, "interactions_per_user": 20}
+        folder = tmp_path_factory.mktemp("data") / "world"
+        return prepare(
+            PrepareConfig(source="synthetic", output=folder, split="published", source_options=size)
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tiny_backbone(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Return the folder of a random language model of two layers."""
+        folder = tmp_path_factory.mktemp("backbone")
+        save_tiny_backbone(folder)
+        return folder
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def cf(cls, small_world: Dataset) -> VectorSource:
+        """Return a CF model fitted for five epochs."""
+        options = {"embedding_size": 4, "max_epochs": 5}
+        model, _ = fit_cf(small_world, FitConfig(model=cls.cf_model, options=options))
+        return VectorSource(model, small_world)
+
+    @pytest.fixture
+    def pairs(self, small_world: Dataset) -> Pairs:
+        """Return twelve validation pairs."""
+        return small_world.pairs(some_rows(small_world))
+
+    @pytest.fixture
+    def recommender(
+        self, small_world: Dataset, cf: VectorSource, tiny_backbone: Path
+    ) -> PromptRecommender:
+        """Return the system, untrained."""
+        return self.build(small_world, cf, tiny_backbone)
+
+    def build(
+        self, dataset: Dataset, cf: VectorSource, backbone: Path, seed: int = 1
+    ) -> PromptRecommender:
+        return build_recommender(self.config({"model": str(backbone)}), dataset, cf, seed=seed)
+
+    def config(self, backbone: dict[str, Any]) -> PromptSystem:
+        """Return the config of the system around a language model."""
+        values = {"name": self.system, "backbone": backbone, "prompt": self.prompt}
+        return RECOMMENDERS[self.system].config_class.model_validate(values | self.options)
+
+    def train_a_little(self, recommender: PromptRecommender, dataset: Dataset) -> None:
+        """Take two steps on eight rows each, of plain gradient descent."""
+        rows = dataset.rows("train")
+        recommender.prepare(TrainingData(dataset, rows, rows))
+        trained = [p for p in recommender.parameters() if p.requires_grad]
+        assert bool(trained) == self.trains
+        if not trained:
+            return
+        optimizer = torch.optim.SGD(trained, lr=1.0)
+        inputs = recommender.inputs(dataset.pairs(rows[:16]))
+        for first in (0, 8):
+            optimizer.zero_grad()
+            recommender.logits(**inputs.batch(np.arange(first, first + 8))).sum().backward()
+            optimizer.step()
+
+    def test_scores_do_not_depend_on_company(
+        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        together = _scores(recommender, pairs)
+        alone = [_scores(recommender, pairs.take(np.array([n])))[0] for n in range(len(pairs))]
+        np.testing.assert_allclose(together, alone, atol=5e-5)
+
+    def test_prompts_are_padded_on_the_left(
+        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        # A long prompt beside a short one, which has no history.
+        two = Histories.from_lists([[1, 2], []])
+        few = replace(pairs.take(np.array([0, 1])), histories=two, rows=None)
+        batch = recommender.inputs(few).batch(np.array([0, 1]))
+        mask = batch["attention_mask"].bool()
+        assert mask[:, -1].all()
+        assert not mask[1, 0]
+        assert torch.equal(mask, mask.cummax(dim=1).values)
+        with torch.inference_mode():
+            together = recommender.logits(**batch)
+            alone = recommender.logits(**recommender.inputs(few).batch(np.array([1])))
+        torch.testing.assert_close(together[1:], alone, atol=5e-5, rtol=0)
+
+    def test_an_untrained_system_leaves_the_answers_of_the_frozen_model(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        pairs: Pairs,
+        tiny_backbone: Path,
+    ) -> None:
+        scores = _scores(recommender, pairs)
+        model = recommender.model
+        with model.disable_adapter() if isinstance(model, PeftModel) else nullcontext():
+            same = np.array_equal(_scores(recommender, pairs), scores)
+        assert same == self.starts_frozen
+        config = self.config({"model": str(tiny_backbone)})
+        if not config.added_slots:  # so that the frozen model can read the same prompt
+            plain = ICLSystem(backbone=config.backbone, prompt=config.prompt, answer=config.answer)
+            frozen = build_recommender(plain, small_world)
+            assert np.array_equal(_scores(frozen, pairs), scores) == self.starts_frozen
+
+    def test_saving_and_loading_keeps_every_score(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        cf: VectorSource,
+        tiny_backbone: Path,
+        pairs: Pairs,
+        tmp_path: Path,
+    ) -> None:
+        before = _scores(recommender, pairs)
+        self.train_a_little(recommender, small_world)
+        after = _scores(recommender, pairs)
+        assert np.allclose(before, after) == (not self.trains)
+        recommender.save(tmp_path)
+        # Of another seed: whatever is not saved would differ.
+        fresh = self.build(small_world, cf, tiny_backbone, seed=2)
+        fresh.load(tmp_path)
+        np.testing.assert_array_equal(_scores(fresh, pairs), after)
+        size = sum(file.stat().st_size for file in tmp_path.iterdir())
+        assert size < 8 * recommender.trainable_parameters() + 60_000
+
+    def test_a_checkpoint_of_another_backbone_is_refused(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        cf: VectorSource,
+        tiny_backbone: Path,
+        tmp_path: Path,
+    ) -> None:
+        recommender.save(tmp_path)
+        config = self.config({"model": str(tiny_backbone), "random_weights": True, "seed": 5})
+        other = build_recommender(config, small_world, cf)
+        if not self.trains:
+            other.load(tmp_path)  # nothing was trained, so nothing is bound to a model
+            assert list(tmp_path.iterdir()) == []
+            return
+        with pytest.raises(ArtifactError, match="trained on the frozen model LlamaForCausalLM-"):
+            other.load(tmp_path)
+
+    def test_a_damaged_checkpoint_is_refused(
+        self, recommender: PromptRecommender, tmp_path: Path
+    ) -> None:
+        recommender.save(tmp_path)
+        files = sorted(tmp_path.glob("*.safetensors"))
+        assert bool(files) == self.trains
+        for path in files:
+            whole = path.read_bytes()
+            for damaged in (whole[:-3], whole[: len(whole) // 2], b""):
+                path.write_bytes(damaged)
+                with pytest.raises(ArtifactError, match="cannot be read"):
+                    recommender.load(tmp_path)
+            path.unlink()
+            with pytest.raises(ArtifactError, match="cannot be read"):
+                recommender.load(tmp_path)
+            path.write_bytes(whole)
+        recommender.load(tmp_path)
+
+    def test_gradient_checkpointing_changes_no_gradient(
+        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        if not self.trains:
+            return
+        batch = recommender.inputs(pairs).batch(np.arange(6))
+        recommender.train()
+        gradients = []
+        for checkpointing in (False, True):
+            recommender.enable_gradient_checkpointing(checkpointing)
+            recommender.zero_grad()
+            with torch.random.fork_rng():
+                torch.manual_seed(0)  # of the dropout
+                recommender.logits(**batch).sum().backward()
+            gradients.append(
+                [p.grad.clone() for p in recommender.parameters() if p.grad is not None]
+            )
+        for plain, recomputed in zip(*gradients, strict=True):
+            torch.testing.assert_close(plain, recomputed, rtol=1e-4, atol=1e-6)
+
+    def test_training_moves_what_it_may_and_leaves_the_frozen_model_to_the_bit(
+        self, recommender: PromptRecommender, small_world: Dataset
+    ) -> None:
+        before = _values(recommender)
+        self.train_a_little(recommender, small_world)
+        weights = dict(recommender.named_parameters())
+        may = {name for name, weight in weights.items() if weight.requires_grad}
+        moved = {name for name, weight in weights.items() if not torch.equal(weight, before[name])}
+        assert moved <= may
+        assert bool(moved) == self.trains
+        assert {name for name, weight in weights.items() if weight.grad is not None} <= may
+        assert all(torch.isfinite(weight).all() for weight in weights.values())
+
+    def test_every_parameter_is_in_one_group_and_a_phase_trains_its_own(
+        self, recommender: PromptRecommender, small_world: Dataset
+    ) -> None:
+        groups = recommender.parameter_groups()
+        declared = RECOMMENDERS[self.system].config_class.parameter_groups
+        assert declared is None or set(groups) <= set(declared)
+        grouped = [id(parameter) for group in groups.values() for parameter in group]
+        trained = [id(p) for p in recommender.parameters() if p.requires_grad]
+        assert sorted(grouped) == sorted(trained)
+        for name, group in groups.items():
+            recommender.begin(Phase("the test", (name,)))
+            before = _values(recommender)
+            self.train_a_little(recommender, small_world)
+            own = {id(parameter) for parameter in group}
+            weights = dict(recommender.named_parameters())
+            moved = [weights[key] for key in before if not torch.equal(weights[key], before[key])]
+            assert moved
+            assert {id(weight) for weight in moved} <= own
+        with pytest.raises(ConfigError, match="has no parameters 'nonsense' to train"):
+            recommender.begin(Phase("the test", ("nonsense",)))
+
+    def test_it_learns_eight_rows_by_heart(
+        self, recommender: PromptRecommender, small_world: Dataset
+    ) -> None:
+        if not self.trains:
+            assert recommender.trainable_parameters() == 0
+            return
+        rows = small_world.rows("train")
+        labels = small_world.labels(rows)
+        chosen = np.r_[np.flatnonzero(labels == 1)[:4], np.flatnonzero(labels == 0)[:4]]
+        data = TrainingData(small_world, rows[chosen], rows[chosen])
+        recommender.prepare(data)
+        batch = recommender.examples(data).batch(np.arange(8))
+        trained = [p for p in recommender.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, lr=self.learning_rate)
+        losses = []
+        for _ in range(self.steps):
+            optimizer.zero_grad()
+            loss = recommender(**batch)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < 0.8 * np.log(2)
+        scores = _scores(recommender, small_world.pairs(data.train_rows))
+        assert scores[:4].min() > scores[4:].max()
+
+    def test_the_seed_alone_makes_the_start_values(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        cf: VectorSource,
+        tiny_backbone: Path,
+    ) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(99)
+            again = self.build(small_world, cf, tiny_backbone)
+        other = self.build(small_world, cf, tiny_backbone, seed=2)
+        first, second, third = (_values(each) for each in (recommender, again, other))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        assert all(torch.equal(first[name], third[name]) for name in first) == (not self.trains)
+
+    def test_the_same_steps_give_the_same_system(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        cf: VectorSource,
+        tiny_backbone: Path,
+        pairs: Pairs,
+    ) -> None:
+        scores = []
+        for each in (recommender, self.build(small_world, cf, tiny_backbone)):
+            self.train_a_little(each, small_world)
+            scores.append(_scores(each, pairs))
+        np.testing.assert_array_equal(scores[0], scores[1])
+
+    def test_it_leaves_the_random_numbers_of_others_alone(
+        self, small_world: Dataset, cf: VectorSource, tiny_backbone: Path, pairs: Pairs
+    ) -> None:
+        states = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
+        recommender = self.build(small_world, cf, tiny_backbone)
+        self.train_a_little(recommender, small_world)
+        _scores(recommender, pairs)
+        assert torch.equal(torch.get_rng_state(), states[0])
+        assert (str(np.random.get_state()), random.getstate()) == states[1:]
+
+    def test_users_that_nobody_knows_are_alike(
+        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        stranger = [0, small_world.num_users + 1, small_world.num_users + 1000]
+        first, *others = (
+            _scores(
+                recommender, replace(pairs, user_ids=np.full_like(pairs.user_ids, user), rows=None)
+            )
+            for user in stranger
+        )
+        assert np.isfinite(first).all()
+        for other in others:
+            np.testing.assert_array_equal(first, other)
+
+    def test_items_that_nobody_knows_differ_by_their_titles_alone(
+        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        scores = []
+        for number in (1, 2, 3):
+            items = np.full_like(pairs.item_ids, small_world.num_items + number)
+            titles = ("The Same", "The Same", "Something Else Altogether")
+            new = replace(pairs, item_ids=items, rows=None)
+            scores.append(_scores(recommender, new, *titles))
+        np.testing.assert_array_equal(scores[0], scores[1])
+        assert not np.array_equal(scores[0], scores[2])
