@@ -2,20 +2,35 @@
 
 from pathlib import Path
 
+import polars as pl
+
+from corarec.benchmark.extremes import ExplainedRow, explained_extremes
 from corarec.benchmark.results import read_ranking, read_results, read_scores
 from corarec.benchmark.test_log import count_test_evaluations
 from corarec.data import Split
 from corarec.errors import ConfigError
-from corarec.report.data import Fact, Recommendation, RecommendationList, ReportData, TrainingCurve
+from corarec.report.data import (
+    Effect,
+    ExplainedPrediction,
+    Fact,
+    Recommendation,
+    RecommendationList,
+    ReportData,
+    TrainingCurve,
+)
 from corarec.report.page import write_report
 from corarec.report.views import view_scores
 from corarec.runs import Run
+from corarec.score.explain import part_name
 from corarec.train.metrics import read_metrics
 
 REPORT = "report.html"
 SHOWN_USERS = 3
 SHOWN_ITEMS = 5
 SHOWN_LIKES = 5
+EXPLAINED = 3
+"""So many of the best predictions, and of the worst."""
+SHOWN_EFFECTS = 6
 
 
 def report_run(run: Run, split: Split) -> Path:
@@ -48,6 +63,7 @@ def report_run(run: Run, split: Split) -> Path:
             training=[TrainingCurve.from_records(names[0], read_metrics(run.folder))],
             scores=[view_scores(read_scores(run.folder, split, name), name) for name in names],
             recommendations=[_recommendations(run, user) for user in users],
+            explained=[_explained(row) for row in explained_extremes(run, split, EXPLAINED)],
         ),
     )
     return page
@@ -81,5 +97,26 @@ def _recommendations(run: Run, user: str) -> RecommendationList:
         items=[
             Recommendation(title=title, probability=probability)
             for title, probability in best.select("title", "probability").iter_rows()
+        ],
+    )
+
+
+def _explained(row: ExplainedRow) -> ExplainedPrediction:
+    found = row.explanation
+    return ExplainedPrediction(
+        heading=f"User {row.user}, {'enjoyed' if row.label else 'not enjoyed'}",
+        title=found.title,
+        probability=found.probability,
+        right=row.right,
+        effects=[
+            Effect(
+                left_out=part_name(effect["without"], effect["title"]),
+                effect=effect["effect_logit"],
+                probability=effect["probability"],
+            )
+            # The frozen model's logit is of another scale: it would stand first, and say little.
+            for effect in found.effects.filter(pl.col("without") != "adapter")
+            .head(SHOWN_EFFECTS)
+            .iter_rows(named=True)
         ],
     )

@@ -30,7 +30,7 @@ def test_an_explanation_is_a_small_table_and_one_json_document(
     assert corarec(*asked) == 0
     shown = capsys.readouterr()
     assert "all that CF knows: text alone" in shown.out
-    assert "liked title 1: " in shown.out
+    assert 'liked title "' in shown.out
     assert "do not add up" in words(shown.err)
     assert corarec(*asked, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)

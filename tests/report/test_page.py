@@ -15,6 +15,8 @@ from corarec.evaluate import (
     evaluate_ranking,
 )
 from corarec.report.data import (
+    Effect,
+    ExplainedPrediction,
     Fact,
     Recommendation,
     RecommendationList,
@@ -92,6 +94,15 @@ def full(results: ResultTable, make_scores: MakeScores) -> ReportData:
                 ],
             )
         ],
+        explained=[
+            ExplainedPrediction(
+                heading="User <17>, enjoyed",
+                title="Pepper & <Sand> (1973)",
+                probability=0.25,
+                right=False,
+                effects=[Effect(left_out='liked title "<Sand>"', effect=-1.25, probability=0.5)],
+            )
+        ],
     )
 
 
@@ -101,6 +112,7 @@ def test_the_page_has_every_section_and_number(full: ReportData) -> None:
         "results",
         "differences",
         "recommendations",
+        "explained",
         "training",
         "scores",
         "run",
@@ -118,6 +130,7 @@ def test_the_page_has_every_section_and_number(full: ReportData) -> None:
     assert interval_text(difference) in page.text
     assert "300 rows" in page.text
     assert "91.4%" in page.text
+    assert "-1.25" in page.text
     assert "learning_rate: 0.001" in page.text
     assert "CoRA-MF 0.710 at step 2" in page.text
 
@@ -218,5 +231,5 @@ def test_every_cell_says_what_it_is_where_the_head_of_a_table_is_hidden(full: Re
     labels = re.findall(r'<td data-label="([^"]*)"', html)
     assert html.count("<td") == len(labels)
     parts = [f"{part} {metric}" for part in ("all", "warm", "cold") for metric in ("AUC", "UAUC")]
-    assert labels == parts * 3
+    assert labels == [*parts * 3, "Effect", "Without it"]
     assert "content: attr(data-label)" in html

@@ -33,7 +33,7 @@ def run(trained_run: Path) -> Run:
 
 def answer(run: Run, folder: Path, prompt: str) -> float:
     """Return the logit that the plain model with the LoRA gives to the positive answer."""
-    model = AutoPeftModelForCausalLM.from_pretrained(str(folder)).eval()
+    model = AutoPeftModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32).eval()
     ids = run.recommender.encoder.tokenizer(prompt, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         logits = model(input_ids=ids).logits[0, -1]
@@ -43,6 +43,7 @@ def answer(run: Run, folder: Path, prompt: str) -> float:
 def test_a_plain_model_with_the_lora_answers_like_the_run(run: Run, tmp_path: Path) -> None:
     written = run.export_lora(tmp_path / "known", "7", "5")
     assert (written.user_known, written.item_known) == (True, True)
+    assert written.dtype == "float32"
     assert written.prompt is not None
     context = run.directory.known(run.directory.user("7"))
     wanted = run.scorer.score_items(context, np.array([run.directory.item_numbered("5")]))[0]

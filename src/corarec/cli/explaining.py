@@ -14,12 +14,6 @@ from corarec.text import printable
 if TYPE_CHECKING:
     from corarec.score.explain import Explanation
 
-NAMES = {
-    "user": "what CF knows of the user",
-    "item": "what CF knows of the item",
-    "user-and-item": "all that CF knows: text alone",
-    "adapter": "the increment: the frozen model alone",
-}
 HOW_TO_READ = (
     "Each line leaves out one thing and keeps all else; a positive effect speaks for the item. The "
     "effects do not add up, and they tell what the model answers to other input, not why a person "
@@ -64,19 +58,21 @@ def explain(
 
 def _print(explanation: "Explanation") -> None:
     title = printable(explanation.title)
+    from corarec.score.explain import part_name
+
     say(f"{explanation.probability:.1%}  {title}  (logit {explanation.logit:.3f})")
     say("")
     say(f"{'effect on':>10}  {'effect on':>11}  {'without':>7}")
     say(f"{'the logit':>10}  {'probability':>11}  {'it':>7}  left out")
     for row in explanation.effects.iter_rows(named=True):
-        name = NAMES.get(row["without"]) or f'liked title {row["place"]}: "{row["title"]}"'
+        name = part_name(row["without"], row["title"])
         say(
             f"{row['effect_logit']:>+10.3f}  {100 * row['effect_probability']:>+9.1f}pp  "
             f"{row['probability']:>7.1%}  {printable(name)}"
         )
     say("")
     for part, why in explanation.not_applicable.items():
-        say(f"No line for {NAMES.get(part, 'liked titles')}. {why}", log)
+        say(f"No line for {part_name(part)}. {why}", log)
     if more := explanation.num_liked - explanation.num_shown:
         say(f"Of {explanation.num_liked} liked items the prompt does not show {more}.", log)
     say(HOW_TO_READ, log)
@@ -101,7 +97,10 @@ def export_lora(
     if form == "json":
         print_json(asked | asdict(written) | {"output": str(written.output)})
         return
-    say(f"The LoRA of user {printable(user)} is in {written.output}; it goes onto:")
+    say(
+        f"The LoRA of user {printable(user)} is in {written.output}. It goes onto this model, in "
+        f"{written.dtype}:"
+    )
     say(written.base_model)
     if written.prompt is not None:
         say("Ask with it:")

@@ -92,6 +92,29 @@ class RecommendationList(Result):
     items: list[Recommendation]
 
 
+class Effect(Result):
+    """What leaving one thing out does to an answer."""
+
+    left_out: str
+    effect: float
+    """The logit with everything less the logit without it."""
+    probability: Share
+    """Without it."""
+
+
+class ExplainedPrediction(Result):
+    """One prediction and why it is so."""
+
+    heading: str
+    """Such as `User 17, enjoyed`."""
+    title: str
+    probability: Share
+    right: bool
+    """Whether it is one of the best predictions; else one of the worst."""
+    effects: list[Effect]
+    """Largest first."""
+
+
 class ReportData(Result):
     """Everything on the page. A section without data is left out."""
 
@@ -107,3 +130,4 @@ class ReportData(Result):
     training: list[TrainingCurve] = Field(default_factory=list)
     scores: list[ScoreView] = Field(default_factory=list)
     recommendations: list[RecommendationList] = Field(default_factory=list)
+    explained: list[ExplainedPrediction] = Field(default_factory=list)

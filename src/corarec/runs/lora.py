@@ -25,6 +25,8 @@ class ExportedLora:
     output: Path
     base_model: str
     """The frozen language model that it goes onto: a name on the hub or a folder."""
+    dtype: str
+    """The precision of its weights in the run; `auto` is that of its files."""
     user_known: bool
     """Whether the CF model knows the user; else the user half of the weights says nothing."""
     item_known: bool
@@ -61,6 +63,7 @@ def export_pair(
     return ExportedLora(
         output=output,
         base_model=base_model,
+        dtype=backbone.dtype,
         user_known=bool(user.any()),
         item_known=bool(item.any()),
         prompt=prompt,

@@ -19,6 +19,7 @@ from corarec.runs.layout import BEST, CONFIG
 from corarec.runs.lora import ExportedLora, export_pair
 from corarec.runs.open import Parts, open_run
 from corarec.runs.packed import unpacked
+from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
 from corarec.score.people import Directory
 from corarec.score.recommend import recommend
@@ -191,7 +192,12 @@ class Run:
             The user, the item or a title is unknown, or neither or both of two came.
         """
         context = self.directory.person(user, [liked] if isinstance(liked, str) else list(liked))
-        item_id, new_titles = self.directory.thing(item, title)
+        return self.explain_in(context, *self.directory.thing(item, title))
+
+    def explain_in(
+        self, context: Context, item_id: int, new_titles: Sequence[str] = ()
+    ) -> Explanation:
+        """As `explain`, for what is known of a person at any moment."""
         pair = context.pairs(np.array([item_id]))
         return explain(
             self.scorer,

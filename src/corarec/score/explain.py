@@ -34,6 +34,18 @@ _REASONS: dict[Part, str] = {
     "liked-title": "The prompt shows no liked title.",
     "adapter": "It has no increment that can be switched off for a single prompt.",
 }
+_NAMES: dict[Part, str] = {
+    "user": "what CF knows of the user",
+    "item": "what CF knows of the item",
+    "user-and-item": "all that CF knows: text alone",
+    "liked-title": "liked titles",
+    "adapter": "the increment: the frozen model alone",
+}
+
+
+def part_name(part: Part, title: str | None = None) -> str:
+    """Return what was left out in words; of a liked title say which."""
+    return _NAMES[part] if title is None else f'liked title "{title}"'
 
 
 @dataclass(frozen=True)
