@@ -1,6 +1,8 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +47,37 @@ def test_rows_can_be_divided_by_the_number_of_interactions(run: Run) -> None:
         rows = {part: evaluated.parts[part].rows for part in evaluated.parts}
         assert rows["all"] == rows[frequent] + rows[rare]
         assert rows[frequent] > 0 < rows[rare]
+
+
+def test_every_input_is_made_once_however_much_is_measured(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.cf is not None
+    made: dict[str, list[int]] = {}
+    places = [
+        (run.recommender.encoder, "encode"),
+        (run.cf, "vector_table"),
+        (run.cf, "score"),
+        (run.recommender, "logits"),
+    ]
+    for owner, name in places:
+        monkeypatch.setattr(owner, name, counted(getattr(owner, name), made.setdefault(name, [])))
+    metrics = ("auc", "uauc", "logloss", "accuracy", "accuracy@0.7", "ece")
+    evaluate_run(run, "valid", metrics=metrics, min_interactions=8, config=FEW)
+    rows = len(run.dataset.rows("valid"))
+    assert rows > 64  # more than one batch
+    assert {name: sum(sizes) for name, sizes in made.items()} == dict.fromkeys(made, rows)
+    assert (len(made["vector_table"]), len(made["score"])) == (1, 1)
+
+
+def counted(call: Callable[..., Any], sizes: list[int]) -> Callable[..., Any]:
+    """Note of every call for how many pairs it was."""
+
+    def calling(*pairs: Any, **batch: Any) -> Any:
+        sizes.append(len(pairs[0] if pairs else batch["input_ids"]))
+        return call(*pairs, **batch)
+
+    return calling
 
 
 def test_every_look_at_the_test_part_is_logged_and_no_other(run: Run) -> None:

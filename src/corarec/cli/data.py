@@ -10,6 +10,7 @@ from corarec.cli.names import CF_MODELS, SOURCES, SPLIT_RULES, completing
 from corarec.cli.options import Options, Seed, SplitOptions, TableOrJson, named_values
 from corarec.cli.output import log, print_json, say
 from corarec.errors import ConfigError
+from corarec.files import real_place
 from corarec.progress import watch_fits
 from corarec.text import printable
 
@@ -86,9 +87,10 @@ def fit_cf(
     from corarec.cf import fit_cf as run_fit
     from corarec.data import Dataset
 
-    if (output.parent / "config.yaml").exists() and (output.parent / "data.json").exists():
+    home = real_place(output).parent
+    if (home / "config.yaml").exists() and (home / "data.json").exists():
         raise ConfigError(
-            f"{output.parent} is a run, whose CF model must stay the one that it was trained with. "
+            f"{home} is a run, whose CF model must stay the one that it was trained with. "
             "Choose another --output."
         )
     values = {"model": model, "options": named_values(option), "train_until": train_until}
