@@ -21,6 +21,7 @@ from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.personprompt import PersonPromptSystem
+from corarec.recommenders.prompt4nr import Prompt4NRSystem
 from corarec.recommenders.tallrec import TALLRecSystem
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
@@ -188,6 +189,7 @@ def test_a_title_is_left_out_of_the_text_and_of_nothing_else(
         (BinLLMSystem, "binary-mf", {}, True),
         (PersonPromptSystem, "mf-b", {}, True),
         (TALLRecSystem, "mf-b", {}, False),
+        (Prompt4NRSystem, "mf-b", {}, False),
         (ICLSystem, "mf-b", {}, False),
     ],
 )
