@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from corarec.cf import CF_MODELS
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.recipe import RunConfig
 from corarec.testing.language import save_tiny_backbone
@@ -18,6 +19,7 @@ from corarec.types import Histories, Pairs, ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
 MakePairs = Callable[..., Pairs]
+TinyRecipe = Callable[[dict[str, Any], Path | str], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +80,40 @@ def recipe(small_world_path: Path, tiny_backbone: Path) -> dict[str, Any]:
             "threads": 1,
         },
     }
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_backbone: Path) -> TinyRecipe:
+    """Make a recipe tiny: two steps a phase on other data, with a tiny language model.
+
+    Another folder, model, device and amount of work: all else is as the recipe says. Compiling is
+    left out, which takes longer than all the rest.
+    """
+
+    def few_epochs(cf: dict[str, Any]) -> dict[str, Any]:
+        """Fit a CF model, and those that it is made of, for one epoch."""
+        options = dict(cf.get("options") or {})
+        if "max_epochs" in CF_MODELS[cf["model"]].config_class.model_fields:
+            options["max_epochs"] = 1
+        if "components" in options:
+            options["components"] = [few_epochs(part) for part in options["components"]]
+        return cf | {"options": options}
+
+    def make(recipe: dict[str, Any], data: Path | str) -> dict[str, Any]:
+        few = {"steps": 2, "validate_every": 2, "batch_size": 4}
+        backbone = {"model": str(tiny_backbone), "device_map": None, "compile": False}
+        system = dict(recipe["system"])
+        system["backbone"] = system.get("backbone", {}) | backbone
+        train = recipe.get("train", {}) | few | {"validation_rows": 20}
+        train["phases"] = [phase | few for phase in train.get("phases", ())]
+        names = [phase["name"] for phase in train["phases"]]
+        for phase in train["phases"]:
+            if phase.get("init_from") not in names:
+                phase.pop("init_from", None)  # another recipe's run
+        fitted = {"cf": few_epochs(recipe["cf"])} if recipe.get("cf") else {}
+        return recipe | fitted | {"data": str(data), "system": system, "train": train}
+
+    return make
 
 
 @pytest.fixture(scope="session")

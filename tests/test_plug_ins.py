@@ -89,14 +89,46 @@ clock = strangers:Clock
 mine = strangers:Mine
 """
 CONTRACTS = """
-from corarec.testing import CFConformance
+from corarec.testing import CFConformance, SourceConformance, SystemConformance
 
 
 class TestParity(CFConformance):
     model = "parity"
 
 
+class TestMine(SystemConformance):
+    system, prompt = "mine", {"template": "{history}: {title}? Answer:", "history_length": 2}
+
+
+class TestVillage(SourceConformance):
+    source, split = "village", "published"
 """
+COMMANDS = """
+corarec prepare village --split clock --output data
+corarec train recipe.yaml --output run
+corarec recommend run --user 1 -k 3
+corarec options
+pytest -q -p no:cacheprovider test_strangers.py
+"""
+SCRIPT = """
+import contextlib, io, json, sys
+import pytest
+from corarec import cli
+
+said = {}
+for line in sys.stdin.read().strip().splitlines():
+    program, *sys.argv[1:] = line.split()
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        try:
+            status = pytest.main(sys.argv[1:]) if program == "pytest" else cli.main()
+        except SystemExit as end:
+            status = end.code
+    said[line] = out.getvalue()
+    if status:
+        sys.exit(line + " says: " + said[line])
+print(json.dumps(said))
+"""
+"""One process for all commands, since importing takes longer than they do."""
 
 
 @pytest.fixture(scope="module")
@@ -111,52 +143,57 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(package: Path, folder: Path, *command: str) -> str:
-    source = Path(corarec.__file__).parents[1]
-    paths = os.pathsep.join([str(package), str(source)])
-    ran = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout + ran.stderr
-
-
-def test_a_recipe_names_what_a_package_brings(
-    package: Path, tiny_backbone: Path, recipe: dict[str, Any], tmp_path: Path
-) -> None:
-    prepare = ("corarec", "prepare", "village", "--split", "clock", "--output", "data")
-    run(package, tmp_path, *prepare)
+@pytest.fixture(scope="module")
+def folder(
+    tiny_backbone: Path, recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a folder with a recipe that names what the package brings, and the contracts of it."""
+    folder = tmp_path_factory.mktemp("work")
     mine = {
         "data": "data",
         "cf": {"model": "parity", "options": {"size": 2}},
         "system": {"name": "mine", "rank": 2, "backbone": {"model": str(tiny_backbone)}},
         "train": recipe["train"] | {"steps": 2, "validate_every": 2},
     }
-    (tmp_path / "recipe.yaml").write_text(json.dumps(mine), "utf-8")
-    run(package, tmp_path, "corarec", "train", "recipe.yaml", "--output", "run")
-    said = run(package, tmp_path, "corarec", "recommend", "run", "--user", "1", "-k", "3")
-    assert len(said.strip().splitlines()) >= 3
-    identity = json.loads((tmp_path / "run" / "cf" / "model.json").read_text("utf-8"))
+    (folder / "recipe.yaml").write_text(json.dumps(mine), "utf-8")
+    (folder / "test_strangers.py").write_text(CONTRACTS, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said(package: Path, folder: Path) -> dict[str, str]:
+    """Run the commands where the package is installed, and return what each said."""
+    source = Path(corarec.__file__).parents[1]
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        input=COMMANDS,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(package), str(source)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    texts: dict[str, str] = json.loads(ran.stdout.splitlines()[-1])
+    return {" ".join(line.split()[:2]): text + ran.stderr for line, text in texts.items()}
+
+
+def test_a_recipe_names_what_a_package_brings(said: dict[str, str], folder: Path) -> None:
+    assert len(said["corarec recommend"].strip().splitlines()) >= 3
+    identity = json.loads((folder / "run" / "cf" / "model.json").read_text("utf-8"))
     assert (identity["model"], identity["config"]) == ("parity", {"size": 2.0})
+    assert "name: mine" in (folder / "run" / "config.yaml").read_text("utf-8")
 
 
-def test_what_a_package_brings_is_listed_and_what_is_broken_is_named(
-    package: Path, tmp_path: Path
-) -> None:
-    said = run(package, tmp_path, "corarec", "options")
+def test_what_a_package_brings_is_listed_and_what_is_broken_is_named(said: dict[str, str]) -> None:
+    listed = said["corarec options"]
     for name in ("parity (", "village (", "clock (", "mine (", "mf-b ("):
-        assert f"\n{name}" in said
-    assert said.count("warning:") == 1
-    assert "'broken' of the package strangers cannot be used" in said.replace("\n", " ")
+        assert f"\n{name}" in listed
+    assert listed.count("warning:") == 1
+    assert "'broken' of the package strangers cannot be used" in listed.replace("\n", " ")
 
 
-def test_the_contracts_run_on_what_a_package_brings(package: Path, tmp_path: Path) -> None:
-    (tmp_path / "test_strangers.py").write_text(CONTRACTS, "utf-8")
-    said = run(package, tmp_path, "pytest", "-q", "-p", "no:cacheprovider", "test_strangers.py")
-    assert "passed" in said
-    assert "skipped" not in said
+def test_the_contracts_run_on_what_a_package_brings(said: dict[str, str]) -> None:
+    counted = said["pytest -q"].strip().splitlines()
+    assert any(" passed" in line for line in counted)
+    assert not any("skipped" in line or "failed" in line for line in counted)

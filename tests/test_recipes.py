@@ -1,11 +1,11 @@
 """Every recipe that ships is trained for two steps, whatever it is called."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from corarec.cf import CF_MODELS
 from corarec.data import Dataset
 from corarec.pretrain.recipe import load_recipe as load_pretraining
 from corarec.recipe import RunConfig, load_recipe
@@ -14,6 +14,8 @@ from corarec.recommenders import RECOMMENDERS
 from corarec.runs import load_run
 from corarec.train import train_run
 from corarec.train.metrics import read_metrics
+
+TinyRecipe = Callable[[dict[str, Any], Path], dict[str, Any]]
 
 ROOT = Path(__file__).parents[1] / "recipes"
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
@@ -28,46 +30,16 @@ PRETRAINING = [name for name in FILES if "sources" in values(name)]
 BASES = [name for name in FILES if name not in RUNS + PRETRAINING]
 
 
-def smaller(recipe: dict[str, Any], data: Path, backbone: Path) -> dict[str, Any]:
-    """Return a recipe on tiny data, with a tiny language model, of two steps a phase.
-
-    Another folder, model, device and amount of work: all else is as it ships. Compiling, too, is
-    left out, which takes longer than all the rest.
-    """
-    system, train = recipe["system"], recipe.setdefault("train", {})
-    system["backbone"] = system.get("backbone", {}) | {
-        "model": str(backbone),
-        "device_map": None,
-        "compile": False,
-    }
-    phases = train.get("phases", [])
-    for course in (train, *phases):
-        course |= {"steps": 2, "validate_every": 2, "batch_size": 4}
-    train["validation_rows"] = 20
-    names = [phase["name"] for phase in phases]
-    for phase in phases:
-        if phase.get("init_from") not in [None, *names]:
-            del phase["init_from"]  # another recipe's run
-    if "cf" in recipe:
-        few_epochs(recipe["cf"])
-    return recipe | {"data": str(data)}
-
-
-def few_epochs(cf: dict[str, Any]) -> None:
-    """Fit a CF model, and those that it is made of, for one epoch."""
-    options = cf.setdefault("options", {})
-    if "max_epochs" in CF_MODELS[cf["model"]].config_class.model_fields:
-        options["max_epochs"] = 1
-    for part in options.get("components", ()):
-        few_epochs(part)
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_a_recipe_trains_and_its_run_scores(
-    name: str, small_world: Dataset, small_world_path: Path, tiny_backbone: Path, tmp_path: Path
+    name: str,
+    small_world: Dataset,
+    small_world_path: Path,
+    tiny_recipe: TinyRecipe,
+    tmp_path: Path,
 ) -> None:
     shipped = load_recipe(ROOT / name)
-    recipe = smaller(values(name), small_world_path, tiny_backbone)
+    recipe = tiny_recipe(values(name), small_world_path)
     config = RunConfig.parse(recipe, name)
     assert config.system.name == shipped.system.name
     train_run(config, tmp_path / "run")
