@@ -1,11 +1,14 @@
-"""The contract of data sources, of those among the ones that ship that differ most."""
+"""The contract of the data sources that ship."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
+from corarec.data import DATA_SOURCES
+from corarec.data.sources.yelp import BUSINESSES, REVIEWS
 from corarec.testing import SourceConformance
 
 ROWS = [(n % 6, n % 7, 1 + 4 * (n // 2 % 2), 1_000_000 + n) for n in range(90)]
@@ -74,3 +77,27 @@ class TestAmazon(SourceConformance):
         books = [{"asin": f"B{n}", "title": f"Book {n}"} for n in range(7)]
         (folder / "meta_Books.json").write_text("\n".join(map(json.dumps, books)))
         return folder
+
+
+class TestYelp(SourceConformance):
+    source = "yelp"
+
+    @staticmethod
+    def make_input(folder: Path) -> Path:
+        names = "user_id", "business_id", "stars", "date"
+        reviews = [
+            dict(zip(names, (f"U{user}", f"B{item}", rating, when), strict=True))
+            for user, item, rating, time in ROWS
+            for when in [datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")]
+        ]
+        (folder / REVIEWS).write_text("\n".join(map(json.dumps, reviews)))
+        about = {"city": "Bern", "categories": "Soup, Bread"}
+        places = [about | {"business_id": f"B{n}", "name": f"Soup {n}"} for n in range(7)]
+        (folder / BUSINESSES).write_text("\n".join(map(json.dumps, places)))
+        return folder
+
+
+def test_every_source_is_tested() -> None:
+    mine = [each for each in SourceConformance.__subclasses__() if each.__module__ == __name__]
+    # The pickles of CoLLM bring their own parts; test_collm.py writes and reads them.
+    assert {each.source for each in mine} | {"collm"} == set(DATA_SOURCES.built_in)
