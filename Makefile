@@ -10,8 +10,9 @@ quickstart: $(STAMP)
 
 test: check
 
+# Files of tests side by side, each process with one thread of its own.
 check: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow --timeout 3600
