@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from corarec.adapter import CollaborativeQueryGenerator, GeneratorConfig
+from corarec.adapter import CollaborativeQueryGenerator
 from corarec.benchmark.provenance import provenance
 from corarec.benchmark.references import LabelledPairs, fit_references
 from corarec.cf import VectorSource, load_cf
@@ -43,7 +43,7 @@ class ReadOut(nn.Module):
         super().__init__()
         self.vector_input = VectorInput(system.vectors.drop_half, system.vectors.product)
         size = self.vector_input.half_size(vector_size)
-        config = GeneratorConfig.preset(system.generator, vector_size=size)
+        config = system.generator.sized(size)
         start = torch.Generator().manual_seed(seed)
         self.generator = CollaborativeQueryGenerator(config, system.rank, {WIDTH}, start)
         self.out = nn.Linear(WIDTH * system.rank, 1)

@@ -151,8 +151,8 @@ def step_speed(speed: dict[str, Any]) -> str:
 def cf_table(models: dict[str, Any]) -> str:
     """Return the CF models as a Markdown table."""
     lines = [
-        "| model | all | before | warm | cold | train AUC | validation AUC | CPU seconds |",
-        "|---|---|---|---|---|---:|---:|---:|",
+        "| model | all | before | published | warm | cold | train AUC | valid AUC | CPU seconds |",
+        "|---|---|---|---|---|---|---:|---:|---:|",
     ]
     for name, model in models.items():
         mean, deviation = model["mean"], model["deviation"]
@@ -163,9 +163,13 @@ def cf_table(models: dict[str, Any]) -> str:
         warm, cold = (
             f"{mean[f'{part}_auc']:.3f}/{mean[f'{part}_uauc']:.3f}" for part in ("warm", "cold")
         )
-        before = "/".join(f"{value:.3f}" for value in model["reference"] or ()) or "-"
+        before, published = (
+            "/".join(f"{value:.{digits}f}" for value in model.get(key) or ()) or "-"
+            for key, digits in (("reference", 3), ("published", 4))
+        )
         lines.append(
-            f"| {name} | {whole} | {before} | {warm} | {cold} | {mean['train_auc']:.3f} | "
+            f"| {name} | {whole} | {before} | {published} | {warm} | {cold} | "
+            f"{mean['train_auc']:.3f} | "
             f"{mean['valid_auc']:.3f} | {mean['cpu_seconds']:.1f} |"
         )
     return "\n".join(lines)

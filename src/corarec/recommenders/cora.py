@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from peft import get_peft_model
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, model_validator
 from torch import nn
 
 from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, export_lora
@@ -30,7 +30,30 @@ from corarec.recommenders.vectors import (
     VectorPromptInputs,
 )
 from corarec.score.scorer import PairSystem
-from corarec.types import Pairs
+from corarec.types import Config, Pairs
+
+
+class GeneratorChoice(Config):
+    """The sizes of the generator; the name of a preset alone will do."""
+
+    preset: Literal["paper", "fit"] = "fit"
+    """`paper`: the authors' sizes. `fit`: a few per cent of a small model's cost."""
+    num_queries: Annotated[int, Field(gt=0)] | None = None
+    """`k`, the number of learned queries; None is the preset's."""
+    num_blocks: Annotated[int, Field(gt=0)] | None = None
+    """`N`, the number of transformer blocks; None is the preset's."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Inside the generator, in training; None is the preset's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, values: Any) -> Any:
+        return {"preset": values} if isinstance(values, str) else values
+
+    def sized(self, vector_size: int) -> GeneratorConfig:
+        """Return the generator's config for halves of `vector_size` numbers."""
+        changes = self.model_dump(exclude={"preset"}, exclude_none=True)
+        return GeneratorConfig.preset(self.preset, vector_size, **changes)
 
 
 class CoraSystem(PromptSystem):
@@ -54,8 +77,8 @@ class CoraSystem(PromptSystem):
     layer `layout: stacked` or `per_head`. None finds them."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """On the input of the increment, in training (the authors' code)."""
-    generator: Literal["paper", "fit"] = "fit"
-    """`paper`: the authors' sizes. `fit`: a few per cent of a small model's cost."""
+    generator: GeneratorChoice = GeneratorChoice()
+    """What makes the increments of the vectors."""
     vectors: VectorInputConfig = VectorInputConfig()
     """What is done to the CF vectors first."""
     activation: Literal["prompt", "title"] = "prompt"
@@ -125,7 +148,7 @@ class CoraRecommender(PromptRecommender):
             target_modules=list(config.targets),
             layers_to_transform=None if blocks is None else list(blocks),
             layers=None if config.layers is None else list(config.layers),
-            generator=GeneratorConfig.preset(config.generator, vector_size=half_size),
+            generator=config.generator.sized(half_size),
             seed=ingredients.seed,
         )
         seed = config.vectors.shuffle_users
