@@ -11,7 +11,7 @@ from peft import PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from corarec.adapter import CoraConfig, GeneratorConfig
+from corarec.adapter import CoraConfig, GeneratorConfig, held_pair
 from corarec.errors import ConfigError
 
 MERGE_TOLERANCE = 1e-4
@@ -236,6 +236,19 @@ def test_saved_keys_and_reload(model_type: str, adapted: PeftModel, tmp_path: Pa
     reloaded = PeftModel.from_pretrained(_backbone(model_type), str(tmp_path))
     expected = _logits(adapted, cf_vectors=VECTORS)
     assert torch.equal(_logits(reloaded, cf_vectors=VECTORS), expected)
+
+
+def test_a_held_pair_acts_on_the_plain_model_and_then_it_is_frozen_again(
+    model_type: str, adapted: PeftModel
+) -> None:
+    wanted = _logits(adapted, cf_vectors=VECTORS[:1].expand(3, -1))
+    frozen = _logits(_backbone(model_type))
+    with held_pair(adapted.base_model, VECTORS[0]) as model:
+        held = _logits(model)
+    torch.testing.assert_close(held, wanted, rtol=1e-4, atol=1e-4)
+    assert (held - frozen).abs().max() > 1e-3
+    with adapted.disable_adapter():
+        assert torch.equal(_logits(adapted.get_base_model()), frozen)
 
 
 def test_merged_pair_scores_like_the_adapter(model_type: str, adapted: PeftModel) -> None:

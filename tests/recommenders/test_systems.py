@@ -52,6 +52,43 @@ class TestCora(SystemConformance):
         recommender.shuffle = UserShuffle(small_world.pairs("train"), seed=3)
         assert np.abs(Scorer(recommender).score(pairs) - before).max() > 1e-3
 
+    def test_a_pair_bends_general_text_and_its_own_prompt_as_in_scoring(
+        self, recommender: CoraRecommender, small_world: Dataset
+    ) -> None:
+        open_up(recommender)
+        pairs = small_world.pairs(some_rows(small_world))
+        ids = torch.arange(3, 43).expand(3, -1)
+        seen = []
+        with torch.inference_mode():
+            for pair in (None, pairs.take(np.array([0])), pairs.take(np.array([1]))):
+                with recommender.language_model(pair) as model:
+                    seen.append(model(input_ids=ids).logits)
+            for first, second in ((0, 1), (0, 2), (1, 2)):
+                assert (seen[first] - seen[second]).abs().max() > 1e-4
+            one = pairs.take(np.array([3]))
+            batch = recommender.inputs(one).batch(np.array([0]))
+            wanted = recommender.logits(**batch)
+            with recommender.language_model(one) as model:
+                last = model(**recommender.model_input(**batch)).logits[0, -1]
+                words = model.generate(
+                    input_ids=batch["input_ids"].expand(2, -1), max_new_tokens=3, do_sample=False
+                )
+        assert float(last[recommender.answers.yes]) == pytest.approx(float(wanted), abs=1e-5)
+        assert torch.equal(words[0], words[1])
+        assert int(words[0, batch["input_ids"].shape[1]]) == int(last.argmax())
+
+    def test_late_activation_has_no_increment_of_general_text(
+        self, small_world: Dataset, cf: VectorSource, tiny_backbone: Path
+    ) -> None:
+        config = CoraSystem(backbone={"model": str(tiny_backbone)}, activation="title")
+        late = build_recommender(config, small_world, cf)
+        pair = small_world.pairs(some_rows(small_world)[:1])
+        with (
+            pytest.raises(ConfigError, match=r"late activation .* general text has none"),
+            late.language_model(pair),
+        ):
+            pass
+
     def test_compiled_blocks_compute_the_same(
         self,
         recommender: CoraRecommender,

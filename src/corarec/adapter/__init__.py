@@ -13,6 +13,7 @@ from corarec.adapter.architectures import ROLES, LayerPattern, Role
 from corarec.adapter.config import CoraConfig
 from corarec.adapter.export import export_lora
 from corarec.adapter.generator import CollaborativeQueryGenerator, GeneratorConfig
+from corarec.adapter.holding import held_pair
 from corarec.adapter.model import CoraModel
 from corarec.adapter.register import register
 
@@ -25,6 +26,7 @@ __all__ = [
     "LayerPattern",
     "Role",
     "export_lora",
+    "held_pair",
 ]
 
 register()

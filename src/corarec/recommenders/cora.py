@@ -1,6 +1,7 @@
 """CoRA: CF vectors become low-rank weights of a frozen language model (paper, equations 3 to 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -10,13 +11,14 @@ from peft import get_peft_model
 from pydantic import Field, NonNegativeInt, model_validator
 from torch import nn
 
-from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, export_lora
+from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, export_lora, held_pair
 from corarec.adapter.config import DEFAULT_ROLES, RoleName
 from corarec.backbone import Backbone
 from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder
 from corarec.recommenders.base import TrainingData
+from corarec.recommenders.general_text import evaluating
 from corarec.recommenders.llm import (
     AnswerScore,
     Ingredients,
@@ -212,10 +214,32 @@ class CoraRecommender(PromptRecommender):
                 "LoRA acts on every token, so it would answer otherwise. Export a run with "
                 "activation: prompt."
             )
-        users, items = self._vectors(pair).lookup(np.zeros(1, np.int64))
-        vectors = self.vector_input(users.to(self.device), items.to(self.device))[0]
+        vectors = self._vectors_of(pair)
         tuner = self.model.base_model
         export_lora(tuner, vectors, folder, base_model=base_model, revision=revision)
+
+    @contextmanager
+    def language_model(self, pair: Pairs | None = None) -> Iterator[Any]:
+        """Yield the frozen model, or, with a pair, the model under the pair's increment."""
+        if pair is None:
+            with self.model.disable_adapter(), super().language_model() as model:
+                yield model
+            return
+        if self.late:
+            raise ConfigError(
+                "This run has late activation (system.activation: title): its increment acts from "
+                "the title of an item on, and general text has none, so it is the frozen model's. "
+                "Leave the pair out."
+            )
+        with evaluating(self), torch.no_grad():
+            vectors = self._vectors_of(pair)
+        with evaluating(self.model), held_pair(self.model.base_model, vectors) as model:
+            yield model
+
+    def _vectors_of(self, pair: Pairs) -> torch.Tensor:
+        """Return what the generator reads of one pair: [2d]."""
+        users, items = self._vectors(pair).lookup(np.zeros(1, np.int64))
+        return self.vector_input(users.to(self.device), items.to(self.device))[0]
 
     def own_modules(self) -> dict[str, nn.Module]:
         """Return the scales of the CF vectors."""

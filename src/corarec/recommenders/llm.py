@@ -2,7 +2,8 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
 from corarec.prompts.templates import TITLE
 from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.base import Weights
+from corarec.recommenders.general_text import evaluating, plain_model
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
 from corarec.recommenders.saved import (
@@ -206,7 +208,7 @@ class PromptRecommender(PointwiseRecommender):
 
     def enable_gradient_checkpointing(self, on: bool = True) -> None:
         """Recompute activations in the backward pass instead of keeping them, or not any more."""
-        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        base = plain_model(self.model)
         if on:
             base.activation_checkpointing_enable(
                 activation_checkpointing_kwargs={"use_reentrant": False}
@@ -236,7 +238,7 @@ class PromptRecommender(PointwiseRecommender):
         if self._takes_positions:
             # A left-padded row must count from its own first token.
             extra["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        base = plain_model(self.model)
         with self.answer_head.precise(base):
             output = self.model(
                 **read,
@@ -258,6 +260,41 @@ class PromptRecommender(PointwiseRecommender):
         None where it cannot be asked without a change to what other threads see.
         """
         return None
+
+    @contextmanager
+    def language_model(self, pair: Pairs | None = None) -> Iterator[Any]:
+        """Yield the language model as it serves text that is no prompt of this system.
+
+        What was trained into its weights, such as a LoRA, acts in all text; what the system puts
+        into its own prompts, such as soft tokens and codes, in none. It is the model of
+        Transformers, in evaluation mode: to be called with `input_ids` and `attention_mask`, and to
+        `generate`.
+
+        Parameters
+        ----------
+        pair
+            One pair whose weights act in all text of the block; item 0 is none, so that the weights
+            are the user's alone. For systems that give weights to pairs.
+
+        Raises
+        ------
+        ConfigError
+            The system gives no weights to pairs, or not to all text.
+        """
+        if pair is not None:
+            raise ConfigError(
+                f"{type(self).__name__} gives no weights to users and items, so general text is "
+                "answered alike for everybody. Leave the pair out."
+            )
+        with evaluating(self.model):
+            yield plain_model(self.model)
+
+    def model_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what the language model reads of a batch of prompts.
+
+        `input_ids` [B, T], or `inputs_embeds` [B, T, H] where not all of it is text.
+        """
+        return {"input_ids": batch["input_ids"]}
 
     def write_lora(
         self, pair: Pairs, folder: Path, *, base_model: str, revision: str | None = None
@@ -357,5 +394,5 @@ class PromptRecommender(PointwiseRecommender):
 
     @cached_property
     def _takes_positions(self) -> bool:
-        base = getattr(self.model, "get_base_model", lambda: self.model)()
+        base = plain_model(self.model)
         return "position_ids" in inspect.signature(base.forward).parameters

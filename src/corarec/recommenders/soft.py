@@ -14,8 +14,8 @@ class SoftPromptRecommender(PromptRecommender):
     def soft_vectors(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return what stands in each soft slot: [B, n, H] by slot."""
 
-    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer: [B]."""
+    def model_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the embeddings of the prompts, soft vectors in their slots."""
         embedded = self.model.get_input_embeddings()(batch["input_ids"])
         rows = torch.arange(len(embedded), device=embedded.device)[:, None]
         for slot, vectors in self.soft_vectors(batch).items():
@@ -23,6 +23,9 @@ class SoftPromptRecommender(PromptRecommender):
             if f"{slot}_positions" in batch:
                 places = rows, batch[f"{slot}_positions"]
                 embedded = embedded.index_put(places, vectors.to(embedded.dtype))
-        return self.answer_logits(
-            batch["input_ids"], batch["attention_mask"], inputs_embeds=embedded
-        )
+        return {"inputs_embeds": embedded}
+
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logit of the answer: [B]."""
+        embedded = self.model_input(**batch)
+        return self.answer_logits(batch["input_ids"], batch["attention_mask"], **embedded)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from peft import PeftModel
 
+from corarec.backbone import load_backbone
 from corarec.cf import FitConfig, VectorSource, fit_cf
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.errors import ArtifactError, ConfigError
@@ -54,6 +55,9 @@ class SystemConformance:
     """Of the same test."""
     trains: ClassVar[bool] = True
     """Whether the system has anything to train."""
+    changes_general_text: ClassVar[bool | None] = None
+    """Whether training moves what the language model says of text that is no prompt of the system;
+    None: it does where PEFT put a LoRA on it."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -160,6 +164,30 @@ class SystemConformance:
             plain = ICLSystem(backbone=config.backbone, prompt=config.prompt, answer=config.answer)
             frozen = build_recommender(plain, small_world)
             assert np.array_equal(_scores(frozen, pairs), scores) == self.starts_frozen
+
+    def test_general_text_is_answered_by_the_frozen_model_or_under_its_lora(
+        self,
+        recommender: PromptRecommender,
+        small_world: Dataset,
+        pairs: Pairs,
+        tiny_backbone: Path,
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        before = _scores(recommender, pairs)
+        ids = torch.arange(3, 43)[None]
+        untouched = load_backbone(self.config({"model": str(tiny_backbone)}).backbone).model
+        recommender.train()
+        with torch.inference_mode(), recommender.language_model() as model:
+            assert not model.training
+            same = torch.equal(model(input_ids=ids).logits, untouched(input_ids=ids).logits)
+        adapter = getattr(recommender.model, "active_peft_config", None)
+        changes = self.changes_general_text
+        if changes is None:
+            changes = adapter is not None and adapter.peft_type == "LORA"
+        assert same != changes
+        assert recommender.model.training
+        recommender.eval()
+        np.testing.assert_array_equal(_scores(recommender, pairs), before)
 
     def test_saving_and_loading_keeps_every_score(
         self,
