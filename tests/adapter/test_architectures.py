@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from corarec.adapter import CoraConfig, GeneratorConfig, held_pair
+from corarec.backbone.sharing import NotSharedError, PrefixSharing
+from corarec.backbone.splitting import split_prompts
 from corarec.errors import ConfigError
 
 MERGE_TOLERANCE = 1e-4
@@ -102,7 +104,7 @@ CASES |= {
         ["mlp.fc_in", "mlp.fc_out"],
         block="transformer.h",
     ),
-    "granite": _dense(),
+    "granite": _dense(attention_multiplier=0.35),
     "opt": Case(
         {"ffn_dim": 48, "word_embed_proj_dim": 32},
         OUT_NAMES,
@@ -330,3 +332,83 @@ def test_generate_greedily_equals_steps_by_hand(adapted: PeftModel) -> None:
         ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], dim=1)
         mask = torch.cat([mask, torch.ones(3, 1, dtype=mask.dtype)], dim=1)
     assert torch.equal(generated, ids)
+
+
+SEES_A_WINDOW = {"mistral", "gemma2", "gemma3_text"}
+OWN_ATTENTION = {"bloom", "gptj"}
+"""Attention that does not go through the registry of Transformers."""
+
+
+def _sharing_backbone(model_type: str, attention: str) -> PreTrainedModel:
+    model = _backbone(model_type)
+    if model_type in SEES_A_WINDOW:
+        model.config.sliding_window = 64
+        for module in model.modules():
+            if getattr(module, "sliding_window", None):
+                module.sliding_window = 64
+    if model.config._attn_implementation != attention:
+        model.set_attn_implementation(attention)
+    return model
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_late_activation_on_shared_prefixes_has_the_same_loss_and_gradients(
+    model_type: str, attention: str, randomize: Callable[..., None]
+) -> None:
+    if model_type == "gemma2" and attention == "sdpa":
+        return  # Transformers has none
+    model = get_peft_model(_sharing_backbone(model_type, attention), _config()).eval()
+    randomize(model)
+    rng = torch.Generator().manual_seed(3)
+    ids = torch.randint(3, 50, (4, 12), generator=rng)
+    mask = torch.ones_like(ids)
+    mask[0, :3], mask[2, :1] = 0, 0
+    ids[1, :7] = ids[3, :7]  # two rows with one prefix, and of other lengths than the others'
+    starts = torch.tensor([7, 7, 9, 7])
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    vectors = torch.randn(4, 8, generator=rng)
+    active = torch.arange(12) >= starts[:, None]
+    with model.disable_adapter():
+        if model_type in OWN_ATTENTION:
+            with pytest.raises(NotSharedError, match="registry"):
+                PrefixSharing(model.get_base_model())
+            return
+        sharing = PrefixSharing(model.get_base_model())
+    outcomes = []
+    split = split_prompts(ids, mask, starts)
+    assert split is not None
+    assert len(split.prefix_ids) == 3
+    assert sharing.holds(split)
+    for shared in (False, True):
+        model.zero_grad()
+        if shared:
+            with model.disable_adapter():
+                prefixes = sharing.read(split.prefix_ids)
+            with sharing.joined(prefixes, split) as joined_mask:
+                logits = model(
+                    input_ids=split.suffix_ids,
+                    attention_mask=joined_mask,
+                    position_ids=split.position_ids,
+                    cf_vectors=vectors,
+                    use_cache=False,
+                ).logits[:, -1, :2]
+        else:
+            logits = model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                cf_vectors=vectors,
+                cf_active=active,
+                use_cache=False,
+            ).logits[:, -1, :2]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, torch.tensor([[1.0, 0], [0, 1], [1, 1], [0, 0]])
+        )
+        torch.autograd.backward(loss)
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        outcomes.append({"loss": loss.detach()} | gradients)
+    whole, apart = outcomes
+    assert whole.keys() == apart.keys()
+    for name, value in whole.items():
+        assert (apart[name] - value).abs().max() <= 1e-5 * max(1.0, float(value.abs().max())), name
+    assert whole["base_model.cora_generator.default.final.32.weight"].abs().max() > 1e-3

@@ -1,5 +1,6 @@
 """The contract of the systems that ship, and what is particular to each."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from corarec.backbone.sharing import NotSharedError
 from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.errors import ConfigError
@@ -19,6 +21,7 @@ from corarec.recommenders.vectors import UserShuffle
 from corarec.score.scorer import Scorer
 from corarec.testing import SystemConformance
 from corarec.testing.systems import some_rows
+from corarec.types import Pairs
 
 # Short, since the tiny tokenizer makes a token of nearly every letter.
 PLAIN = {"template": "{history}: {title}? Answer:", "history_length": 2}
@@ -118,7 +121,14 @@ class TestCora(SystemConformance):
 
 class TestLateCora(SystemConformance):
     system, prompt = "cora", PLAIN
-    options: ClassVar[dict[str, Any]] = {"rank": 4, "activation": "title"}
+    options: ClassVar[dict[str, Any]] = {"rank": 4, "activation": "title", "dropout": 0.0}
+
+    def test_gradient_checkpointing_changes_no_gradient(
+        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        # It runs whole prompts, which prefixes run apart equal to rounding only: see below.
+        recommender.__dict__["_shared_prefixes"] = None
+        super().test_gradient_checkpointing_changes_no_gradient(recommender, small_world, pairs)
 
     def test_the_history_is_read_by_the_frozen_model(
         self, recommender: CoraRecommender, small_world: Dataset
@@ -140,6 +150,73 @@ class TestLateCora(SystemConformance):
             states.append(logits[0])
         assert torch.equal(states[0][:start], states[1][:start])
         assert not torch.equal(states[0][start:], states[1][start:])
+
+    def test_training_runs_a_prefix_once_and_without_gradient(
+        self, recommender: CoraRecommender, small_world: Dataset
+    ) -> None:
+        pairs = small_world.pairs("train")
+        # One user at one moment, asked about two items, and another user.
+        twice = replace(
+            pairs.take(np.array([400, 400, 700])),
+            item_ids=np.array([3, 8, 5]),
+            rows=None,
+        )
+        batch = recommender.inputs(twice).batch(np.arange(3))
+        read: list[tuple[torch.Size, bool, bool]] = []
+
+        def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            enabled = recommender.model.base_model.binding.enabled
+            read.append((inputs[0].shape, torch.is_grad_enabled(), enabled))
+
+        open_up(recommender)
+        recommender.train()
+        recommender.logits(**batch)  # the first has the trial of the model before it
+        embedding = recommender.model.get_base_model().get_input_embeddings()
+        handle = embedding.register_forward_pre_hook(note)
+        losses, gradients = [], []
+        for checkpointing in (False, True):  # which runs whole prompts
+            recommender.enable_gradient_checkpointing(checkpointing)
+            recommender.zero_grad()
+            with torch.random.fork_rng():
+                torch.manual_seed(0)  # of the generator's dropout
+                loss = recommender(**batch, labels=torch.tensor([1.0, 0.0, 1.0]))
+            loss.backward()
+            losses.append(loss.detach())
+            gradients.append([p.grad for p in recommender.parameters() if p.requires_grad])
+        handle.remove()
+        (prefix, suffix, whole) = read
+        longest = int(batch["title_start"].max())
+        assert prefix[0][0] == 2
+        assert prefix[0][1] + suffix[0][1] >= longest
+        assert prefix[1:] == (False, False)
+        assert suffix == (
+            torch.Size([3, whole[0][1] - int(batch["title_start"].min())]),
+            True,
+            True,
+        )
+        torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-5)
+        for apart, together in zip(*gradients, strict=True):
+            assert (apart - together).abs().max() <= 1e-5 * max(1.0, float(together.abs().max()))
+
+    def test_a_model_that_shares_no_prefix_trains_on_whole_prompts_and_says_so(
+        self,
+        recommender: CoraRecommender,
+        small_world: Dataset,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        batch = recommender.inputs(small_world.pairs("train")).batch(np.arange(4))
+        recommender.train()
+        expected = recommender.logits(**batch)
+        del recommender.__dict__["_shared_prefixes"]
+
+        def refuse(model: torch.nn.Module) -> None:
+            raise NotSharedError("it has another kind of memory")
+
+        monkeypatch.setattr("corarec.recommenders.cora.PrefixSharing", refuse)
+        for _ in range(2):
+            torch.testing.assert_close(recommender.logits(**batch), expected)
+        assert caplog.text.count("cannot share it, since it has another kind of memory") == 1
 
 
 class TestTALLRec(SystemConformance):

@@ -1,7 +1,9 @@
 """CoRA: CF vectors become low-rank weights of a frozen language model (paper, equations 3 to 7)."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -14,6 +16,8 @@ from torch import nn
 from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, export_lora, held_pair
 from corarec.adapter.config import DEFAULT_ROLES, RoleName
 from corarec.backbone import Backbone
+from corarec.backbone.sharing import NotSharedError, PrefixSharing
+from corarec.backbone.splitting import SplitPrompts, split_prompts
 from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder
@@ -33,6 +37,8 @@ from corarec.recommenders.vectors import (
 )
 from corarec.score.scorer import PairSystem
 from corarec.types import Config, Pairs
+
+log = logging.getLogger(__name__)
 
 
 class GeneratorChoice(Config):
@@ -85,7 +91,9 @@ class CoraSystem(PromptSystem):
     """What is done to the CF vectors first."""
     activation: Literal["prompt", "title"] = "prompt"
     """`title` is late activation, a variant of ours: the increment acts only from the first token
-    of the target title on, so that all candidates of a user share the frozen history."""
+    of the target title on, so that all candidates of a user share the frozen history. Training then
+    leads no gradient through the history and runs it once for all rows of a batch that have it in
+    common (not with gradient checkpointing, which recomputes whole prompts)."""
 
     @property
     def needs_training_rows(self) -> bool:
@@ -194,9 +202,49 @@ class CoraRecommender(PromptRecommender):
         vectors = self.vector_input(batch["user_vectors"], batch["item_vectors"])
         extra = {"cf_vectors": vectors}
         if self.late:
+            if self.training and (sharing := self._sharing) is not None:
+                split = split_prompts(
+                    batch["input_ids"], batch["attention_mask"], batch["title_start"]
+                )
+                if split is not None and sharing.holds(split):
+                    return self._suffix_logits(sharing, split, extra)
             positions = torch.arange(batch["input_ids"].shape[1], device=vectors.device)
             extra["cf_active"] = positions >= batch["title_start"][:, None]
         return self.answer_logits(batch["input_ids"], batch["attention_mask"], **extra)
+
+    def _suffix_logits(
+        self, sharing: PrefixSharing, split: SplitPrompts, extra: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the same logits, no gradient led through what the frozen model alone reads."""
+        with self.model.disable_adapter():
+            prefixes = sharing.read(split.prefix_ids)
+        with sharing.joined(prefixes, split) as mask:
+            return self.answer_logits(
+                split.suffix_ids, mask, position_ids=split.position_ids, **extra
+            )
+
+    @property
+    def _sharing(self) -> PrefixSharing | None:
+        """What shares prefixes in training; None where the whole prompt is run for each row."""
+        if getattr(self.model.get_base_model(), "is_activation_checkpointing", False):
+            return None  # a block that is recomputed would not find its prefix
+        return self._shared_prefixes
+
+    @cached_property
+    def _shared_prefixes(self) -> PrefixSharing | None:
+        if not self._takes_positions:
+            return None
+        try:
+            with self.model.disable_adapter():
+                return PrefixSharing(self.model.get_base_model())
+        except NotSharedError as reason:
+            log.warning(
+                "warning: the prompt before the title is run with gradients and for every row, so "
+                "slower: prompts of %s cannot share it, since %s.",
+                type(self.model.get_base_model()).__name__,
+                reason,
+            )
+            return None
 
     def frozen(self) -> PairSystem:
         """Return the same system with the increment switched off for its own prompts."""

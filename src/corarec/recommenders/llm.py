@@ -231,11 +231,13 @@ class PromptRecommender(PointwiseRecommender):
         ----------
         inputs_embeds
             [B, T, H] what the model reads in place of the embeddings of `input_ids`.
+        **extra
+            Go to the model; `position_ids` are otherwise counted from each row's first token.
         """
         read: dict[str, torch.Tensor] = {"input_ids": input_ids}
         if inputs_embeds is not None:
             read = {"inputs_embeds": inputs_embeds}
-        if self._takes_positions:
+        if self._takes_positions and "position_ids" not in extra:
             # A left-padded row must count from its own first token.
             extra["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
         base = plain_model(self.model)

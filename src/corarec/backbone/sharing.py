@@ -1,0 +1,338 @@
+"""One prefix, many suffixes: the keys and values of what prompts have in common, computed once.
+
+The model's attention is reached through the registry of Transformers: a function of ours stands in
+front of the model's own. Within `PrefixSharing.read` it notes keys and values, within
+`PrefixSharing.joined` it joins them with those of the suffixes; anywhere else it is the model's own
+to the bit.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from corarec.backbone.splitting import SplitPrompts, split_prompts
+
+log = logging.getLogger(__name__)
+
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
+TOLERANCE_16_BIT = 0.05
+"""How far, relative to the largest, logits by a shared prefix may lie from those of the whole
+prompt in the trial that every model undergoes."""
+_OURS = "corarec_shared_"
+_TRIAL_TOKENS = 12
+
+Attention = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
+KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+class NotSharedError(Exception):
+    """Why a model's prompts cannot share a prefix."""
+
+
+class _EnoughError(Exception):
+    """The last keys and values are noted, and nothing behind them is asked for."""
+
+
+class _Reading:
+    """Notes keys and values of the prefixes, layer by layer."""
+
+    def __init__(self, layers: int | None) -> None:
+        self.kept: KeysAndValues = []
+        self._layers = layers
+
+    @torch.compiler.disable
+    def note(self, key: torch.Tensor, value: torch.Tensor) -> None:
+        self.kept.append((key, value))
+        if len(self.kept) == self._layers:
+            raise _EnoughError
+
+
+class _Joining:
+    """Gives the suffixes the keys and values of their prefixes, layer by layer."""
+
+    def __init__(self, kept: KeysAndValues, rows: torch.Tensor, mask: torch.Tensor) -> None:
+        self._kept = iter(kept)
+        self._rows = rows
+        self._mask = mask
+
+    @torch.compiler.disable
+    def attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float | None = None,
+        softcap: float | None = None,
+        **_: Any,
+    ) -> tuple[torch.Tensor, None]:
+        past_key, past_value = next(self._kept)
+        if len(past_key) not in (1, len(query)) or len(self._rows) != len(query):
+            raise NotSharedError("its attention reads something else than the rows of the batch")
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        mask = self._mask.to(query.device)
+        return join(query, key, value, past_key, past_value, mask, scale, softcap), None
+
+
+class _Place(threading.local):
+    """What the attention of this thread is doing; None: what the model's own does."""
+
+    now: _Reading | _Joining | None = None
+
+    @contextmanager
+    def doing(self, what: _Reading | _Joining) -> Iterator[None]:
+        self.now = what
+        try:
+            yield
+        finally:
+            self.now = None
+
+
+_PLACE = _Place()
+
+
+def join(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    past_key: torch.Tensor,
+    past_value: torch.Tensor,
+    mask: torch.Tensor,
+    scale: float,
+    softcap: float | None = None,
+) -> torch.Tensor:
+    """Attend to a prefix and to the suffix in one softmax: [B, S, heads, value size].
+
+    Parameters
+    ----------
+    query
+        [B, heads, S, size].
+    key, value
+        [B, key heads, S, size], of the suffix.
+    past_key, past_value
+        [B or 1, key heads, P, size], of the prefix. One for all rows is never copied: all their
+        queries meet it in one product.
+    mask
+        [B or 1, 1, S, P + S], added to the scores.
+    softcap
+        Scores are bent to stay below it, as Gemma 2 does.
+    """
+    batch, heads, length, size = query.shape
+    key_heads, past = past_key.shape[1:3]
+    group = heads // key_heads
+    grouped = query.reshape(batch, key_heads, group * length, size)
+    on_past = _product(grouped, past_key.transpose(2, 3))
+    scores = torch.cat([on_past, grouped @ key.transpose(2, 3)], dim=-1) * scale
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    scores = scores.view(batch, key_heads, group, length, -1) + mask.unsqueeze(2)
+    weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = weights.view(batch, key_heads, group * length, -1)
+    mixed = _product(weights[..., :past], past_value) + weights[..., past:] @ value
+    return mixed.reshape(batch, heads, length, -1).transpose(1, 2).contiguous()
+
+
+def _product(x: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    """Return `x: [B, heads, n, k] @ shared: [B or 1, heads, k, m]`."""
+    if len(shared) == len(x):
+        return x @ shared
+    batch, heads, count, size = x.shape
+    together = x.transpose(0, 1).reshape(heads, batch * count, size) @ shared[0]
+    return together.view(heads, batch, count, -1).transpose(0, 1)
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """The keys and values of prefixes: [G, key heads, P, size] both, for each layer."""
+
+    kept: KeysAndValues
+
+
+class PrefixSharing:
+    """Lets the prompts of a causal language model share their prefixes.
+
+    Every model undergoes a trial first: some made-up prompts are answered in both ways.
+
+    Parameters
+    ----------
+    model
+        The model itself, adapted or not, without PEFT around it. Its adapter, if any, must be off
+        or of the kind that needs no vectors while the trial runs.
+
+    Raises
+    ------
+    NotSharedError
+        Its attention cannot be reached, or the answers differ.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.reach = _reach(model.config)
+        self._layers: int | None = None
+        own = model.config._attn_implementation
+        if not str(own).startswith(_OURS):
+            _stand_in_front(model, own)
+        try:
+            self._try()
+        except BaseException:
+            if not str(own).startswith(_OURS):
+                model.set_attn_implementation(own)
+            raise
+
+    def holds(self, split: SplitPrompts) -> bool:
+        """Return whether every token of these prompts sees all tokens before it."""
+        return split.length <= self.reach
+
+    def read(self, prefix_ids: torch.Tensor) -> Prefixes:
+        """Run prefixes `prefix_ids: [G, P]`, padded on the right, through the model.
+
+        No gradient leads back. The last block stops at its attention.
+        """
+        reading = _Reading(self._layers)
+        with torch.no_grad(), _PLACE.doing(reading), suppress(_EnoughError):
+            self.model(input_ids=prefix_ids, use_cache=False, logits_to_keep=1)
+        return Prefixes(reading.kept)
+
+    @contextmanager
+    def joined(self, prefixes: Prefixes, split: SplitPrompts) -> Iterator[torch.Tensor]:
+        """Let the suffixes of `split` see their prefixes, in this thread and within the block.
+
+        Yields
+        ------
+        torch.Tensor
+            [B, 1, S, P + S], the mask to give the model as its `attention_mask`, beside the
+            `position_ids` of `split`.
+        """
+        kept = prefixes.kept
+        if len(split.prefix_ids) > 1 and not torch.equal(
+            split.rows, torch.arange(len(split.prefix_ids), device=split.rows.device)
+        ):
+            kept = [
+                (key[split.rows.to(key.device)], value[split.rows.to(value.device)])
+                for key, value in kept
+            ]
+        dtype = kept[0][0].dtype
+        mask = torch.zeros(split.visible.shape, dtype=dtype, device=split.visible.device)
+        mask = mask.masked_fill(~split.visible, torch.finfo(dtype).min).unsqueeze(1)
+        with _PLACE.doing(_Joining(kept, split.rows, mask)):
+            yield mask
+
+    def _try(self) -> None:
+        """Answer made-up prompts in both ways.
+
+        Raises
+        ------
+        NotSharedError
+            The answers differ, or there are none.
+        """
+        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        rng = torch.Generator().manual_seed(0)
+        ids = torch.randint(0, vocabulary, (3, _TRIAL_TOKENS), generator=rng)
+        ids[1, 2:7] = ids[0, 2:7]
+        mask = torch.ones_like(ids)
+        mask[:2, :2] = 0
+        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        split = split_prompts(ids, mask, torch.tensor([7, 7, 9], device=ids.device))
+        assert split is not None
+        if not self.holds(split):
+            raise NotSharedError("its tokens do not see far enough back")
+        try:
+            with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+                whole = self._logits(ids, mask, positions)
+                prefixes = self.read(split.prefix_ids)
+                if not prefixes.kept:
+                    raise NotSharedError("its attention does not go through Transformers' registry")
+                with self.joined(prefixes, split) as joined_mask:
+                    shared = self._logits(split.suffix_ids, joined_mask, split.position_ids)
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+            raise NotSharedError(f"a trial failed: {' '.join(str(error).split())[:200]}") from error
+        distance = (whole - shared).abs().max() / whole.abs().max()
+        tolerance = TOLERANCES.get(next(self.model.parameters()).dtype, TOLERANCE_16_BIT)
+        if not distance <= tolerance:
+            raise NotSharedError(
+                f"its answers then differ by {distance:.1e} of the largest, more than {tolerance}"
+            )
+        self._layers = None if hasattr(self.model, "hf_device_map") else len(prefixes.kept)
+
+    def _logits(
+        self, input_ids: torch.Tensor, mask: torch.Tensor, position_ids: torch.Tensor
+    ) -> torch.Tensor:
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=mask,
+            position_ids=position_ids,
+            use_cache=False,
+        )
+        return output.logits[:, -1].float()
+
+
+def _reach(config: Any) -> float:
+    """Return how many tokens a prompt may have so that each sees all before it, in all layers.
+
+    Rotations that change with the length of what is read at once bound it, too.
+    """
+    config = config.get_text_config()
+    bounds = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    rope = getattr(config, "rope_parameters", None) or {}
+    bounds += [
+        parameters.get("original_max_position_embeddings")
+        or getattr(config, "original_max_position_embeddings", None)
+        or config.max_position_embeddings
+        for parameters in (rope, *(value for value in rope.values() if isinstance(value, dict)))
+        if parameters.get("rope_type") in ("dynamic", "longrope")
+    ]
+    return min((bound for bound in bounds if isinstance(bound, int) and bound > 0), default=1e9)
+
+
+def _stand_in_front(model: PreTrainedModel, own: str | None) -> None:
+    """Put our function in front of the model's attention, under a name of the registry."""
+    if own == "eager":
+        names = {type(module).__module__ for module in model.modules()}
+        found = {
+            name: function
+            for name in names
+            if (function := getattr(sys.modules[name], "eager_attention_forward", None))
+        }
+        if len(set(found.values())) != 1:
+            raise NotSharedError("its attention does not go through Transformers' registry")
+        attention = next(iter(found.values()))
+        name = f"{_OURS}eager_{min(found)}"
+    elif own == "sdpa":
+        attention, name = ALL_ATTENTION_FUNCTIONS[own], f"{_OURS}{own}"
+    else:
+        raise NotSharedError(f"its attention is {own!r}, where sdpa or eager is wanted")
+    if not model._can_set_attn_implementation():
+        raise NotSharedError("its attention does not go through Transformers' registry")
+    AttentionInterface.register(name, _in_front_of(attention))
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[own])
+    model.set_attn_implementation(name)
+    if model.config._attn_implementation != name:
+        raise NotSharedError("its attention does not go through Transformers' registry")
+
+
+def _in_front_of(own: Attention) -> Attention:
+    def attend(
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **options: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        now = _PLACE.now
+        if isinstance(now, _Joining):
+            return now.attend(query, key, value, **options)
+        if now is not None:
+            now.note(key, value)
+        return own(module, query, key, value, attention_mask, **options)
+
+    return attend
