@@ -65,6 +65,7 @@ def test_the_library_needs_no_package_of_the_command_line(
         (("jinja2",), "corarec.report.page", "report"),
         (("markupsafe",), "corarec.report.svg", "report"),
         (("jinja2",), "corarec.pretrain", "pretrain"),
+        (("optuna",), "corarec.tune", "tune"),
     ],
 )
 def test_a_room_without_its_packages_says_what_to_type(

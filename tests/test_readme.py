@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable
@@ -35,6 +36,7 @@ NOT_RUN = {
 STAND_INS = {
     "path/to/ml-1m": "ml-1m",
     "lmsys/vicuna-7b-v1.5": "tiny-backbone",
+    "--trials 20": "--trials 1",
     # Of the quickstart's world, whose films are others when it is made small.
     "The Royal Alien (1999)": "The Royal Alien (1959)",
 }
@@ -119,6 +121,8 @@ def test_everything_in_the_readme_runs(
         recipe = tiny_recipe(read_recipe(ROOT / name, "recipe").values, "data/ml-1m")
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(yaml.safe_dump(recipe), "utf-8")
+
+    shutil.copytree(ROOT / "recipes/spaces", "recipes/spaces")
 
     def small(data: Path) -> RunConfig:
         shipped = quickstart_config(data).model_dump(mode="json")

@@ -101,3 +101,22 @@ def test_an_override_goes_below_null() -> None:
     keys = RecipeKeys(Path("r.yaml"), {"cf": None})
     keys.override("cf.model=mf")
     assert keys.values == {"cf": {"model": "mf"}}
+
+
+def test_an_entry_of_a_list_is_named_or_numbered_from_one(tmp_path: Path) -> None:
+    text = "phases: [{name: a, x: 1}, {name: b}, {name: '1'}]\nparts: [{x: 1}, {x: 2}]\n"
+    (tmp_path / "a.yaml").write_text(text)
+    keys = read_recipe(tmp_path / "a.yaml", "recipe")
+    keys.override("phases.b.x=2")
+    keys.override("phases.2.y=3")
+    keys.override("phases.1.x=4")  # the one of that name
+    keys.override("parts.1.x=5")
+    assert keys.values["phases"] == [
+        {"name": "a", "x": 1},
+        {"name": "b", "x": 2, "y": 3},
+        {"name": "1", "x": 4},
+    ]
+    assert keys.values["parts"] == [{"x": 5}, {"x": 2}]
+    for wrong in ("0", "3", "-1", "9" * 9000, "\u0661"):
+        with pytest.raises(ConfigError, match="in a list that has no entries with a name"):
+            keys.override(f"parts.{wrong}.x=1")

@@ -14,11 +14,18 @@ from corarec.recommenders import RECOMMENDERS
 from corarec.runs import load_run
 from corarec.train import train_run
 from corarec.train.metrics import read_metrics
+from corarec.tune import load_space
 
 TinyRecipe = Callable[[dict[str, Any], Path], dict[str, Any]]
 
 ROOT = Path(__file__).parents[1] / "recipes"
-FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
+SPACES = {"cora": "ml-1m/cora-lightgcn.yaml", "lora": "ml-1m/prompt4nr.yaml"}
+"""Search spaces, and a recipe that each is for."""
+FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.rglob("*.yaml")
+    if path.parent != ROOT / "spaces"
+)
 
 
 def values(name: str) -> dict[str, Any]:
@@ -64,3 +71,9 @@ def test_what_is_no_recipe_is_the_base_of_one(name: str) -> None:
     extended = [ROOT / each for each in RUNS + PRETRAINING]
     origins = [origin for path in extended for origin in read_recipe(path, "r").origins.values()]
     assert (ROOT / name).resolve() in {Path(origin).resolve() for origin in origins}
+
+
+def test_a_search_space_is_of_keys_that_its_recipes_have() -> None:
+    assert set(SPACES) == {path.stem for path in (ROOT / "spaces").iterdir()}
+    for name, recipe in SPACES.items():
+        assert load_space(ROOT / "spaces" / f"{name}.yaml", ROOT / recipe).axes

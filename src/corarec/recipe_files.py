@@ -1,5 +1,6 @@
 """A recipe's file and those it extends, as one set of keys."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,37 +28,48 @@ class RecipeKeys:
     """The file, or the override, that had the last word on a key."""
 
     def override(self, text: str) -> None:
-        """Set one value as `KEY.KEY=VALUE` says, the value in YAML.
-
-        In a list whose entries have a `name`, that is the key of an entry.
+        """Set one value as `KEY.KEY=VALUE` says, the value in YAML; see `set`.
 
         Raises
         ------
         ConfigError
-            It is no such text, goes below a plain value, or names no entry of a list.
+            It is no such text, or as `set`.
         """
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"The override {text!r} has no value; write it as {key}=VALUE.")
-        if not all(key.split(".")):
-            raise ConfigError(f"The override {text!r} has an empty name; write KEY.KEY=VALUE.")
+        origin = f"the override {text!r}"
+        self.set(key, parse_yaml(value, f"The value of {origin}"), origin)
+
+    def set(self, key: str, value: Any, origin: str) -> None:
+        """Set what stands at a dotted key; `origin` says in errors who did.
+
+        In a list, a key is the `name` of an entry or, where none has that name, its number from 1
+        on.
+
+        Raises
+        ------
+        ConfigError
+            A part of the key is empty, or it goes below a plain value or to no entry of a list.
+        """
+        what = origin[0].upper() + origin[1:]
         *parents, last = keys = key.split(".")
+        if not all(keys):
+            raise ConfigError(f"{what} has an empty name; write KEY.KEY=VALUE.")
         node: Any = self.values
         for parent in parents:
             if isinstance(node, list):
-                node = _entry(node, parent, text)
+                node = _entry(node, parent, what)
             else:
                 if node.get(parent) is None:
                     node[parent] = {}
                 node = node[parent]
             if not isinstance(node, dict | list):
-                raise ConfigError(f"The override {text!r} goes below {parent!r}, a plain value.")
+                raise ConfigError(f"{what} goes below {parent!r}, a plain value.")
         if isinstance(node, list):
-            raise ConfigError(
-                f"The override {text!r} is of a whole entry of a list; write {key}.KEY=VALUE."
-            )
-        node[last] = parse_yaml(value, f"The value of the override {text!r}")
-        self._said_by(tuple(keys), f"the override {text!r}")
+            raise ConfigError(f"{what} is of a whole entry of a list; write {key}.KEY=VALUE.")
+        node[last] = value
+        self._said_by(tuple(keys), origin)
 
     def folder_of(self, key: str) -> Path:
         """Return the folder of the file that gave a top key: its relative paths begin there."""
@@ -138,15 +150,17 @@ def read_recipe(path: Path, what: str) -> RecipeKeys:
     return keys
 
 
-def _entry(entries: list[Any], name: str, text: str) -> Any:
-    """Return the entry of a list that has this `name`, such as a phase of a training."""
+def _entry(entries: list[Any], name: str, what: str) -> Any:
+    """Return the entry of a list that has this `name` or number, such as a phase of a training."""
     named = {
         e["name"]: e for e in entries if isinstance(e, dict) and isinstance(e.get("name"), str)
     }
-    if name not in named:
-        known = ", ".join(named) or "no entries with a name"
-        raise ConfigError(f"The override {text!r} names {name!r} in a list that has {known}.")
-    return named[name]
+    if name in named:
+        return named[name]
+    if re.fullmatch(r"[1-9][0-9]{0,5}", name) and int(name) <= len(entries):
+        return entries[int(name) - 1]
+    known = ", ".join(named) or "no entries with a name"
+    raise ConfigError(f"{what} names {name!r} in a list that has {known}.")
 
 
 def _read(path: Path, what: str, extending: Path | None) -> dict[str, Any]:

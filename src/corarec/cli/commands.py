@@ -14,6 +14,7 @@ from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.packing import pack
 from corarec.cli.training import doctor, pretrain_backbone, train
+from corarec.cli.tuning import tune
 from corarec.cli.using import quickstart, recommend, score
 from corarec.errors import CorarecError
 from corarec.system_errors import system_message
@@ -33,6 +34,7 @@ for _command, _epilog in (
     (options, ""),
     (init, ""),
     (train, "All keys of a recipe: docs/recipe.md, or corarec options for those of its parts."),
+    (tune, "What to tune and how it goes on: docs/tuning.md."),
     (evaluate, ""),
     (evaluate_ranking, ""),
     (compare, ""),
@@ -67,7 +69,7 @@ def _corarec(
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
-RESUMABLE = ("train", "score", "pretrain-backbone", "fit-cf", "quickstart")
+RESUMABLE = ("train", "tune", "score", "pretrain-backbone", "fit-cf", "quickstart")
 """Commands that go on where they were stopped."""
 
 
