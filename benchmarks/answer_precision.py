@@ -15,9 +15,9 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from corarec.backbone import BackboneConfig
-from corarec.benchmark.provenance import provenance
 from corarec.data import Dataset
 from corarec.files import write_json
+from corarec.provenance import provenance
 from corarec.recommenders import build_recommender
 from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.icl import ICLSystem

@@ -29,9 +29,9 @@ from corarec.adapter import ROLES, CoraConfig, GeneratorConfig, LayerPattern, Ro
 from corarec.adapter.architectures import find_layers
 from corarec.adapter.layer import CoraLayer
 from corarec.backbone.checks import check_architecture
-from corarec.benchmark.provenance import provenance
 from corarec.errors import CorarecError
 from corarec.files import read_json, write_json
+from corarec.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "architectures.json"
 TOLERANCE = 1e-4

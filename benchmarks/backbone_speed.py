@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from corarec.backbone import BackboneConfig, load_backbone
-from corarec.benchmark.provenance import provenance
 from corarec.files import write_json
+from corarec.provenance import provenance
 
 RESULT = Path(__file__).parent / "results" / "backbone_speed.json"
 BATCH, TOKENS = 32, 180

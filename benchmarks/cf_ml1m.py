@@ -21,13 +21,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from corarec.benchmark.provenance import provenance
 from corarec.benchmark.test_log import log_test_evaluation
 from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset
 from corarec.evaluate import BootstrapConfig, evaluate
 from corarec.files import read_json, write_json
 from corarec.progress import watch_fits
+from corarec.provenance import provenance
 from corarec.types import ScoreTable
 
 RESULT = Path(__file__).parent / "results" / "cf_ml1m.json"

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from corarec.benchmark.provenance import made_by, provenance
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.data.inputs import InputFiles
 from corarec.data.pickled_frame import Column, read_pickled_frame
 from corarec.data.storage import SPLITS
+from corarec.provenance import made_by, provenance
 
 Differences = dict[str, tuple[int, int]]
 

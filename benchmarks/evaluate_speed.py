@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from corarec.benchmark.provenance import provenance
 from corarec.evaluate import BootstrapConfig, evaluate, user_aucs
 from corarec.files import write_json
+from corarec.provenance import provenance
 from corarec.types import ScoreTable
 
 ROWS, USERS, DRAWS, NAIVE_DRAWS = 100_000, 5_000, 1_000, 2

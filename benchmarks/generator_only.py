@@ -18,11 +18,11 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from corarec.adapter import CollaborativeQueryGenerator
-from corarec.benchmark.provenance import provenance
 from corarec.benchmark.references import LabelledPairs, fit_references
 from corarec.cf import VectorSource, load_cf
 from corarec.data import Dataset
 from corarec.files import write_json
+from corarec.provenance import provenance
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.vectors import VectorInput

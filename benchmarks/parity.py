@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from corarec.adapter import CoraConfig, GeneratorConfig, Role
-from corarec.benchmark.provenance import made_by, provenance
+from corarec.provenance import made_by, provenance
 
 TOLERANCE = 3e-5
 

@@ -30,11 +30,11 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from corarec.backbone import Backbone, BackboneConfig, load_backbone
-from corarec.benchmark.provenance import provenance
 from corarec.data import Dataset
 from corarec.files import write_json
 from corarec.pretrain.corpus import Corpus
 from corarec.pretrain.held_out import bits_per_byte, unigram_bits_per_byte, zlib_bits_per_byte
+from corarec.provenance import provenance
 from corarec.types import FloatArray, IntArray
 
 RESULTS = Path(__file__).parent / "results"

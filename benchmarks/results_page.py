@@ -10,11 +10,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from corarec.benchmark.provenance import NOT_RECORDED, made_by
+from corarec.benchmark.suite_result import SuiteResult
 from corarec.evaluate import ResultTable
 from corarec.evaluate.significance import corrected_p_values, verdict
 from corarec.files import atomic_file
+from corarec.provenance import NOT_RECORDED, made_by
 from corarec.report.layout import p_value_text
+from corarec.report.suite_tables import suite_markdown
 from corarec.report.tables import markdown
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +27,7 @@ OWN = {
     name: (f"CoRA-{name}", f"CoRA-{name} | {name.lower()} alone")
     for name in ("MF", "MF-b", "LightGCN", "SASRec", "ALS")
 }
-"""CF model -> CoRA over it and the model alone, as the study calls them."""
+"""CF model -> CoRA over it and the model alone, as the suite calls them."""
 
 
 def main() -> None:
@@ -50,7 +52,7 @@ def page() -> str:
         command=command,
         printed=printed,
         made_by=made_by,
-        study=study,
+        suite=suite,
         claims=Claims(results_of(read("study-ml-1m-test.json"))),
         cf_table=cf_table,
         generator_only=generator_only,
@@ -175,23 +177,31 @@ def cf_table(models: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def study(name: str) -> str:
-    """Return a study with its command."""
+def suite(name: str) -> str:
+    """Return a suite with its command.
+
+    What `corarec benchmark` wrote as `results.json` lies here as `suite-NAME.json`; what was made
+    before there was that command as `study-NAME-test.json`, with fewer columns.
+    """
+    of_command = read(f"suite-{name}.json")
+    said = command(f"corarec benchmark benchmarks/suites/{name}.yaml")
+    if of_command is not None:
+        result = SuiteResult.model_validate(of_command)
+        return f"{said}\n\n{suite_markdown(result, heading=False)}".rstrip()
     found = read(f"study-{name}-test.json")
     return (
-        f"{command(f'python benchmarks/study.py benchmarks/studies/{name}.yaml')}\n\n"
-        f"{markdown(results_of(found))}\n{found['runs']} runs, {found['hours']:.1f} hours of "
-        f"training and validation in all. {made_by(found)}"
+        f"{said}\n\n{markdown(results_of(found))}\n{found['runs']} runs, "
+        f"{found['hours']:.1f} hours of training and validation in all. {made_by(found)}"
     )
 
 
-def results_of(study: dict[str, Any]) -> ResultTable:
-    """Return the tables of a study's file."""
-    return ResultTable.model_validate({key: study[key] for key in ResultTable.model_fields})
+def results_of(suite: dict[str, Any]) -> ResultTable:
+    """Return the metrics and tests of a suite's file."""
+    return ResultTable.model_validate({key: suite[key] for key in ResultTable.model_fields})
 
 
 class Claims:
-    """What the paired tests of a study say, corrected for their number."""
+    """What the paired tests of a suite say, corrected for their number."""
 
     def __init__(self, results: ResultTable) -> None:
         self.results = results
@@ -203,7 +213,7 @@ class Claims:
         number = self._numbers[first, second]
         comparison = self.results.comparisons[number]
         difference = comparison.parts[part].metrics[metric]
-        assert difference is not None  # the study's parts have both labels
+        assert difference is not None  # the suite's parts have both labels
         return verdict(difference, self._corrected[part, metric][number], comparison.bootstrap)
 
     def p(self, first: str, second: str, metric: str, part: str = "all") -> str:

@@ -14,10 +14,10 @@ import torch
 from rich.console import Console
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from corarec.benchmark.provenance import provenance
 from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.files import write_json
+from corarec.provenance import provenance
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders import build_recommender
 

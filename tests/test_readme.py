@@ -29,6 +29,7 @@ NOT_RUN = {
     r"make quickstart": "it sets up a virtual environment first; what it then runs is run here",
     r"make test": "it would run these very tests",
     r"corarec pretrain-backbone": "its texts do not ship; tests/pretrain runs it on others",
+    r"corarec benchmark": "it trains for hours; tests/cli runs a small suite and plans this one",
     r"corarec COMMAND --help": "a pattern; tests/cli prints the help of every command",
     r"corarec --install-completion": "it changes the shell's own files",
 }

@@ -22,7 +22,15 @@ from corarec.train.run import train_run, training_rows, validation_rows
 
 def test_a_run_folder_holds_all_of_the_run(trained_run: Path, recipe: dict[str, Any]) -> None:
     names = {path.name for path in trained_run.iterdir()}
-    assert names == {"best", "cf", "checkpoints", "config.yaml", "data.json", "metrics.jsonl"}
+    assert names == {
+        "best",
+        "cf",
+        "checkpoints",
+        "config.yaml",
+        "data.json",
+        "metrics.jsonl",
+        "training.json",
+    }
     assert load_recipe(trained_run / "config.yaml") == RunConfig.parse(recipe, "recipe")
     records = read_metrics(trained_run)
     assert [r["step"] for r in records if "valid_auc" in r] == [3, 6]

@@ -39,6 +39,11 @@ def write_results(folder: Path, result: ResultTable, tables: dict[str, ScoreTabl
     write_json(folder / RESULTS / f"{result.split}.json", result.model_dump(mode="json"))
 
 
+def result_files(folder: Path, split: str) -> tuple[Path, Path]:
+    """Return the two files that `write_results` makes of a split."""
+    return folder / RESULTS / f"{split}.json", folder / RESULTS / f"{split}.parquet"
+
+
 def write_ranking(folder: Path, result: RankingTable) -> None:
     """Keep the metrics of a ranking."""
     write_json(folder / RESULTS / f"{result.split}-ranking.json", result.model_dump(mode="json"))

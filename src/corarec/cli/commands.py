@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from corarec import __version__
+from corarec.cli.benchmarking import benchmark
 from corarec.cli.data import fit_cf, init, prepare
 from corarec.cli.explaining import explain, export_lora
 from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
@@ -38,6 +39,7 @@ for _command, _epilog in (
     (evaluate, ""),
     (evaluate_ranking, ""),
     (compare, ""),
+    (benchmark, "How a suite is written: docs/benchmark.md."),
     (score, ""),
     (recommend, ""),
     (explain, ""),
@@ -69,7 +71,15 @@ def _corarec(
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
-RESUMABLE = ("train", "tune", "score", "pretrain-backbone", "fit-cf", "quickstart")
+RESUMABLE = (
+    "train",
+    "tune",
+    "benchmark",
+    "score",
+    "pretrain-backbone",
+    "fit-cf",
+    "quickstart",
+)
 """Commands that go on where they were stopped."""
 
 

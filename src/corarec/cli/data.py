@@ -31,6 +31,11 @@ def prepare(
         int, typer.Option(help="Sampled per positive, where data has positives only.")
     ] = 1,
     seed: Seed = 0,
+    sample_users: Annotated[
+        float | None,
+        typer.Option(help="Keep about this share of the users, chosen by a digest of their ids."),
+    ] = None,
+    sample_seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of --sample-users.")] = 0,
     untitled: Annotated[
         str | None, typer.Option(help="What becomes of items without a title: error or drop.")
     ] = None,
@@ -41,7 +46,12 @@ def prepare(
     """Turn the files of a source into a dataset folder."""
     from corarec.data import LabelConfig, PrepareConfig
     from corarec.data import prepare as run_prepare
+    from corarec.data.sampling import UserSample
 
+    sample = None
+    if sample_users is not None:
+        values = {"share": sample_users, "seed": sample_seed}
+        sample = UserSample.parse(values, "--sample-users")
     dataset = run_prepare(
         PrepareConfig(
             source=source,
@@ -51,6 +61,7 @@ def prepare(
             labels=LabelConfig.parse(
                 {"threshold": threshold, "negatives": negatives, "seed": seed}, "The command"
             ),
+            sample=sample,
             source_options=named_values(source_option),
             split_options=named_values(split_option)
             | ({} if untitled is None else {"untitled": untitled}),

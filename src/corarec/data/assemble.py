@@ -17,6 +17,7 @@ def assemble(
     *,
     source: tuple[str, Config],
     split: tuple[str, Config],
+    sample: Config | None = None,
 ) -> Dataset:
     """Put the tables of a dataset together.
 
@@ -30,6 +31,8 @@ def assemble(
         SHA-256 by input file
     source, split
         name and options of each, for the card
+    sample
+        how users were sampled, for the card, if they were
     """
     in_train = pl.col("split") == "train"
     rows = result.rows.with_columns(
@@ -54,6 +57,7 @@ def assemble(
         source_options=source[1].model_dump(mode="json"),
         split=split[0],
         split_options=split[1].model_dump(mode="json"),
+        sample=None if sample is None else sample.model_dump(mode="json"),
         labels=result.labels,
         num_users=users.height,
         num_items=items.height,

@@ -32,6 +32,8 @@ class DatasetCard(Config):
     split: str
     """key of `SPLIT_RULES`"""
     split_options: dict[str, Any] = Field(default_factory=dict)
+    sample: dict[str, Any] | None = None
+    """share and seed where only a sample of the users was kept"""
     labels: str
     """how a row came to be labelled, in words"""
     num_users: int

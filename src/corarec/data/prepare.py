@@ -12,6 +12,7 @@ from corarec.data.assemble import assemble
 from corarec.data.dataset import Dataset
 from corarec.data.findings import LOUD, rating_range, remarks
 from corarec.data.labels import LabelConfig
+from corarec.data.sampling import UserSample, sample_users
 from corarec.data.sources.amazon import Amazon
 from corarec.data.sources.base import Source
 from corarec.data.sources.collm import Collm
@@ -78,6 +79,8 @@ class PrepareConfig(Config):
     """key of `SPLIT_RULES`"""
     labels: LabelConfig = LabelConfig()
     """threshold and negatives"""
+    sample: UserSample | None = None
+    """keep a share of the users only, for studies"""
     source_options: dict[str, Any] = Field(default_factory=dict)
     """fields of the source"""
     split_options: dict[str, Any] = Field(default_factory=dict)
@@ -106,6 +109,8 @@ def prepare(config: PrepareConfig) -> Dataset:
     items, notes = mend_titles(raw.items, rule.longest_title, exact=is_exact)
     raw = replace(raw, items=items)
     result = rule.apply(raw, config.labels)
+    if config.sample is not None:
+        result = sample_users(result, config.sample)
     _check_parts(result.rows, config.split)
     seen = remarks(result.rows, positives_only=result.positives_only)
     result = replace(result, notes=(*notes, *result.notes, *seen))
@@ -115,6 +120,7 @@ def prepare(config: PrepareConfig) -> Dataset:
         fingerprints,
         source=(config.source, source),
         split=(config.split, rule),
+        sample=config.sample,
     )
     card = dataset.card
     together = [*card.notes, *shared_titles(dataset.items)]

@@ -19,6 +19,7 @@ from corarec.runs.claim import Changes
 from corarec.runs.layout import BEST, CF, phase_best, phase_folder
 from corarec.train.metrics import MetricsLog, Record
 from corarec.train.preflight import preflight
+from corarec.train.record import Recorder
 from corarec.train.start import adopt_sources, check_sources, load_start
 from corarec.train.trainer import (
     WEIGHTS,
@@ -44,11 +45,12 @@ def train_run(
 ) -> None:
     """Train what `config` describes, or go on where the run in `folder` was stopped.
 
-    The folder ends with `config.yaml`, `cf/` (the CF model), `metrics.jsonl`, `checkpoints/` and
-    `best/` (the weights with the best validation metric). Where the recipe lists phases, their
-    checkpoints and the best weights of all but the last are in `phases/`. `show` is called with
-    every record of the metrics log, `say` with remarks in a sentence, and `watch_fit` hears of the
-    fit of the CF model. A run goes on with more steps and the like, see `corarec.recipe.free_keys`.
+    The folder ends with `config.yaml`, `cf/` (the CF model), `metrics.jsonl`, `training.json` (what
+    it cost), `checkpoints/` and `best/` (the weights with the best validation metric). Where the
+    recipe lists phases, their checkpoints and the best weights of all but the last are in
+    `phases/`. `show` is called with every record of the metrics log, `say` with remarks in a
+    sentence, and `watch_fit` hears of the fit of the CF model. A run goes on with more steps and
+    the like, see `corarec.recipe.free_keys`.
 
     Raises
     ------
@@ -77,6 +79,7 @@ def train_run(
     with claimed(config, folder, dataset) as changes:
         if changes:
             say(prolonged(changes, last_step(phase_folder(folder, phases[-1])), phases[-1]))
+        recorder = Recorder(folder)
         cf = obtain_cf(config.cf, dataset, folder, config.seed, watch_fit) if config.cf else None
         recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
         seal = Seal(folder, config, dataset.fingerprint)
@@ -84,12 +87,14 @@ def train_run(
             # Nothing is trained, but what will be measured is settled here.
             with atomic_directory(folder / BEST, WEIGHTS, keep_foreign=True) as best:
                 seal.write(best)
+            if not recorder.earlier:
+                recorder.write()
             return
         for phase in phases:
             recommender.train_only(phase.system.parameters)  # a mistake is told before any work
         adopt_sources(recommender, phases, folder, seal, say)
         for phase, of_phase in zip(phases, data, strict=True):
-            _train_phase(recommender, phase, of_phase, config, folder, seal, show)
+            _train_phase(recommender, phase, of_phase, config, folder, seal, show, recorder)
 
 
 def _train_phase(
@@ -100,6 +105,7 @@ def _train_phase(
     run: Path,
     seal: Seal,
     show: Callable[[Record], None],
+    recorder: Recorder,
 ) -> None:
     """Train one phase to its end, from where it was stopped; a finished one is left alone."""
     folder, best = phase_folder(run, phase), phase_best(run, phase)
@@ -112,6 +118,7 @@ def _train_phase(
             return
     recommender.begin(phase.system)
     recommender.prepare(data)
+    recorder.trains(recommender.trainable_parameters())
     recommender.enable_gradient_checkpointing(phase.train.gradient_checkpointing)
     if begun is None:
         load_start(recommender, phase, config.phases, run, seal)
@@ -122,7 +129,7 @@ def _train_phase(
         phase.train,
         folder,
         phase_seed(config.seed, phase),
-        [MetricsLog(run, show, phase.name)],
+        [MetricsLog(run, show, phase.name), recorder],
         seal,
         best,
     ).train_or_resume()

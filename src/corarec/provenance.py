@@ -24,9 +24,14 @@ def provenance(recipes: Mapping[str, BaseModel] | None = None) -> dict[str, Any]
     """
     return {
         "commit": commit(),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        "versions": versions(),
         "recipes": {name: recipe_hash(recipe) for name, recipe in (recipes or {}).items()},
     }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results stand on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
 def commit() -> str | None:

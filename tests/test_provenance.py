@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from corarec.benchmark import provenance as module
-from corarec.benchmark.provenance import commit, made_by, provenance, recipe_hash
+from corarec import provenance as module
+from corarec.provenance import commit, made_by, provenance, recipe_hash
 from corarec.types import Config
 
 

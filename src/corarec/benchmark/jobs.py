@@ -1,0 +1,70 @@
+"""The pieces of work of a suite, as a worker does them: fit a shared CF model, make a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from corarec.benchmark.results import result_files
+from corarec.benchmark.runs import evaluate_run
+from corarec.cf import FitConfig, fit_cf
+from corarec.data import Dataset
+from corarec.locks import lock_beside, locked
+from corarec.recipe import RunConfig
+from corarec.runs import load_run
+from corarec.train import train_run
+from corarec.train.state import run_state
+from corarec.types import Config
+
+Tell = Callable[[dict[str, Any]], None]
+"""Hears of the records of a training."""
+
+
+class FitJob(Config):
+    """A CF model that several runs share."""
+
+    kind: Literal["fit"] = "fit"
+    label: str
+    folder: Path
+    data: Path
+    choice: FitConfig
+    seed: int
+
+    def do(self, tell: Tell) -> None:
+        """Fit it, unless that was done meanwhile."""
+        if not self.folder.exists():
+            dataset = Dataset.load(self.data)
+            fit_cf(dataset, self.choice, seed=self.seed, output=self.folder)
+
+
+class RunJob(Config):
+    """One row and seed."""
+
+    kind: Literal["run"] = "run"
+    label: str
+    folder: Path
+    config: RunConfig
+    split: Literal["valid", "test"]
+    metrics: tuple[str, ...]
+
+    def do(self, tell: Tell) -> None:
+        """Train to the end and evaluate, as far as neither was done before.
+
+        Raises
+        ------
+        InUseError
+            Another process works on this run.
+        """
+        with locked(lock_beside(self.folder), f"The run {self.folder}"):
+            results = result_files(self.folder, self.split)
+            if run_state(self.folder, self.config) != "finished":
+                for path in results:  # of weights that are not the last
+                    path.unlink(missing_ok=True)
+            elif all(path.exists() for path in results):
+                return
+            train_run(self.config, self.folder, show=tell)
+            tell({"evaluating": self.split})
+            run = load_run(self.folder, self.config.data)
+            evaluate_run(run, self.split, metrics=self.metrics)
+
+
+Job = FitJob | RunJob

@@ -1,0 +1,335 @@
+"""What a suite asks for: its runs, what they need first, and what of it is done."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from corarec.benchmark.results import result_files
+from corarec.benchmark.suite import BESIDE, Row, StartFrom, Suite, folder_name, unknown_row
+from corarec.cf import CF_MODELS, FitConfig
+from corarec.cf.base import IDENTITY_FILE, REPORT_FILE, read_identity
+from corarec.cf.report import FitReport
+from corarec.data import Dataset
+from corarec.errors import ArtifactError, ConfigError, CorarecError
+from corarec.files import read_json
+from corarec.recipe import FittedCF, RunConfig, flat_values, load_recipe
+from corarec.recipe.training import PhaseConfig
+from corarec.runs.dataset import read_run_data
+from corarec.runs.layout import CF, CONFIG
+from corarec.train.state import run_state
+from corarec.types import Fingerprint
+
+State = Literal["done", "to evaluate", "to go on", "to do"]
+
+FREE_HERE = ("train.threads", "train.report_to", "system.backbone.device_map")
+"""Keys that say how and where, not what."""
+
+
+@dataclass(frozen=True)
+class PlannedCF:
+    """A CF model that all runs of one seed with the same dataset share."""
+
+    folder: Path
+    data: Path
+    choice: FitConfig
+    seed: int
+    done: bool
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One row and seed."""
+
+    row: str
+    seed: int
+    folder: Path
+    config: RunConfig
+    """Everything spelled out, where CF model and other runs lie included."""
+    state: State
+    needs: tuple[Path, ...] = ()
+    """Folders of CF models and runs that must be there first."""
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return f"{self.row}, seed {self.seed}"
+
+
+@dataclass
+class Plan:
+    """All work of a suite, in an order in which it can be done."""
+
+    runs: list[PlannedRun] = field(default_factory=list)
+    cf: list[PlannedCF] = field(default_factory=list)
+
+
+class Planner:
+    """Makes the plan of a suite.
+
+    Parameters
+    ----------
+    runs
+        The folder that holds a folder per suite.
+    stem
+        The name of this suite's own.
+    """
+
+    def __init__(self, suite: Suite, runs: Path, stem: str) -> None:
+        self.suite = suite
+        self.all_runs = runs
+        self.home = runs / stem
+        self._datasets: dict[Path, Dataset] = {}
+        self._cf: dict[Path, PlannedCF] = {}
+        self._runs: dict[tuple[str, int], PlannedRun] = {}
+
+    def plan(self, only: Collection[str] | None = None) -> Plan:
+        """Return what is to be run, and what of it is done.
+
+        Rows whose runs others start from are among it, whatever `only` says.
+
+        Raises
+        ------
+        ConfigError
+            A recipe is wrong, `only` names no row of the suite's own, two rows are of different
+            datasets, or a folder holds a run of another recipe; all of these are named at once.
+        """
+        own = [name for name, row in self.suite.systems.items() if row.recipe is not None]
+        if unknown := [name for name in only or () if name not in own]:
+            raise ConfigError(f"--only: {unknown_row(unknown[0], own)}.")
+        mistakes: list[str] = []
+        for seed in self.suite.seeds:
+            for name in own:
+                if only and name not in only:
+                    continue
+                try:
+                    self._planned(name, seed)
+                except CorarecError as error:
+                    text = f"{name}: {error}" if name not in str(error) else str(error)
+                    if text not in mistakes:
+                        mistakes.append(text)
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        self._check_one_dataset()
+        return Plan(list(self._runs.values()), list(self._cf.values()))
+
+    def folders(self, name: str) -> dict[int, Path]:
+        """Return where the runs of a row are, by seed: here or in another suite's folder."""
+        row = self.suite.systems[name]
+        home, of = self.home, name
+        if row.use is not None:
+            home, of = self.all_runs / row.use.suite.stem, row.use.row
+        return {seed: home / folder_name(of, seed) for seed in self.suite.seeds}
+
+    def has_results(self) -> bool:
+        """Return whether any run of the suite was evaluated."""
+        return any(
+            all(path.exists() for path in result_files(folder, self.suite.split))
+            for name, row in self.suite.systems.items()
+            if row.beside is None
+            for folder in self.folders(name).values()
+        )
+
+    def _planned(self, name: str, seed: int) -> PlannedRun:
+        if (name, seed) not in self._runs:
+            self._runs[name, seed] = self._make(name, self.suite.systems[name], seed)
+        return self._runs[name, seed]
+
+    def _make(self, name: str, row: Row, seed: int) -> PlannedRun:
+        assert row.recipe is not None
+        config = load_recipe(row.recipe, [*self.suite.set, *row.set, f"seed={seed}"])
+        config = config.model_copy(update={"data": config.data.resolve()})
+        fingerprint = self._dataset(config.data).fingerprint
+        start: Path | None = None
+        if row.init_from is not None:
+            start = self.folders(row.init_from.row)[seed]
+            config = started_from(config, row.init_from, start)
+        choice = config.cf
+        fitted: PlannedCF | None = None
+        if isinstance(choice, FitConfig):
+            self._check_columns(name, choice)
+            fitted = self._shared_cf(config.data, choice, seed, fingerprint)
+            config = config.model_copy(update={"cf": FittedCF(path=fitted.folder.resolve())})
+        folder = self.home / folder_name(name, seed)
+        if (folder / CONFIG).exists():
+            config = adopted(config, choice, seed, folder, fingerprint)
+        state = self._state(folder, config)
+        needs: list[Path] = []
+        if state in ("to do", "to go on"):
+            if fitted is not None and not (folder / CF).exists():
+                needs.append(self._cf.setdefault(fitted.folder, fitted).folder)
+            if row.init_from is not None and self.suite.systems[row.init_from.row].recipe:
+                needs.append(self._planned(row.init_from.row, seed).folder)
+        return PlannedRun(name, seed, folder, config, state, tuple(needs))
+
+    def _state(self, folder: Path, config: RunConfig) -> State:
+        trained = run_state(folder, config)
+        if trained == "finished":
+            found = all(path.exists() for path in result_files(folder, self.suite.split))
+            return "done" if found else "to evaluate"
+        return "to go on" if trained == "begun" else "to do"
+
+    def _shared_cf(
+        self, data: Path, choice: FitConfig, seed: int, dataset: Fingerprint
+    ) -> PlannedCF:
+        """Return where a CF model is or will be: found by what it is, not by its folder's name."""
+        home = self.home / "cf"
+        there = sorted(home.glob(f"{choice.model}-*-{seed}")) if home.is_dir() else []
+        for folder in there:
+            if (folder / IDENTITY_FILE).exists() and is_fit(folder, choice, seed, dataset):
+                return PlannedCF(folder, data, choice, seed, True)
+        content = f"{dataset.model_dump_json()} {choice.model_dump_json()}"
+        digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+        return PlannedCF(home / f"{choice.model}-{digest}-{seed}", data, choice, seed, False)
+
+    def _dataset(self, data: Path) -> Dataset:
+        if data not in self._datasets:
+            self._datasets[data] = Dataset.load(data)
+        return self._datasets[data]
+
+    def _check_one_dataset(self) -> None:
+        first: PlannedRun | None = None
+        for run in self._runs.values():
+            first = first or run
+            one, other = (self._dataset(each.config.data) for each in (first, run))
+            if differing := one.fingerprint.differences(other.fingerprint):
+                raise ConfigError(
+                    f"{first.row!r} is of {first.config.data} and {run.row!r} of "
+                    f"{run.config.data}, whose {', '.join(differing)} differ: rows of one table "
+                    "are compared on the same rows of data. Make a suite of each."
+                )
+
+    def _check_columns(self, name: str, choice: FitConfig) -> None:
+        """See that what the suite names beside a row will be there; hours later is too late."""
+        named = [other for pair in self.suite.comparisons for other in pair]
+        named += [*self.suite.against, *(row.beside or "" for row in self.suite.systems.values())]
+        for text in named:
+            row, bar, column = text.partition(BESIDE)
+            if bar and row == name and column != f"{choice.model} alone":
+                raise ConfigError(
+                    f"{text!r} is not evaluated beside {name!r}; what is: "
+                    f"'{name}{BESIDE}{choice.model} alone'."
+                )
+
+
+def started_from(config: RunConfig, given: StartFrom, start: Path) -> RunConfig:
+    """Leave a phase out, and let the next one start from another run.
+
+    Raises
+    ------
+    ConfigError
+        There is no such phase with another one after it.
+    """
+    phases = config.train.phases
+    names = [phase.name for phase in phases]
+    left_out = given.instead_of or next(iter(names), None)
+    if left_out is None or left_out not in names[:-1]:
+        raise ConfigError(
+            f"init_from: there is no phase {left_out!r} with another after it; the phases of the "
+            f"recipe: {', '.join(names) or 'none'}. Name one in `instead_of`."
+        )
+    at = names.index(left_out) + 1
+    values = {key: getattr(phases[at], key) for key in phases[at].model_fields_set}
+    # Made anew, because only what was set counts as given.
+    begins = PhaseConfig.model_validate(values | {"init_from": str(start.resolve())})
+    train = config.train.model_copy(
+        update={"phases": (*phases[: at - 1], begins, *phases[at + 1 :])}
+    )
+    return config.model_copy(update={"train": train})
+
+
+def adopted(
+    config: RunConfig,
+    choice: FitConfig | FittedCF | None,
+    seed: int,
+    folder: Path,
+    dataset: Fingerprint,
+) -> RunConfig:
+    """Return the config of the run in a folder, once it is seen to be what the suite asks for.
+
+    Where things lie may differ; what they are may not.
+
+    Raises
+    ------
+    ConfigError
+        The run is of another recipe, dataset or CF model.
+    """
+    advice = "It is left as it is: delete the folder to make the run anew, or rename the row."
+    there = load_recipe(folder / CONFIG)
+    one, other = run_content(there), run_content(config)
+    differing = [key for key in sorted(one.keys() | other.keys()) if one.get(key) != other.get(key)]
+    if differing:
+        told = [f"{key} ({one.get(key)} there, {other.get(key)} asked for)" for key in differing]
+        raise ConfigError(f"{folder} holds a run of another recipe: {', '.join(told)}. {advice}")
+    if changed := read_run_data(folder).fingerprint.differences(dataset):
+        raise ConfigError(
+            f"{folder} holds a run on another dataset, whose {', '.join(changed)} differ from "
+            f"those of {config.data}. {advice}"
+        )
+    if not _same_cf(there, choice, seed, folder, dataset):
+        raise ConfigError(f"{folder} holds a run with another CF model. {advice}")
+    threads = {"threads": config.train.threads, "report_to": config.train.report_to}
+    train = there.train.model_copy(update=threads)
+    return there.model_copy(update={"train": train, "data": config.data})
+
+
+def run_content(config: RunConfig) -> dict[str, object]:
+    """Return the values that make a run what it is."""
+    values = flat_values(config)
+    places = {phase.key("init_from") for phase in config.phases if phase.init_from}
+    other = {key for key in values if key.partition(".")[0] == "cf"}
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in {*FREE_HERE, *places, *other} and not key.endswith("gradient_checkpointing")
+    }
+
+
+def _same_cf(
+    there: RunConfig,
+    choice: FitConfig | FittedCF | None,
+    seed: int,
+    folder: Path,
+    dataset: Fingerprint,
+) -> bool:
+    if choice is None or there.cf is None:
+        return choice is there.cf
+    if isinstance(there.cf, FitConfig):
+        return there.cf == choice
+    copy = folder / CF if (folder / CF).exists() else there.cf.path
+    if not (copy / IDENTITY_FILE).exists():  # not fitted yet, or moved away before it was copied
+        return isinstance(choice, FitConfig) or there.cf == choice
+    if isinstance(choice, FittedCF):
+        return _files(copy) == _files(choice.path)
+    return is_fit(copy, choice, seed, dataset)
+
+
+def is_fit(folder: Path, choice: FitConfig, seed: int, dataset: Fingerprint) -> bool:
+    """Return whether a fitted CF model is of this choice, seed and dataset."""
+    try:
+        identity = read_identity(folder)
+        report = FitReport.model_validate(read_json(folder / REPORT_FILE))
+    except (ArtifactError, ValueError):
+        return False
+    kind = CF_MODELS.get(identity.model)
+    try:
+        # Read by its class: what a later version added has its default there.
+        config = kind.config_class.model_validate(identity.config) if kind else None
+    except ValueError:
+        return False
+    same_rows = identity.dataset is not None and not identity.dataset.differences(
+        dataset, ("users", "items", "train", "valid")
+    )
+    return (
+        (identity.model, config, report.seed) == (choice.model, choice.build().config, seed)
+        and (report.trained_until is None) == (choice.train_until == 1)
+        and same_rows
+    )
+
+
+def _files(folder: Path) -> dict[str, str] | None:
+    try:
+        return read_identity(folder).files
+    except ArtifactError:
+        return None
