@@ -118,6 +118,8 @@ def test_everything_in_the_readme_runs(
     (tmp_path / "tiny-backbone").symlink_to(tiny_backbone)
     make_ml1m(tmp_path / "ml-1m")
     pl.DataFrame({"user": ["3002", "1"], "item": ["1193", "2"]}).write_csv("in.csv")
+    Path("questions").mkdir()
+    Path("questions/quiz.jsonl").write_text('{"question": "Who?", "answers": ["I"]}\n')
     for name in re.findall(r"recipes/ml-1m/\S+\.yaml", "\n".join(commands())):
         recipe = tiny_recipe(read_recipe(ROOT / name, "recipe").values, "data/ml-1m")
         Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from corarec import __version__
+from corarec.cli.ability import general_ability
 from corarec.cli.benchmarking import benchmark
 from corarec.cli.data import fit_cf, init, prepare
 from corarec.cli.explaining import explain, export_lora
@@ -40,6 +41,10 @@ for _command, _epilog in (
     (evaluate_ranking, ""),
     (compare, ""),
     (benchmark, "How a suite is written: docs/benchmark.md."),
+    (
+        general_ability,
+        "Needs: pip install 'corarec[ability]'. What to give it: docs/general-ability.md.",
+    ),
     (score, ""),
     (recommend, ""),
     (explain, ""),

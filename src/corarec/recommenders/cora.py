@@ -284,6 +284,11 @@ class CoraRecommender(PromptRecommender):
         with evaluating(self.model), held_pair(self.model.base_model, vectors) as model:
             yield model
 
+    @property
+    def general_text(self) -> str:
+        """Say what acts in text that is no prompt of this system."""
+        return "nothing: CoRA is off"
+
     def _vectors_of(self, pair: Pairs) -> torch.Tensor:
         """Return what the generator reads of one pair: [2d]."""
         users, items = self._vectors(pair).lookup(np.zeros(1, np.int64))

@@ -291,6 +291,12 @@ class PromptRecommender(PointwiseRecommender):
         with evaluating(self.model):
             yield plain_model(self.model)
 
+    @property
+    def general_text(self) -> str:
+        """Say in a few words what acts in text that is no prompt of this system."""
+        config = getattr(self.model, "active_peft_config", None)
+        return "its LoRA" if config is not None and config.peft_type == "LORA" else "nothing"
+
     def model_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what the language model reads of a batch of prompts.
 
