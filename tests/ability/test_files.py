@@ -107,7 +107,10 @@ def test_texts_of_tables_and_of_paragraphs(tmp_path: Path) -> None:
     table.with_columns(pl.col("id").cast(pl.String)).write_csv(tmp_path / "t2.csv")
     (tmp_path / "p.txt").write_text("First\nline.\n\n \nSecond.\n")
     named = [str(tmp_path / "t.parquet"), f"{tmp_path / 't2.csv'}:text", str(tmp_path / "p.txt")]
-    first, second, third = read_texts(named, None, 0)
+    table.write_ndjson(tmp_path / "t3.jsonl")
+    named.append(f"{tmp_path / 't3.jsonl'}:text")
+    first, second, third, fourth = read_texts(named, None, 0)
+    assert fourth.texts == first.texts
     assert (first.texts, first.numbers, first.rows) == (("One.", "Four: \u00e9."), (1, 4), 2)
     assert (second.name, second.texts) == ("t2:text", first.texts)
     assert third.texts == ("First\nline.", "Second.")
@@ -129,6 +132,9 @@ def test_texts_that_cannot_be_read(tmp_path: Path) -> None:
     pl.DataFrame({"a": [None, " "]}, schema={"a": pl.String}).write_parquet(tmp_path / "e.parquet")
     with pytest.raises(DataError, match="has no text"):
         read_texts([str(tmp_path / "e.parquet")], None, 0)
+    (tmp_path / "bad.jsonl").write_text('{"a": "x"}\n{"a": ')
+    with pytest.raises(DataError, match=r"bad\.jsonl is not a table"):
+        read_texts([f"{tmp_path / 'bad.jsonl'}:a"], None, 0)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(DataError, match=r"bad\.parquet"):
         read_texts([str(tmp_path / "bad.parquet")], None, 0)

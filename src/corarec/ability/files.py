@@ -18,7 +18,7 @@ from corarec.errors import ConfigError, DataError
 from corarec.text import printable
 
 QUESTIONS = (".json", ".jsonl", ".txt")
-TABLES = (".parquet", ".csv", ".tsv")
+TABLES = (".parquet", ".csv", ".tsv", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,8 @@ def read_texts(named: Sequence[str], limit: int | None, seed: int) -> list[TextS
     Parameters
     ----------
     named
-        A file, with `:COLUMN` behind it where it is a table (`.parquet`, `.csv`, `.tsv`) with more
-        columns of text than one; a `.txt` file has a text between any two blank lines.
+        A file, with `:COLUMN` behind it where it is a table (`.parquet`, `.csv`, `.tsv`, `.jsonl`)
+        with more columns of text than one; a `.txt` file has a text between any two blank lines.
 
     Raises
     ------
@@ -275,6 +275,8 @@ def _column(path: Path, column: str | None) -> list[tuple[int, str]]:
     with readable(path):
         if suffix == ".parquet":
             lazy = pl.scan_parquet(path, glob=False)
+        elif suffix == ".jsonl":
+            lazy = pl.read_ndjson(path, infer_schema_length=None).lazy()
         else:
             separator = "\t" if suffix == ".tsv" else ","
             lazy = pl.scan_csv(path, glob=False, separator=separator, infer_schema=False)
