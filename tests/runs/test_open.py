@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from corarec.cf import FitConfig, fit_cf
@@ -239,3 +240,22 @@ def test_one_damaged_digest_of_the_dataset_is_told(moved: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(ArtifactError, match="is not the one that .* was trained on"):
         open_run(moved / "run")
+
+
+def test_a_run_from_when_the_generator_was_a_name_alone_is_opened(moved: Path) -> None:
+    run, sizes = moved / "run", ("num_queries", "num_blocks", "dropout")
+    before = scores(run, moved / "world")
+    manifest = json.loads((run / "best" / "manifest.json").read_text())
+    for key in ("preset", *sizes):
+        del manifest["config"][f"system.generator.{key}"]
+    manifest["config"]["system.generator"] = "fit"
+    (run / "best" / "manifest.json").write_text(json.dumps(manifest))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["system"]["generator"] = "fit"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    np.testing.assert_array_equal(scores(run, moved / "world"), before)
+    for other in ("paper", {"preset": "fit", "dropout": 0.3}):
+        config["system"]["generator"] = other
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(ArtifactError, match=r"changed after training: system\.generator is"):
+            open_run(run, moved / "world")

@@ -74,7 +74,7 @@ class Seal:
             raise ArtifactError(f"{path} is damaged. {self._advice}") from error
         now = self._manifest(folder, sealed.files)
         # A key that a later version added has its default here, and nothing to be held against.
-        wrong = [key for key, value in sealed.config.items() if now.config.get(key) != value]
+        wrong = [key for key, value in sealed.config.items() if not _is(now.config, key, value)]
         if wrong:
             key = wrong[0]
             raise ArtifactError(
@@ -116,6 +116,15 @@ class Seal:
             cf=_digest(identity) if self.config.cf else None,
             files={name: _digest(folder / name) for name in names if name != MANIFEST},
         )
+
+
+def _is(config: dict[str, Any], key: str, value: Any) -> bool:
+    """Whether a key has a value, or has become a config of which the value names the preset."""
+    if key in config:
+        return bool(config[key] == value)
+    inside = {name: found for name, found in config.items() if name.startswith(f"{key}.")}
+    preset = inside.pop(f"{key}.preset", None)
+    return preset == value and not any(found is not None for found in inside.values())
 
 
 def _digest(path: Path) -> str:
