@@ -9,19 +9,20 @@ import pytest
 import torch
 
 from corarec.backbone.sharing import NotSharedError
-from corarec.cf import VectorSource
+from corarec.cf import FitConfig, VectorSource, fit_cf
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.recommenders import RECOMMENDERS, build_recommender
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
+from corarec.recommenders.general_text import plain_model
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.tallrec import TALLRecSystem
 from corarec.recommenders.vectors import UserShuffle
+from corarec.score.context import Context
 from corarec.score.scorer import Scorer
 from corarec.testing import SystemConformance
 from corarec.testing.systems import some_rows
-from corarec.types import Pairs
 
 # Short, since the tiny tokenizer makes a token of nearly every letter.
 PLAIN = {"template": "{history}: {title}? Answer:", "history_length": 2}
@@ -123,13 +124,6 @@ class TestLateCora(SystemConformance):
     system, prompt = "cora", PLAIN
     options: ClassVar[dict[str, Any]] = {"rank": 4, "activation": "title", "dropout": 0.0}
 
-    def test_gradient_checkpointing_changes_no_gradient(
-        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
-    ) -> None:
-        # It runs whole prompts, which prefixes run apart equal to rounding only: see below.
-        recommender.__dict__["_shared_prefixes"] = None
-        super().test_gradient_checkpointing_changes_no_gradient(recommender, small_world, pairs)
-
     def test_the_history_is_read_by_the_frozen_model(
         self, recommender: CoraRecommender, small_world: Dataset
     ) -> None:
@@ -170,7 +164,7 @@ class TestLateCora(SystemConformance):
 
         open_up(recommender)
         recommender.train()
-        recommender.logits(**batch)  # the first has the trial of the model before it
+        recommender.training_logits(**batch)  # the first has the trial of the model before it
         embedding = recommender.model.get_base_model().get_input_embeddings()
         handle = embedding.register_forward_pre_hook(note)
         losses, gradients = [], []
@@ -206,16 +200,15 @@ class TestLateCora(SystemConformance):
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         batch = recommender.inputs(small_world.pairs("train")).batch(np.arange(4))
-        recommender.train()
+        recommender.eval()  # without the generator's dropout
         expected = recommender.logits(**batch)
-        del recommender.__dict__["_shared_prefixes"]
 
         def refuse(model: torch.nn.Module) -> None:
             raise NotSharedError("it has another kind of memory")
 
-        monkeypatch.setattr("corarec.recommenders.cora.PrefixSharing", refuse)
+        monkeypatch.setattr("corarec.recommenders.shared.PrefixSharing", refuse)
         for _ in range(2):
-            torch.testing.assert_close(recommender.logits(**batch), expected)
+            torch.testing.assert_close(recommender.training_logits(**batch), expected)
         assert caplog.text.count("cannot share it, since it has another kind of memory") == 1
 
 
@@ -261,6 +254,54 @@ class TestICL(SystemConformance):
 def test_every_system_is_tested() -> None:
     mine = [each for each in SystemConformance.__subclasses__() if each.__module__ == __name__]
     assert {each.system for each in mine} == set(RECOMMENDERS.built_in)
+
+
+@pytest.mark.parametrize(
+    ("each", "shares"),
+    [
+        (TestCora, False),  # its increment acts on the history, too, and is the pair's own
+        (TestLateCora, True),
+        (TestTALLRec, True),
+        (TestPrompt4NR, True),
+        (TestCoLLM, True),
+        (TestBinLLM, True),
+        (TestPersonPrompt, True),
+        (TestICL, True),
+    ],
+)
+def test_which_systems_read_a_history_once_for_many_items(
+    each: type[SystemConformance],
+    shares: bool,
+    small_world: Dataset,
+    tiny_backbone: Path,
+) -> None:
+    system = each()
+    options = {"embedding_size": 4, "max_epochs": 1}
+    model, _ = fit_cf(small_world, FitConfig(model=each.cf_model, options=options))
+    cf = VectorSource(model, small_world)
+    recommender = system.build(small_world, cf, tiny_backbone).eval()
+    inputs = recommender.inputs(Context(5, np.array([3, 1, 4])).pairs(np.arange(1, 40)))
+    read: list[torch.Size] = []
+
+    def note(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        given = (kwargs.get(name) for name in ("inputs_embeds", "input_ids"))
+        read.append(next(value.shape[:2] for value in given if value is not None))
+
+    ways = recommender.ways_to_share()
+    assert bool(ways) == shares
+    for way in ways:
+        with torch.inference_mode():
+            batch = inputs.batch(np.arange(39))
+            recommender.shared_logits(batch, way)  # with the trial
+            handle = plain_model(recommender.model).register_forward_pre_hook(
+                note, with_kwargs=True
+            )
+            recommender.shared_logits(batch, way)
+            handle.remove()
+        assert read[0][0] == 1
+        assert sum(rows for rows, _ in read[1:]) == 39
+        assert max(width for _, width in read[1:]) + read[0][1] <= batch["input_ids"].shape[1]
+        read.clear()
 
 
 def test_icl_trains_nothing(small_world: Dataset, tiny_backbone: Path) -> None:

@@ -191,14 +191,19 @@ class PrefixSharing:
         """Return whether every token of these prompts sees all tokens before it."""
         return split.length <= self.reach
 
-    def read(self, prefix_ids: torch.Tensor) -> Prefixes:
-        """Run prefixes `prefix_ids: [G, P]`, padded on the right, through the model.
+    def read(
+        self, input_ids: torch.Tensor | None = None, inputs_embeds: torch.Tensor | None = None
+    ) -> Prefixes:
+        """Run prefixes, padded on the right, through the model: [G, P] or, embedded, [G, P, H].
 
         No gradient leads back. The last block stops at its attention.
         """
+        read = {"input_ids": input_ids}
+        if inputs_embeds is not None:
+            read = {"inputs_embeds": inputs_embeds}
         reading = _Reading(self._layers)
         with torch.no_grad(), _PLACE.doing(reading), suppress(_EnoughError):
-            self.model(input_ids=prefix_ids, use_cache=False, logits_to_keep=1)
+            self.model(**read, use_cache=False, logits_to_keep=1)
         return Prefixes(reading.kept)
 
     @contextmanager

@@ -2,8 +2,6 @@
 
 from typing import ClassVar, Literal, Self
 
-import torch
-
 from corarec.cf.binary_mf import BinaryMF
 from corarec.errors import ConfigError
 from corarec.prompts import TextSlot
@@ -63,10 +61,6 @@ class BinLLMRecommender(PromptRecommender):
         }
         encoder = ingredients.encoder(config.prompt, slots)
         return cls(with_lora(backbone.model, config), backbone, encoder, config.answer)
-
-    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer: [B]."""
-        return self.answer_logits(batch["input_ids"], batch["attention_mask"])
 
 
 def code_text(code: list[float], form: Literal["bits", "dotted"]) -> str:

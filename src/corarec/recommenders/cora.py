@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -16,8 +15,8 @@ from torch import nn
 from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, export_lora, held_pair
 from corarec.adapter.config import DEFAULT_ROLES, RoleName
 from corarec.backbone import Backbone
-from corarec.backbone.sharing import NotSharedError, PrefixSharing
-from corarec.backbone.splitting import SplitPrompts, split_prompts
+from corarec.backbone.sharing import PrefixSharing
+from corarec.backbone.splitting import split_prompts
 from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder
@@ -29,6 +28,7 @@ from corarec.recommenders.llm import (
     PromptRecommender,
     PromptSystem,
 )
+from corarec.recommenders.shared import of_suffix
 from corarec.recommenders.vectors import (
     UserShuffle,
     VectorInput,
@@ -141,6 +141,8 @@ class CoraRecommender(PromptRecommender):
         self.late = late
         self.normalise = normalise
         self.shuffle = shuffle
+        self.shares_in_training = True
+        """Whether late activation trains without a gradient through what comes before the title."""
 
     @classmethod
     def build(cls, config: CoraSystem, ingredients: Ingredients) -> Self:
@@ -197,54 +199,55 @@ class CoraRecommender(PromptRecommender):
             return table
         return self.shuffle.applied(table, self.cf.vector_table(self.shuffle.donors(pairs.for_cf)))
 
-    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer under the pairs' own weights: [B]."""
+    def adapter_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the CF vectors of the pairs and, where they act late, on which tokens."""
         vectors = self.vector_input(batch["user_vectors"], batch["item_vectors"])
-        extra = {"cf_vectors": vectors}
-        if self.late:
-            if self.training and (sharing := self._sharing) is not None:
-                split = split_prompts(
-                    batch["input_ids"], batch["attention_mask"], batch["title_start"]
-                )
-                if split is not None and sharing.holds(split):
-                    return self._suffix_logits(sharing, split, extra)
-            positions = torch.arange(batch["input_ids"].shape[1], device=vectors.device)
-            extra["cf_active"] = positions >= batch["title_start"][:, None]
-        return self.answer_logits(batch["input_ids"], batch["attention_mask"], **extra)
+        if not self.late:
+            return {"cf_vectors": vectors}
+        positions = torch.arange(batch["input_ids"].shape[1], device=vectors.device)
+        return {"cf_vectors": vectors, "cf_active": positions >= batch["title_start"][:, None]}
 
-    def _suffix_logits(
-        self, sharing: PrefixSharing, split: SplitPrompts, extra: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """Return the same logits, no gradient led through what the frozen model alone reads."""
-        with self.model.disable_adapter():
+    def training_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logits; of late ones no gradient leads through what is frozen: [B]."""
+        if not self.late or (sharing := self._sharing_in_training) is None:
+            return self.logits(**batch)
+        split = split_prompts(batch["input_ids"], batch["attention_mask"], batch["title_start"])
+        if split is None or not sharing.holds(split):
+            return self.logits(**batch)
+        with self.before_pairs():
             prefixes = sharing.read(split.prefix_ids)
+        read = of_suffix(self.read(**batch), split.suffix_ids.shape[1])
         with sharing.joined(prefixes, split) as mask:
-            return self.answer_logits(
-                split.suffix_ids, mask, position_ids=split.position_ids, **extra
-            )
+            return self.answer_logits(attention_mask=mask, position_ids=split.position_ids, **read)
 
     @property
-    def _sharing(self) -> PrefixSharing | None:
-        """What shares prefixes in training; None where the whole prompt is run for each row."""
+    def begins_without_pairs(self) -> bool:
+        """Whether the increment acts from the title on only."""
+        return self.late
+
+    def before_pairs(self) -> AbstractContextManager[Any]:
+        """Switch the increment off, in this thread."""
+        switched_off: AbstractContextManager[Any] = self.model.disable_adapter()
+        return switched_off
+
+    @property
+    def _sharing_in_training(self) -> PrefixSharing | None:
+        """What shares prefixes; None where the whole prompt is run for each row."""
+        if not self.shares_in_training:
+            return None
         if getattr(self.model.get_base_model(), "is_activation_checkpointing", False):
             return None  # a block that is recomputed would not find its prefix
-        return self._shared_prefixes
-
-    @cached_property
-    def _shared_prefixes(self) -> PrefixSharing | None:
-        if not self._takes_positions:
-            return None
-        try:
-            with self.model.disable_adapter():
-                return PrefixSharing(self.model.get_base_model())
-        except NotSharedError as reason:
-            log.warning(
-                "warning: the prompt before the title is run with gradients and for every row, so "
-                "slower: prompts of %s cannot share it, since %s.",
-                type(self.model.get_base_model()).__name__,
-                reason,
-            )
-            return None
+        sharing = self.prefix_sharing
+        if isinstance(sharing, PrefixSharing):
+            return sharing
+        self.shares_in_training = False
+        log.warning(
+            "warning: the prompt before the title is run with gradients and for every row, so "
+            "slower: prompts of %s cannot share it, since %s.",
+            type(self.model.get_base_model()).__name__,
+            sharing,
+        )
+        return None
 
     def frozen(self) -> PairSystem:
         """Return the same system with the increment switched off for its own prompts."""

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-import torch
-
 from corarec.recommenders.llm import AnswerScore, Ingredients, PromptRecommender, PromptSystem
 
 
@@ -28,10 +26,6 @@ class ICLRecommender(PromptRecommender):
         """Take the model as it is."""
         backbone = ingredients.backbone
         return cls(backbone.model, backbone, ingredients.encoder(config.prompt), config.answer)
-
-    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer: [B]."""
-        return self.answer_logits(batch["input_ids"], batch["attention_mask"])
 
     def save(self, folder: Path) -> None:
         """Write nothing: nothing was trained."""

@@ -32,6 +32,7 @@ from corarec.recommenders.saved import (
     read_module,
     write_module,
 )
+from corarec.recommenders.shared import PromptSharing
 from corarec.score.scorer import Batch, PairSystem
 from corarec.types import Config, IntArray, Pairs
 
@@ -138,7 +139,7 @@ class PromptInputs:
         }
 
 
-class PromptRecommender(PointwiseRecommender):
+class PromptRecommender(PromptSharing, PointwiseRecommender):
     """A causal language model that answers Yes or No to a prompt.
 
     Parameters
@@ -216,10 +217,23 @@ class PromptRecommender(PointwiseRecommender):
         else:
             base.activation_checkpointing_disable()
 
+    def adapter_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what the adapter reads of a batch, by its keyword; most have none for pairs."""
+        return {}
+
+    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logit of the answer: [B]."""
+        return self.answer_logits(attention_mask=batch["attention_mask"], **self.read(**batch))
+
+    def read(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what `answer_logits` takes of a batch beside its mask, by keyword."""
+        tokens = {"input_ids": batch["input_ids"]}
+        return tokens | self.model_input(**batch) | self.adapter_input(**batch)
+
     def answer_logits(
         self,
         input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
+        attention_mask: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None = None,
         **extra: Any,
     ) -> torch.Tensor:
@@ -229,6 +243,8 @@ class PromptRecommender(PointwiseRecommender):
 
         Parameters
         ----------
+        attention_mask
+            [B, T] with 0 on padding, or what else the model takes; None where there is no padding.
         inputs_embeds
             [B, T, H] what the model reads in place of the embeddings of `input_ids`.
         **extra
@@ -237,7 +253,7 @@ class PromptRecommender(PointwiseRecommender):
         read: dict[str, torch.Tensor] = {"input_ids": input_ids}
         if inputs_embeds is not None:
             read = {"inputs_embeds": inputs_embeds}
-        if self._takes_positions and "position_ids" not in extra:
+        if self.takes_positions and attention_mask is not None and "position_ids" not in extra:
             # A left-padded row must count from its own first token.
             extra["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
         base = plain_model(self.model)
@@ -248,8 +264,7 @@ class PromptRecommender(PointwiseRecommender):
                 # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies
                 # the whole vocabulary matrix once per row.
                 logits_to_keep=torch.tensor([input_ids.shape[1] - 1], device=input_ids.device),
-                use_cache=False,
-                **extra,
+                **({"use_cache": False} | extra),
             )
         last = output.logits[:, -1].float()
         if self.answer == "yes":
@@ -400,7 +415,14 @@ class PromptRecommender(PointwiseRecommender):
             )
         return record
 
+    def ways_to_share(self) -> Sequence[str]:
+        """Return the ways in which it can read a common beginning once, the quickest first."""
+        # Logits of another making may do with prompts what they like.
+        usual = type(self).logits is PromptRecommender.logits
+        return super().ways_to_share() if usual else ()
+
     @cached_property
-    def _takes_positions(self) -> bool:
+    def takes_positions(self) -> bool:
+        """Whether the language model can be told where its tokens stand."""
         base = plain_model(self.model)
         return "position_ids" in inspect.signature(base.forward).parameters

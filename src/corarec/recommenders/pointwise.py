@@ -72,6 +72,10 @@ class PointwiseRecommender(Recommender):
     def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of "the user enjoys the item": [B]."""
 
+    def training_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logits that the loss is made of: [B]; where they can be had for less work."""
+        return self.logits(**batch)
+
     def examples(self, data: TrainingData) -> LabelledExamples:
         """Return the training pairs with their labels."""
         rows = data.train_rows
@@ -80,7 +84,8 @@ class PointwiseRecommender(Recommender):
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the mean binary cross-entropy of the logits: a scalar."""
         labels = batch.pop("labels")
-        return functional.binary_cross_entropy_with_logits(self.logits(**batch).float(), labels)
+        logits = self.training_logits(**batch).float()
+        return functional.binary_cross_entropy_with_logits(logits, labels)
 
     def validation(self, data: TrainingData) -> Validate:
         """Return what computes the AUC on the validation rows."""

@@ -24,8 +24,3 @@ class SoftPromptRecommender(PromptRecommender):
                 places = rows, batch[f"{slot}_positions"]
                 embedded = embedded.index_put(places, vectors.to(embedded.dtype))
         return {"inputs_embeds": embedded}
-
-    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer: [B]."""
-        embedded = self.model_input(**batch)
-        return self.answer_logits(batch["input_ids"], batch["attention_mask"], **embedded)

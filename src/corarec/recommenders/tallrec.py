@@ -2,8 +2,6 @@
 
 from typing import ClassVar, Literal, Self
 
-import torch
-
 from corarec.recommenders.llm import Ingredients, PromptRecommender, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 
@@ -31,7 +29,3 @@ class TALLRecRecommender(PromptRecommender):
         backbone = ingredients.backbone
         model = with_lora(backbone.model, config)
         return cls(model, backbone, ingredients.encoder(config.prompt), config.answer)
-
-    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer: [B]."""
-        return self.answer_logits(batch["input_ids"], batch["attention_mask"])

@@ -22,6 +22,7 @@ from corarec.runs.packed import unpacked
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
 from corarec.score.people import Directory
+from corarec.score.ranker import Ranker
 from corarec.score.recommend import recommend
 from corarec.score.scorer import Scorer
 from corarec.score.table import score_file, score_frame
@@ -246,7 +247,7 @@ class Run:
     @cached_property
     def scorer(self) -> Scorer:
         """What scores pairs with the run's system."""
-        return Scorer(self.recommender)
+        return Ranker(self.recommender)
 
     @cached_property
     def directory(self) -> Directory:

@@ -139,10 +139,7 @@ def score_batches(
     TrainingError
         A score is not a finite number, or the system is in training mode.
     """
-    if system.training:
-        raise TrainingError(
-            f"{type(system).__name__} is in training mode, with its dropout on. Call eval() first."
-        )
+    check_still(system)
     scores = np.empty(len(pairs), dtype=np.float64)
     with torch.inference_mode():
         for rows, batch in batches:
@@ -150,6 +147,32 @@ def score_batches(
             scores[rows] = system.logits(**on_device).float().cpu().numpy()
             if progress is not None:
                 progress(len(rows))
+    check_scores(system, scores, pairs)
+    return scores
+
+
+def check_still(system: PairSystem) -> None:
+    """See that a system is in evaluation mode.
+
+    Raises
+    ------
+    TrainingError
+        It is not.
+    """
+    if system.training:
+        raise TrainingError(
+            f"{type(system).__name__} is in training mode, with its dropout on. Call eval() first."
+        )
+
+
+def check_scores(system: PairSystem, scores: FloatArray, pairs: Pairs) -> None:
+    """See that the scores of pairs are finite.
+
+    Raises
+    ------
+    TrainingError
+        One is not.
+    """
     if not np.isfinite(scores).all():
         bad = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise TrainingError(
@@ -157,4 +180,3 @@ def score_batches(
             f"{pairs.user_ids[bad]}, item {pairs.item_ids[bad]}), where a finite logit was "
             "wanted. Lower the learning rate, or run in float32 if this is a 16-bit overflow."
         )
-    return scores

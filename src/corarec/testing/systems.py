@@ -19,6 +19,8 @@ from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptRecommender, PromptSystem
 from corarec.recommenders.phase import Phase
+from corarec.score.context import Context
+from corarec.score.ranker import Ranker
 from corarec.score.scorer import Scorer
 from corarec.testing.language import save_tiny_backbone
 from corarec.types import FloatArray, Histories, IntArray, Pairs
@@ -364,6 +366,26 @@ class SystemConformance:
         _scores(recommender, pairs)
         assert torch.equal(torch.get_rng_state(), states[0])
         assert (str(np.random.get_state()), random.getstate()) == states[1:]
+
+    def test_many_items_of_one_person_have_the_scores_of_pairs(
+        self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        """However a system reads once what their prompts have in common."""
+        self.train_a_little(recommender, small_world)
+        recommender.eval()
+        items = np.arange(1, small_world.num_items + 3)
+        new = ("Something Else", "Altogether")
+        for row in (0, 5):
+            known = Context(int(pairs.user_ids[row]), np.array([3, 1, 4, 1, 5][: row + 1]))
+            ranker = Ranker(recommender)
+            ranked = ranker.score_items(known, items, new_titles=new)
+            plain = Scorer(recommender).score(known.pairs(items), new_titles=new)
+            np.testing.assert_allclose(ranked, plain, atol=1e-4)
+            for way in recommender.ways_to_share():
+                batch = recommender.inputs(known.pairs(items), new).batch(np.arange(len(items)))
+                with torch.inference_mode():
+                    shared = recommender.shared_logits(batch, way)
+                assert shared is None or np.allclose(shared, plain, atol=1e-4)
 
     def test_users_that_nobody_knows_are_alike(
         self, recommender: PromptRecommender, small_world: Dataset, pairs: Pairs

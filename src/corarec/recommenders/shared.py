@@ -1,0 +1,209 @@
+"""Prompts that begin alike: the beginning is read once, and only what follows for every row."""
+
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from corarec.backbone.sharing import TOLERANCES, NotSharedError, PrefixSharing
+from corarec.backbone.splitting import split_prompts
+from corarec.score.scorer import BATCH_PAIRS, Batch
+
+KEYS, CACHE = "shared keys and values", "a copied cache"
+"""Ways to read a common beginning once: the attention joins its keys and values with those of every
+row; or the model's own cache of it is copied for every row."""
+TOLERANCE, TOLERANCE_16_BIT = 1e-3, 0.1
+"""How far logits may lie from those of whole prompts, relative to the largest or to 1."""
+_ONE_AT_A_TIME = threading.Lock()
+_PER_TOKEN = frozenset({"input_ids", "inputs_embeds", "cf_active"})
+"""What a language model gets in the shape [B, T, ...]."""
+
+
+def of_suffix(read: dict[str, torch.Tensor], width: int) -> dict[str, torch.Tensor]:
+    """Return what is read of the last `width` tokens of every row."""
+    return {
+        name: value[:, value.shape[1] - width :] if name in _PER_TOKEN else value
+        for name, value in read.items()
+    }
+
+
+def common_tokens(batch: Batch, soft: dict[str, torch.Tensor]) -> int:
+    """Return how many tokens all prompts begin with before a title or a soft vector of their own.
+
+    Parameters
+    ----------
+    soft
+        [B, n, H] the soft vectors by slot.
+    """
+    ids, padding = batch["input_ids"], batch["input_ids"].shape[1] - batch["attention_mask"].sum(1)
+    bound = int((batch["title_start"] - padding).min())
+    for slot, vectors in soft.items():
+        places = batch.get(f"{slot}_positions")
+        if places is not None and not torch.equal(vectors, vectors[:1].expand_as(vectors)):
+            bound = min(bound, int((places - padding[:, None]).min()))
+    # The last token of a prompt is never a common one: its answer is asked for.
+    bound = min(bound, int(batch["attention_mask"].sum(1).min()) - 1)
+    if bound <= 0:
+        return 0
+    begun = ids.gather(1, padding[:, None] + torch.arange(bound, device=ids.device))
+    alike = (begun == begun[:1]).all(dim=0)
+    return bound if bool(alike.all()) else int(alike.int().argmin())
+
+
+class SharedPrompts:
+    """Answers a batch of prompts that begin alike.
+
+    Parameters
+    ----------
+    system
+        In evaluation mode.
+    batch
+        Tensors of its pairs, [B, ...] each.
+    common
+        How many tokens all of them begin with.
+    """
+
+    def __init__(self, system: "PromptSharing", batch: Batch, common: int) -> None:
+        self.system = system
+        self.batch = batch
+        self.common = common
+        self.sizes = batch["attention_mask"].sum(dim=1)
+        self.width = batch["input_ids"].shape[1]
+
+    def prefix(self) -> dict[str, torch.Tensor]:
+        """Return what the model reads of the common beginning: [1, P] or [1, P, H]."""
+        row = self._rows(torch.zeros(1, dtype=torch.int64))
+        first = self.width - int(self.sizes[0])
+        span = slice(first, first + self.common)
+        return {name: value[:, span] for name, value in self.system.model_input(**row).items()}
+
+    def fast(self, sharing: PrefixSharing) -> torch.Tensor | None:
+        """Return the logits, the beginning's keys and values never copied: [B].
+
+        None where a layer would not see all of the longest prompt.
+        """
+        if int(self.sizes.max()) > sharing.reach:
+            return None
+        with self.system.before_pairs():
+            prefixes = sharing.read(**self.prefix())
+        logits = torch.empty(len(self.sizes), device=self.sizes.device)
+        order = self.sizes.argsort(descending=True, stable=True)
+        for rows in order.split(BATCH_PAIRS):
+            part = self._rows(rows)
+            starts = self.width - self.sizes[rows] + self.common
+            split = split_prompts(part["input_ids"], part["attention_mask"], starts)
+            assert split is not None
+            read = of_suffix(self.system.read(**part), split.suffix_ids.shape[1])
+            with sharing.joined(prefixes, split) as mask:
+                logits[rows] = self.system.answer_logits(
+                    attention_mask=mask, position_ids=split.position_ids, **read
+                )
+        return logits
+
+    def robust(self) -> torch.Tensor:
+        """Return the logits by the model's own cache, copied for each pass: [B]."""
+        with self.system.before_pairs():
+            output = self.system.model(**self.prefix(), use_cache=True, logits_to_keep=1)
+        name = "past_key_values" if output.get("past_key_values") is not None else "cache_params"
+        logits = torch.empty(len(self.sizes), device=self.sizes.device)
+        for rows, width in self._equally_long():
+            part = self._rows(rows)
+            cache = deepcopy(output[name])
+            cache.reorder_cache(torch.zeros_like(rows))
+            read = of_suffix(self.system.read(**part), width)
+            logits[rows] = self.system.answer_logits(
+                attention_mask=None, use_cache=True, **{name: cache}, **read
+            )
+        return logits
+
+    def _equally_long(self) -> Iterator[tuple[torch.Tensor, int]]:
+        """Yield rows of one length each, and how many tokens follow their beginning."""
+        for size in self.sizes.unique().tolist():
+            for rows in torch.nonzero(self.sizes == size)[:, 0].split(BATCH_PAIRS):
+                yield rows, size - self.common
+
+    def _rows(self, rows: torch.Tensor) -> dict[str, Any]:
+        return {name: values[rows.to(values.device)] for name, values in self.batch.items()}
+
+
+class PromptSharing:
+    """What a system with prompts can do where they begin alike; part of `PromptRecommender`."""
+
+    model: Any
+
+    @abstractmethod
+    def model_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what the language model reads of a batch, by its keyword."""
+
+    @abstractmethod
+    def read(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what `answer_logits` takes of a batch beside its mask, by keyword."""
+
+    @property
+    @abstractmethod
+    def takes_positions(self) -> bool:
+        """Whether the language model can be told where its tokens stand."""
+
+    @abstractmethod
+    def answer_logits(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None = None,
+        **extra: Any,
+    ) -> torch.Tensor:
+        """Return the logit of the answer after each prompt: [B]."""
+
+    def soft_vectors(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return what stands in each soft slot: [B, n, H] by slot."""
+        return {}
+
+    @property
+    def begins_without_pairs(self) -> bool:
+        """Whether the weights that read what comes before the title are the same for all pairs."""
+        return True
+
+    def before_pairs(self) -> AbstractContextManager[Any]:
+        """Return the context in which the model reads what comes before the title."""
+        return nullcontext()
+
+    def ways_to_share(self) -> Sequence[str]:
+        """Return the ways in which it can read a common beginning once, the quickest first."""
+        return (KEYS, CACHE) if self.begins_without_pairs else ()
+
+    def share_tolerance(self) -> float:
+        """Return how far logits in such a way may lie from plain ones."""
+        exact = next(self.model.parameters()).dtype in TOLERANCES
+        return TOLERANCE if exact else TOLERANCE_16_BIT
+
+    def shared_logits(self, batch: Batch, way: str) -> torch.Tensor | None:
+        """Return the logits of prompts that begin alike: [B]; None where they do not."""
+        common = common_tokens(batch, self.soft_vectors(batch))
+        if common == 0:
+            return None
+        prompts = SharedPrompts(self, batch, common)
+        if way == CACHE:
+            return prompts.robust()
+        sharing = self.prefix_sharing
+        return prompts.fast(sharing) if isinstance(sharing, PrefixSharing) else None
+
+    @property
+    def prefix_sharing(self) -> PrefixSharing | NotSharedError:
+        """What lets prompts share keys and values, or why they cannot."""
+        with _ONE_AT_A_TIME:
+            return self._prefix_sharing
+
+    @cached_property
+    def _prefix_sharing(self) -> PrefixSharing | NotSharedError:
+        if not self.takes_positions:
+            return NotSharedError("it takes no positions")
+        try:
+            with self.before_pairs(), torch.inference_mode(False):
+                return PrefixSharing(getattr(self.model, "get_base_model", lambda: self.model)())
+        except NotSharedError as reason:
+            return reason

@@ -1,0 +1,169 @@
+"""Logits by a shared beginning equal those of whole prompts: every way, every architecture."""
+
+import importlib.util
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import get_peft_model
+
+from corarec.recommenders.shared import CACHE, KEYS, PromptSharing, common_tokens
+from corarec.score.scorer import Batch
+
+
+def _contract() -> Any:
+    path = Path(__file__).parents[1] / "adapter" / "test_architectures.py"
+    spec = importlib.util.spec_from_file_location("contract", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CONTRACT = _contract()
+
+
+class Answers(PromptSharing):
+    """A language model with late activation, as far as sharing goes."""
+
+    def __init__(self, model: Any, late: bool) -> None:
+        self.model = model
+        self.late = late
+
+    @property
+    def takes_positions(self) -> bool:
+        return True
+
+    def before_pairs(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = (
+            self.model.disable_adapter() if self.late else nullcontext()
+        )
+        return context
+
+    def model_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"input_ids": batch["input_ids"]}
+
+    def read(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        if not self.late:
+            return self.model_input(**batch)
+        positions = torch.arange(batch["input_ids"].shape[1])
+        active = positions >= batch["title_start"][:, None]
+        return self.model_input(**batch) | {"cf_vectors": batch["vectors"], "cf_active": active}
+
+    def answer_logits(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None = None,
+        **extra: Any,
+    ) -> torch.Tensor:
+        output = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, **({"use_cache": False} | extra)
+        )
+        logits: torch.Tensor = output.logits[:, -1, 7]
+        return logits
+
+
+def _batch(rows: int = 7, title_at: int = 9) -> Batch:
+    """Return prompts of one beginning and of titles of several lengths."""
+    rng = torch.Generator().manual_seed(0)
+    ids = torch.randint(3, 50, (rows, 16), generator=rng)
+    mask = torch.ones_like(ids)
+    starts = torch.full((rows,), title_at)
+    beginning = ids[0, :title_at].clone()
+    for row in range(rows):
+        shift = row % 3
+        ids[row, :shift], mask[row, :shift] = 0, 0
+        ids[row, shift : shift + title_at] = beginning
+        starts[row] += shift
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "title_start": starts,
+        "vectors": torch.randn(rows, 8, generator=rng),
+    }
+
+
+def _plain(system: Answers, batch: Batch) -> torch.Tensor:
+    mask = batch["attention_mask"]
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    extra = {} if "bloom" in type(system.model).__name__.lower() else {"position_ids": positions}
+    return system.answer_logits(attention_mask=mask, **extra, **system.read(**batch))
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("way", [KEYS, CACHE])
+@pytest.mark.parametrize("model_type", CONTRACT.CASES)
+def test_every_architecture(model_type: str, way: str, late: bool) -> None:
+    model = CONTRACT._backbone(model_type)
+    if late:
+        model = get_peft_model(model, CONTRACT._config()).eval()
+        rng = torch.Generator().manual_seed(2)
+        for name, parameter in model.named_parameters():
+            if "cora_projection" in name:
+                parameter.data.normal_(generator=rng)
+    system, batch = Answers(model, late), _batch()
+    # One row differs before its title, too, as where a tokenizer glues it to what stands before.
+    batch["input_ids"][4, 1 + 8] = 5
+    with torch.inference_mode():
+        expected = _plain(system, batch)
+        shared = system.shared_logits(batch, way)
+    if way == KEYS and model_type in CONTRACT.OWN_ATTENTION | CONTRACT.SEES_A_WINDOW:
+        assert shared is None
+        return
+    assert shared is not None
+    assert expected.std() > 0.05
+    torch.testing.assert_close(shared, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_common_tokens_end_before_the_first_difference_and_the_title() -> None:
+    batch = _batch()
+    assert common_tokens(batch, {}) == 9
+    batch["input_ids"][1, 1 + 4] += 1
+    assert common_tokens(batch, {}) == 4
+    batch["input_ids"][1, 1] += 1
+    assert common_tokens(batch, {}) == 0
+
+
+def test_common_tokens_end_before_soft_vectors_that_differ() -> None:
+    batch = _batch()
+    padding = 16 - batch["attention_mask"].sum(dim=1)
+    batch["user_positions"] = 3 + padding[:, None]
+    batch["item_positions"] = 6 + padding[:, None]
+    same, other = torch.ones(7, 1, 4), torch.randn(7, 1, 4)
+    assert common_tokens(batch, {"user": same, "item": same}) == 9
+    assert common_tokens(batch, {"user": same, "item": other}) == 6
+    assert common_tokens(batch, {"user": other, "item": other}) == 3
+    assert common_tokens(batch, {"elsewhere": other}) == 9
+
+
+def test_one_prompt_that_is_the_beginning_of_another() -> None:
+    """The last token of a prompt is never shared: its answer is asked for."""
+    ids = torch.tensor([[0, 0, 5, 6, 7], [5, 6, 7, 8, 9]])
+    batch = {
+        "input_ids": ids,
+        "attention_mask": torch.tensor([[0, 0, 1, 1, 1], [1] * 5]),
+        "title_start": torch.tensor([5, 3]),
+    }
+    assert common_tokens(batch, {}) == 2
+
+
+def test_the_model_reads_the_beginning_once_for_any_number_of_rows() -> None:
+    model = CONTRACT._backbone("llama")
+    system, batch = Answers(model, late=False), _batch(200)
+    read: list[tuple[int, ...]] = []
+    with torch.inference_mode():
+        system.shared_logits(batch, KEYS)  # with the trial
+        model.get_input_embeddings().register_forward_pre_hook(
+            lambda module, inputs: read.append(tuple(inputs[0].shape))
+        )
+        for way in (KEYS, CACHE):
+            read.clear()
+            system.shared_logits(batch, way)
+            assert read[0] == (1, 9)
+            assert sum(rows for rows, _ in read[1:]) == 200
+            assert max(rows for rows, _ in read) == 64
+            assert max(width for _, width in read[1:]) == 7
