@@ -91,7 +91,7 @@ def main() -> None:
     recipes = {run.name: load_recipe(run / "config.yaml") for run in options.runs}
     for run in options.runs:
         config = recipes[run.name]
-        dataset = Dataset.load(config.data)
+        dataset = Dataset.load(config.data).under(config.knowledge)
         cf = VectorSource(load_cf(run / "cf", dataset.fingerprint), dataset)
         rows = validation_rows(dataset, config.train)
         valid, labels = dataset.pairs(rows), dataset.labels(rows)

@@ -33,7 +33,7 @@ WAYS = {
 
 def measure(config: RunConfig) -> dict[str, float]:
     """Return the seconds of the first step, of a later one, and of scoring a batch."""
-    dataset = Dataset.load(config.data)
+    dataset = Dataset.load(config.data).under(config.knowledge)
     cf_model = None
     if isinstance(config.cf, FitConfig):
         cf_model, _ = fit_cf(dataset, config.cf, seed=config.seed)

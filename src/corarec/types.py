@@ -114,6 +114,8 @@ class Fingerprint(Config):
     """The rows of the validation split."""
     interactions: str
     """All rows of all splits, in their order."""
+    earlier: str = ""
+    """The rows from before train, where the dataset keeps them."""
 
     def differences(self, other: "Fingerprint", names: Sequence[str] = ()) -> list[str]:
         """Return the names, of all or of those in `names`, in which two datasets differ."""
@@ -185,6 +187,10 @@ class Pairs:
     """[N] which row of the dataset each pair is; None for pairs that somebody asks about."""
     seen_by_cf: "Pairs | None" = None
     """[N] what CF vectors, codes and embeddings of ids are of, where the text is of other pairs."""
+    times: IntArray | None = None
+    """[N] the moment of each pair, UTC seconds; None: now, after all that is known."""
+    known_until: IntArray | None = None
+    """[N] labels of rows before this second may be known to each pair; None: all that there are."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self):,} rows)"
@@ -201,12 +207,36 @@ class Pairs:
             histories=self.histories.take(rows),
             rows=None if self.rows is None else self.rows[rows],
             seen_by_cf=None if self.seen_by_cf is None else self.seen_by_cf.take(rows),
+            times=None if self.times is None else self.times[rows],
+            known_until=None if self.known_until is None else self.known_until[rows],
         )
 
     @property
     def for_cf(self) -> "Pairs":
         """What the collaborative side of a system reads: these pairs, as a rule."""
         return self if self.seen_by_cf is None else self.seen_by_cf
+
+
+@dataclass(frozen=True)
+class Log:
+    """Rows that happened, with their labels: what may be known before a moment."""
+
+    user_ids: IntArray
+    """[N]"""
+    item_ids: IntArray
+    """[N]"""
+    labels: IntArray
+    """[N] 0 or 1"""
+    times: IntArray
+    """[N] UTC seconds, in any order"""
+    stars: FloatArray
+    """[N] the ratings, NaN where the source has none"""
+
+    def __repr__(self) -> str:
+        return f"Log({len(self):,} rows)"
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,12 @@ class TestALS(CFConformance):
     score_is_product = False
 
 
+class TestStatistics(CFConformance):
+    model, knowledge = "statistics", "snapshot"
+    options: ClassVar[dict[str, Any]] = {"leaf_rows": 10, "rounds": 30, "bags": 2}
+    score_is_product = False
+
+
 class TestImported(CFConformance):
     model = "imported"
 

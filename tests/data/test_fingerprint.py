@@ -37,6 +37,7 @@ GOLDEN = {
     "train": "99d66623",
     "valid": "99d66623",
     "interactions": "ee67599e",
+    "earlier": "",
 }
 
 

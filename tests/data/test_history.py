@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from corarec.data.history import Timeline
+from corarec.data.history import NEVER_OVER, KnowledgePolicy, Timeline
+from corarec.errors import ConfigError
 
 USERS = np.array([1, 1, 1, 3, 3, 4])
 ITEMS = np.array([5, 6, 7, 5, 8, 9])
@@ -39,3 +40,66 @@ def test_no_rows() -> None:
     timeline = Timeline(nothing, nothing, nothing, num_users=1)
     assert len(timeline.before_rows(nothing)) == 0
     assert timeline.liked(1).tolist() == timeline.seen(1).tolist() == []
+
+
+def test_rows_of_one_second_do_not_see_each_other_where_they_must_not() -> None:
+    times = np.array([10, 10, 20, 10, 10, 30])
+    timeline = Timeline(USERS, ITEMS, np.ones(6, np.int64), 5, times)
+    rows = np.arange(6)
+    by_order, by_second = (
+        timeline.before_rows(rows),
+        timeline.before_rows(rows, earlier_seconds=True),
+    )
+    assert by_order.lengths().tolist() == [0, 1, 2, 0, 1, 0]
+    assert by_second.lengths().tolist() == [0, 0, 2, 0, 0, 0]
+    assert by_second[2].tolist() == [5, 6]
+
+
+def test_hidden_rows_are_in_no_history_of_a_row_but_known_in_the_end() -> None:
+    hidden = np.array([True, False, False, False, False, False])
+    timeline = Timeline(USERS, ITEMS, LABELS, 5, hidden=hidden)
+    assert timeline.before_rows(np.arange(3)).lengths().tolist() == [0, 0, 0]
+    assert timeline.liked(1).tolist() == [5, 7]
+
+
+DAY = 86_400
+JANUARY_31, FEBRUARY_1 = 30 * DAY, 31 * DAY  # of 1970
+
+
+def test_what_a_policy_lets_rows_know() -> None:
+    times = np.array([5, JANUARY_31, FEBRUARY_1 + 7, FEBRUARY_1 + 7])
+    in_train = np.array([True, True, True, False])
+    assert KnowledgePolicy().known_until(times, in_train) is None
+    snapshot = KnowledgePolicy.model_validate("snapshot").known_until(times, in_train)
+    assert snapshot is not None
+    assert snapshot.tolist() == [0, 0, FEBRUARY_1, NEVER_OVER]
+    days = KnowledgePolicy(policy="snapshot", period=30).known_until(times, in_train)
+    assert days is not None
+    assert days.tolist() == [0, JANUARY_31, JANUARY_31, NEVER_OVER]
+    streaming = KnowledgePolicy.model_validate("streaming").known_until(times, in_train)
+    assert streaming is times
+
+
+def test_the_first_period_of_a_snapshot_is_not_learned_from() -> None:
+    times = np.array([5, JANUARY_31, FEBRUARY_1])
+    snapshot = KnowledgePolicy(policy="snapshot")
+    assert snapshot.to_learn_from(times).tolist() == [False, False, True]
+    assert KnowledgePolicy(policy="streaming").to_learn_from(times).all()
+    assert snapshot.to_learn_from(times[:0]).tolist() == []
+
+
+def test_times_before_1970_have_months_too() -> None:
+    snapshot = KnowledgePolicy(policy="snapshot")
+    assert snapshot.period_start(np.array([-1, -31 * DAY])).tolist() == [-31 * DAY, -31 * DAY]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("yesterday", "'train', 'snapshot' or 'streaming'"),
+        ({"policy": "snapshot", "period": 0}, "period"),
+    ],
+)
+def test_policies_that_there_are_not(value: object, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        KnowledgePolicy.parse(value, "the recipe")

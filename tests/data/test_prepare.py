@@ -155,7 +155,7 @@ def test_the_registries_hold_what_the_documentation_names() -> None:
         *("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic")
     ]
     assert list(SPLIT_RULES) == [
-        *("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "published")
+        *("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "new-items", "published")
     ]
 
 

@@ -81,3 +81,38 @@ def test_shuffling_leaves_strangers_strangers_and_items_alone() -> None:
     users, items = table.lookup(np.array([0, 1, 2]))
     assert users.tolist() == [[0, 0], [7, 7], [7, 7]]
     assert items.tolist() == TABLE.lookup(np.array([0, 1, 2]))[1].tolist()
+
+
+def matched() -> VectorTable:
+    matches = torch.tensor([[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    return VectorTable(TABLE.users, TABLE.items, TABLE.user_rows, TABLE.item_rows, matches)
+
+
+def test_what_is_said_of_both_stands_in_equal_parts_beside_the_halves() -> None:
+    vectors, table = VectorInput(match_size=3), matched()
+    users, items = table.lookup(np.array([2, 2]))
+    assert table.matches is not None
+    e = vectors(users, items, table.matches[:2])
+    assert e.tolist() == [[-3, 1, 1, 2, 0.5, 0, 3, 0], [-3, 1, -1, 0, 0.5, 0, 0, 0]]
+    assert e.shape[1] == 2 * vectors.half_size(2)
+    vectors.fit_scale(table)
+    assert vectors.match_scale == pytest.approx((19 / 9) ** -0.5)
+    assert "match_scale" not in VectorInput().state_dict()
+
+
+def test_dropping_either_half_drops_what_is_said_of_both() -> None:
+    torch.manual_seed(0)
+    vectors = VectorInput(drop_half=0.5, match_size=2)
+    ones = torch.ones(1_000, 1)
+    e = vectors(ones, ones, torch.ones(1_000, 2))
+    whole = (e[:, 0] == 1) & (e[:, 2] == 1)
+    assert torch.equal(e[:, 1] == 1, whole)
+    assert torch.equal(e[:, 3] == 1, whole)
+    assert 0.4 < whole.float().mean() < 0.6
+
+
+def test_strangers_get_no_match_of_a_donor() -> None:
+    donated = matched()
+    applied = UserShuffle.applied(TABLE, donated)
+    assert applied.matches is not None
+    assert applied.matches.tolist() == [[0, 0, 0], [-1, 0, 0], [0, 0, 2]]

@@ -19,6 +19,7 @@ def tasks_of(plan: Plan, suite: Suite) -> list[Task]:
                 data=each.data,
                 choice=each.choice,
                 seed=each.seed,
+                knowledge=each.knowledge,
             )
         )
         for each in plan.cf

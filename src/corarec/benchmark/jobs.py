@@ -7,7 +7,7 @@ from typing import Any, Literal
 from corarec.benchmark.results import result_files
 from corarec.benchmark.runs import evaluate_run
 from corarec.cf import FitConfig, fit_cf
-from corarec.data import Dataset
+from corarec.data import Dataset, KnowledgePolicy
 from corarec.locks import lock_beside, locked
 from corarec.recipe import RunConfig
 from corarec.runs import load_run
@@ -28,11 +28,12 @@ class FitJob(Config):
     data: Path
     choice: FitConfig
     seed: int
+    knowledge: KnowledgePolicy = KnowledgePolicy()
 
     def do(self, tell: Tell) -> None:
         """Fit it, unless that was done meanwhile."""
         if not self.folder.exists():
-            dataset = Dataset.load(self.data)
+            dataset = Dataset.load(self.data).under(self.knowledge)
             fit_cf(dataset, self.choice, seed=self.seed, output=self.folder)
 
 

@@ -11,7 +11,7 @@ from corarec.benchmark.suite import BESIDE, Row, StartFrom, Suite, folder_name, 
 from corarec.cf import CF_MODELS, FitConfig
 from corarec.cf.base import IDENTITY_FILE, REPORT_FILE, read_identity
 from corarec.cf.report import FitReport
-from corarec.data import Dataset
+from corarec.data import Dataset, KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, CorarecError
 from corarec.files import read_json
 from corarec.recipe import FittedCF, RunConfig, flat_values, load_recipe
@@ -35,6 +35,7 @@ class PlannedCF:
     data: Path
     choice: FitConfig
     seed: int
+    knowledge: KnowledgePolicy
     done: bool
 
 
@@ -149,7 +150,7 @@ class Planner:
         fitted: PlannedCF | None = None
         if isinstance(choice, FitConfig):
             self._check_columns(name, choice)
-            fitted = self._shared_cf(config.data, choice, seed, fingerprint)
+            fitted = self._shared_cf(config.data, choice, seed, fingerprint, config.knowledge)
             config = config.model_copy(update={"cf": FittedCF(path=fitted.folder.resolve())})
         folder = self.home / folder_name(name, seed)
         if (folder / CONFIG).exists():
@@ -171,17 +172,27 @@ class Planner:
         return "to go on" if trained == "begun" else "to do"
 
     def _shared_cf(
-        self, data: Path, choice: FitConfig, seed: int, dataset: Fingerprint
+        self,
+        data: Path,
+        choice: FitConfig,
+        seed: int,
+        dataset: Fingerprint,
+        knowledge: KnowledgePolicy,
     ) -> PlannedCF:
         """Return where a CF model is or will be: found by what it is, not by its folder's name."""
         home = self.home / "cf"
         there = sorted(home.glob(f"{choice.model}-*-{seed}")) if home.is_dir() else []
         for folder in there:
-            if (folder / IDENTITY_FILE).exists() and is_fit(folder, choice, seed, dataset):
-                return PlannedCF(folder, data, choice, seed, True)
+            if not (folder / IDENTITY_FILE).exists():
+                continue
+            if is_fit(folder, choice, seed, dataset, knowledge):
+                return PlannedCF(folder, data, choice, seed, knowledge, True)
         content = f"{dataset.model_dump_json()} {choice.model_dump_json()}"
+        if knowledge != KnowledgePolicy():
+            content += f" {knowledge.model_dump_json()}"
         digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-        return PlannedCF(home / f"{choice.model}-{digest}-{seed}", data, choice, seed, False)
+        folder = home / f"{choice.model}-{digest}-{seed}"
+        return PlannedCF(folder, data, choice, seed, knowledge, False)
 
     def _dataset(self, data: Path) -> Dataset:
         if data not in self._datasets:
@@ -305,8 +316,14 @@ def _same_cf(
     return is_fit(copy, choice, seed, dataset)
 
 
-def is_fit(folder: Path, choice: FitConfig, seed: int, dataset: Fingerprint) -> bool:
-    """Return whether a fitted CF model is of this choice, seed and dataset."""
+def is_fit(
+    folder: Path,
+    choice: FitConfig,
+    seed: int,
+    dataset: Fingerprint,
+    knowledge: KnowledgePolicy,
+) -> bool:
+    """Return whether a fitted CF model is of this choice, seed, dataset and policy."""
     try:
         identity = read_identity(folder)
         report = FitReport.model_validate(read_json(folder / REPORT_FILE))
@@ -319,11 +336,12 @@ def is_fit(folder: Path, choice: FitConfig, seed: int, dataset: Fingerprint) -> 
     except ValueError:
         return False
     same_rows = identity.dataset is not None and not identity.dataset.differences(
-        dataset, ("users", "items", "train", "valid")
+        dataset, ("users", "items", "train", "valid", "earlier")
     )
     return (
         (identity.model, config, report.seed) == (choice.model, choice.build().config, seed)
         and (report.trained_until is None) == (choice.train_until == 1)
+        and report.knowledge == knowledge
         and same_rows
     )
 

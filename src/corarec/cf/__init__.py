@@ -4,7 +4,7 @@
 `vector_table(pairs)`, which CoRA reads, and its own `score(pairs)`.
 """
 
-from corarec.cf.base import CFModel
+from corarec.cf.base import CFModel, check_knowledge
 from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.fit import FitConfig, cutoff_time, fit_cf, seen_rows
 from corarec.cf.registry import CF_MODELS, load_cf
@@ -22,6 +22,7 @@ __all__ = [
     "TrainingPairs",
     "VectorSource",
     "VectorTable",
+    "check_knowledge",
     "cutoff_time",
     "fit_cf",
     "load_cf",

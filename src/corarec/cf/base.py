@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from corarec.cf.data import FitData
 from corarec.cf.report import FitCourse, FitReport, OnEpoch, auc
 from corarec.cf.vectors import VectorTable
-from corarec.errors import ArtifactError, TrainingError
+from corarec.data.history import KnowledgePolicy
+from corarec.errors import ArtifactError, ConfigError, TrainingError
 from corarec.files import atomic_directory, read_json, recover, sha256, write_json
 from corarec.types import Config, Fingerprint, FloatArray, Pairs
 
@@ -42,6 +43,7 @@ BOUND_TO = {
     "items": "items",
     "train": "training rows",
     "valid": "validation rows",
+    "earlier": "rows from before train",
 }
 """What of a dataset a CF model depends on. Titles it never reads, and test rows it must not."""
 
@@ -67,6 +69,36 @@ class CFModel(ABC):
     @abstractmethod
     def vector_size(self) -> int:
         """`d`, the size of one user's and of one item's vector."""
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The knowledge policies that it can honour: `train`, as a rule.
+
+        Under one that it names, a row's vectors and score depend on no label that the policy hides
+        from the row.
+        """
+        return ("train",)
+
+    @property
+    def match_size(self) -> int:
+        """`p`, how many numbers its vectors say of user and item together; none, as a rule."""
+        return 0
+
+    def check_policy(self, policy: KnowledgePolicy) -> None:
+        """See that it can honour a knowledge policy.
+
+        Raises
+        ------
+        ConfigError
+            It cannot.
+        """
+        if policy.policy not in self.policies:
+            raise ConfigError(
+                f"The CF model '{self.name}' cannot honour the knowledge policy "
+                f"'{policy.policy}': its vectors would show a row labels that the policy hides. It "
+                f"can honour {' and '.join(self.policies)}. Set `knowledge` to that, or choose "
+                "another model, such as statistics."
+            )
 
     @abstractmethod
     def vector_table(self, pairs: Pairs) -> VectorTable:
@@ -103,9 +135,12 @@ class CFModel(ABC):
 
         Raises
         ------
+        ConfigError
+            It cannot honour the knowledge policy of the data.
         TrainingError
             The loss or a score is not finite.
         """
+        self.check_policy(data.policy)
         started = time.perf_counter()
         course = self._fit(data, seed, checkpoint, on_epoch)
         train, valid = course.train_auc, course.valid_auc
@@ -116,6 +151,7 @@ class CFModel(ABC):
             train_auc=auc(data.train_labels, self.score(data.train)) if train is None else train,
             valid_auc=auc(data.valid_labels, self.score(data.valid)) if valid is None else valid,
             train_rows=len(data.train),
+            knowledge=data.policy,
             seconds=time.perf_counter() - started,
         )
         return self.report
@@ -253,6 +289,23 @@ def check_dataset(model: CFModel, directory: Path, dataset: Fingerprint) -> None
             f"The CF model in {directory} was fitted on another dataset: its "
             f"{' and '.join(BOUND_TO[name] for name in differing)} are not those of this one, so "
             f"its vectors would go to the wrong users and items. {advice}"
+        )
+
+
+def check_knowledge(model: CFModel, directory: Path, policy: KnowledgePolicy) -> None:
+    """See that a loaded model was fitted under this knowledge policy.
+
+    Raises
+    ------
+    ArtifactError
+        It was fitted under another one, so that its vectors know more or less than they may.
+    """
+    fitted = KnowledgePolicy() if model.report is None else model.report.knowledge
+    if fitted != policy:
+        raise ArtifactError(
+            f"The CF model in {directory} was fitted with knowledge: {fitted.words()}, and "
+            f"{policy.words()} is wanted. Set `knowledge` to that of the model, or fit it again "
+            f"(`corarec fit-cf DATA --model {model.name} --knowledge {policy.policy} ...`)."
         )
 
 

@@ -5,7 +5,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from corarec.cf.base import CFModel
-from corarec.errors import did_you_mean
+from corarec.data.history import KnowledgePolicy
+from corarec.errors import ConfigError, did_you_mean
 from corarec.types import Config
 
 
@@ -13,7 +14,8 @@ class CFChoice(Config):
     """A CF model by name, not yet fitted."""
 
     model: str
-    """Registry name: mf, mf-b, binary-mf, lightgcn, sasrec, rates, als, imported or fused."""
+    """Registry name: mf, mf-b, binary-mf, lightgcn, sasrec, rates, als, statistics, imported or
+    fused."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of that model; see its config."""
 
@@ -21,6 +23,19 @@ class CFChoice(Config):
     def _check_model(self) -> Self:
         self.build()
         return self
+
+    def check_policy(self, policy: KnowledgePolicy) -> None:
+        """See that the model can honour a knowledge policy.
+
+        Raises
+        ------
+        ValueError
+            It cannot; the message says which it can.
+        """
+        try:
+            self.build().check_policy(policy)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     def build(self) -> CFModel:
         """Return the model, not yet fitted."""

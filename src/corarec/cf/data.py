@@ -1,13 +1,15 @@
 """The rows a CF model is fitted on, checked once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+import polars as pl
 
+from corarec.data.history import KnowledgePolicy
 from corarec.data.vocabulary import Vocabulary
 from corarec.errors import DataError
-from corarec.types import Fingerprint, FloatArray, IntArray, Pairs
+from corarec.types import Fingerprint, FloatArray, IntArray, Log, Pairs
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -20,20 +22,26 @@ class TrainingPairs(Pairs):
 
     own_labels: FloatArray
     """[N] 0 or 1, NaN where the pair took no part."""
+    log: Log | None = None
+    """The rows whose labels may be known, each pair's as far as its `known_until`; None: those that
+    the model keeps itself."""
 
     def take(self, rows: IntArray | slice) -> Self:
         """Keep the pairs at `rows`."""
         return replace(super().take(rows), own_labels=self.own_labels[rows])
 
     @classmethod
-    def of(cls, pairs: Pairs, own_labels: FloatArray) -> Self:
-        """Put the own labels ([N], NaN for none) beside the pairs."""
+    def of(cls, pairs: Pairs, own_labels: FloatArray, log: Log | None = None) -> Self:
+        """Put the own labels ([N], NaN for none) beside the pairs, and what may be known."""
         return cls(
             user_ids=pairs.user_ids,
             item_ids=pairs.item_ids,
             histories=pairs.histories,
             rows=pairs.rows,
+            times=pairs.times,
+            known_until=pairs.known_until,
             own_labels=own_labels,
+            log=log,
         )
 
 
@@ -64,6 +72,16 @@ class FitData:
     """The same for items."""
     fingerprint: Fingerprint | None = None
     """Which dataset the rows are of; a model remembers it."""
+    policy: KnowledgePolicy = field(default_factory=KnowledgePolicy)
+    """Which labels a row may see."""
+    log: Log | None = None
+    """The rows whose labels may be known under the policy, where the rows have times."""
+    earlier: Log | None = None
+    """Rows from before train, where the dataset keeps them."""
+    train_stars: FloatArray | None = None
+    """[N] the ratings of the training rows, NaN where the source has none."""
+    item_table: pl.DataFrame | None = None
+    """[I] what the source tells of items 1..I: `title` and more."""
 
     def __repr__(self) -> str:
         return (

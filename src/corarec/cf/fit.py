@@ -11,6 +11,7 @@ from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.report import FitReport, WatchFit, unwatched
 from corarec.data.dataset import Dataset
+from corarec.errors import ConfigError
 from corarec.files import real_place
 from corarec.locks import locked_output
 from corarec.ownership import check_inputs_survive, check_replaceable, paths_in
@@ -53,7 +54,7 @@ def fit_cf(
     ------
     ConfigError
         What stands at `output` (a file that the model is made of, or anything but a CF model as
-        corarec wrote it) would be lost.
+        corarec wrote it) would be lost, or the model cannot honour the dataset's knowledge policy.
     DataError
         A split is empty or has one class only.
     TrainingError
@@ -72,20 +73,35 @@ def fit_cf(
         checkpoint = output.with_name(f"{output.name}.checkpoint.pt")
     rows = dataset.rows("train")
     cutoff = None
+    model.check_policy(dataset.policy)
+    if config.train_until < 1 and dataset.policy.policy != "train":
+        raise ConfigError(
+            f"train_until={config.train_until:g} came with knowledge: {dataset.policy.words()}, "
+            "under which no training row sees labels of its own time anyway. Leave train_until "
+            "out."
+        )
     if config.train_until < 1:
         times = dataset.interactions["timestamp"].to_numpy()[rows]
         cutoff = cutoff_time(times, config.train_until)
         rows = rows[times <= cutoff]
+    valid = dataset.pairs("valid")
     data = FitData(
-        train=TrainingPairs.of(dataset.pairs(rows), dataset.labels(rows).astype(np.float64)),
+        train=TrainingPairs.of(
+            dataset.pairs(rows), dataset.labels(rows).astype(np.float64), dataset.log
+        ),
         train_labels=dataset.labels(rows),
-        valid=dataset.pairs("valid"),
+        valid=TrainingPairs.of(valid, np.full(len(valid), np.nan), dataset.log),
         valid_labels=dataset.labels("valid"),
         num_users=dataset.num_users,
         num_items=dataset.num_items,
         users=dataset.user_vocabulary,
         items=dataset.item_vocabulary,
         fingerprint=dataset.fingerprint,
+        policy=dataset.policy,
+        log=dataset.log,
+        earlier=dataset.earlier_log,
+        train_stars=dataset.stars(rows),
+        item_table=dataset.items,
     )
     with locked_output(output), watch(config.model) as progress:
         report = model.fit(data, seed, checkpoint, progress.epoch)

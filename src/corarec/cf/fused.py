@@ -8,7 +8,7 @@ import torch
 from pydantic import Discriminator, Tag, field_validator
 from sklearn.linear_model import LogisticRegression
 
-from corarec.cf.base import CFModel, not_fitted
+from corarec.cf.base import CFModel, check_knowledge, not_fitted
 from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
 from corarec.cf.report import FitCourse, OnEpoch
@@ -69,6 +69,17 @@ class Fused(CFModel):
         """The sum of the components' sizes."""
         return sum(component.vector_size for component in self._fitted())
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Those that all components can honour; a fitted one has the one of its fit."""
+        of_components = [_policies(choice) for choice in self._options.components]
+        return tuple(name for name in of_components[0] if all(name in of for of in of_components))
+
+    @property
+    def match_size(self) -> int:
+        """The sum of the components' sizes."""
+        return sum(component.match_size for component in self._fitted())
+
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
@@ -91,7 +102,9 @@ class Fused(CFModel):
         user_scales, item_scales = self._scales.T
         users, user_rows = _join([(table.users, table.user_rows) for table in tables], user_scales)
         items, item_rows = _join([(table.items, table.item_rows) for table in tables], item_scales)
-        return VectorTable(users, items, user_rows, item_rows)
+        matches = [table.matches for table in tables if table.matches is not None]
+        joined = torch.cat(matches, dim=1) if matches else None
+        return VectorTable(users, items, user_rows, item_rows, joined)
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the logistic regression's logit of the components' scores: [N]."""
@@ -139,6 +152,15 @@ class Fused(CFModel):
         return self._components
 
 
+def _policies(choice: Path | CFChoice) -> tuple[str, ...]:
+    from corarec.cf.registry import load_cf
+
+    if isinstance(choice, CFChoice):
+        return choice.build().policies
+    report = load_cf(choice).report
+    return ("train" if report is None else report.knowledge.policy,)
+
+
 def _component(
     choice: Path | CFChoice,
     data: FitData,
@@ -150,7 +172,9 @@ def _component(
     from corarec.cf.registry import load_cf
 
     if isinstance(choice, Path):
-        return load_cf(choice, data.fingerprint)
+        fitted = load_cf(choice, data.fingerprint)
+        check_knowledge(fitted, choice, data.policy)
+        return fitted
     component = choice.build()
     component.fit(data, seed, checkpoint, on_epoch)
     component.dataset = data.fingerprint

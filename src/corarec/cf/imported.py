@@ -41,6 +41,11 @@ class Imported(TableModel):
         super().__init__(config)
         self._options = config
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """All: what vectors from elsewhere know is for whoever made them to see to."""
+        return ("train", "snapshot", "streaming")
+
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:

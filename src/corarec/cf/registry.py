@@ -11,6 +11,7 @@ from corarec.cf.lightgcn import LightGCN
 from corarec.cf.mf import MF, BiasedMF
 from corarec.cf.rates import Rates
 from corarec.cf.sasrec import SASRec
+from corarec.cf.statistics import Statistics
 from corarec.errors import ArtifactError
 from corarec.registry import Registry
 from corarec.types import Fingerprint
@@ -27,6 +28,7 @@ CF_MODELS: Registry[CFModel] = Registry(
         "sasrec": SASRec,
         "rates": Rates,
         "als": ALS,
+        "statistics": Statistics,
         "imported": Imported,
         "fused": Fused,
     },

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 from sklearn.metrics import roc_auc_score
 
+from corarec.data.history import KnowledgePolicy
 from corarec.errors import TrainingError
 from corarec.types import Config, FloatArray, IntArray
 
@@ -48,6 +49,8 @@ class FitReport(Config):
     """How many rows the model was fitted on."""
     seconds: float
     """Wall time of the fit."""
+    knowledge: KnowledgePolicy = KnowledgePolicy()
+    """Which labels a row may see to whom this model gives vectors."""
     trained_until: int | None = None
     """Time (UTC seconds) of the last training row the model saw where it was fitted on the earlier
     part of the training rows only; `None` where it saw all of them."""

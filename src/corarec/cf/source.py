@@ -1,13 +1,15 @@
 """`VectorSource`: a fitted CF model as everything behind it may see it."""
 
+from pathlib import Path
+
 import numpy as np
 
-from corarec.cf.base import CFModel, not_fitted
+from corarec.cf.base import CFModel, check_knowledge, not_fitted
 from corarec.cf.data import TrainingPairs
 from corarec.cf.fit import seen_rows
 from corarec.cf.vectors import VectorTable
 from corarec.data.dataset import Dataset
-from corarec.types import FloatArray, Pairs
+from corarec.types import FloatArray, Log, Pairs
 
 
 class VectorSource:
@@ -17,20 +19,31 @@ class VectorSource:
     label, is known here alone, so that a model that leaves a pair's own label out does so for
     exactly these, and no reader can see a label by mistake.
 
+    Parameters
+    ----------
+    log
+        The rows whose labels may be known, where there is no dataset to take them from.
+
     Raises
     ------
+    ArtifactError
+        The model was fitted under another knowledge policy than the dataset's.
     TrainingError
         The model has not been fitted.
     ValueError
         Rows of a dataset are asked for, and there is none.
     """
 
-    def __init__(self, model: CFModel, dataset: Dataset | None) -> None:
+    def __init__(self, model: CFModel, dataset: Dataset | None, log: Log | None = None) -> None:
         if model.report is None:
             raise not_fitted(model)
         self.model = model
         self._own_labels: FloatArray | None = None
+        self._log = log
         if dataset is not None:
+            check_knowledge(model, Path("use"), dataset.policy)
+            if dataset.policy.policy != "train":
+                self._log = dataset.log
             labels = dataset.labels(np.arange(len(dataset))).astype(np.float64)
             self._own_labels = np.where(seen_rows(dataset, model.report), labels, np.nan)
 
@@ -44,6 +57,11 @@ class VectorSource:
         """`d`, the size of one user's and of one item's vector."""
         return self.model.vector_size
 
+    @property
+    def match_size(self) -> int:
+        """`p`, how many numbers the vectors say of user and item together."""
+        return self.model.match_size
+
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, each distinct vector once."""
         return self.model.vector_table(self._known(pairs))
@@ -55,10 +73,12 @@ class VectorSource:
     def _known(self, pairs: Pairs) -> Pairs:
         pairs = pairs.for_cf
         if pairs.rows is None:
-            return pairs
+            if self._log is None:
+                return pairs
+            return TrainingPairs.of(pairs, np.full(len(pairs), np.nan), self._log)
         if self._own_labels is None:
             raise ValueError(
                 "These pairs are rows of a dataset, and this CF model has none beside it, so which "
                 "of them it was fitted on is not known. Open it with the dataset."
             )
-        return TrainingPairs.of(pairs, self._own_labels[pairs.rows])
+        return TrainingPairs.of(pairs, self._own_labels[pairs.rows], self._log)

@@ -24,6 +24,9 @@ class VectorTable:
     """[N]"""
     item_rows: IntArray
     """[N]"""
+    matches: torch.Tensor | None = None
+    """[N, p] float32: what is known of user and item together, 0 for nothing; None where the model
+    has no such part"""
 
     def __repr__(self) -> str:
         return f"VectorTable({len(self):,} pairs, {self.vector_size} numbers each)"
@@ -35,6 +38,11 @@ class VectorTable:
     def vector_size(self) -> int:
         """`d`, the size of one user's or one item's vector."""
         return int(self.users.shape[1])
+
+    @property
+    def match_size(self) -> int:
+        """`p`, how many numbers there are of user and item together."""
+        return 0 if self.matches is None else int(self.matches.shape[1])
 
     def lookup(self, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the user and the item vectors of the pairs at `rows`: two of [B, d]."""

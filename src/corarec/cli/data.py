@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -41,6 +41,12 @@ def prepare(
     ] = None,
     source_option: Options = None,
     split_option: SplitOptions = None,
+    keep_earlier: Annotated[
+        bool,
+        typer.Option(
+            "--keep-earlier", help="Keep rows from before train, as a part of their own: earlier."
+        ),
+    ] = False,
     form: TableOrJson = "table",
 ) -> None:
     """Turn the files of a source into a dataset folder."""
@@ -65,6 +71,7 @@ def prepare(
             source_options=named_values(source_option),
             split_options=named_values(split_option)
             | ({} if untitled is None else {"untitled": untitled}),
+            keep_earlier=keep_earlier,
         )
     )
     if form == "json":
@@ -90,13 +97,20 @@ def fit_cf(
     train_until: Annotated[
         float, typer.Option(help="Fit on this earliest share of the training rows only.")
     ] = 1.0,
+    knowledge: Annotated[
+        Literal["train", "snapshot", "streaming"],
+        typer.Option(help="Which labels a row may see: as `knowledge` of the recipe to come."),
+    ] = "train",
+    period: Annotated[
+        str, typer.Option(help="Of --knowledge snapshot: month, or a number of days.")
+    ] = "month",
     option: Options = None,
     form: TableOrJson = "table",
 ) -> None:
     """Fit a collaborative-filtering model: the vectors that CoRA turns into weights."""
     from corarec.cf import FitConfig
     from corarec.cf import fit_cf as run_fit
-    from corarec.data import Dataset
+    from corarec.data import Dataset, KnowledgePolicy
 
     home = real_place(output).parent
     if (home / "config.yaml").exists() and (home / "data.json").exists():
@@ -106,7 +120,12 @@ def fit_cf(
         )
     values = {"model": model, "options": named_values(option), "train_until": train_until}
     config = FitConfig.parse(values, "The command")
-    _, report = run_fit(Dataset.load(data), config, seed=seed, output=output, watch=watch_fits(log))
+    policy = KnowledgePolicy.parse(
+        {"policy": knowledge, "period": int(period) if period.isdecimal() else period},
+        "The command",
+    )
+    dataset = Dataset.load(data).under(policy)
+    _, report = run_fit(dataset, config, seed=seed, output=output, watch=watch_fits(log))
     if form == "json":
         print_json({"output": str(output), "model": model, **report.model_dump(mode="json")})
     else:

@@ -2,6 +2,7 @@
 
 from corarec.data.card import DatasetCard, SplitCounts
 from corarec.data.dataset import Dataset, Split
+from corarec.data.history import KnowledgePolicy
 from corarec.data.knowledge import Catalogue, Knowledge
 from corarec.data.labels import LabelConfig
 from corarec.data.prepare import DATA_SOURCES, SPLIT_RULES, PrepareConfig, prepare
@@ -14,6 +15,7 @@ __all__ = [
     "Dataset",
     "DatasetCard",
     "Knowledge",
+    "KnowledgePolicy",
     "LabelConfig",
     "PrepareConfig",
     "Split",

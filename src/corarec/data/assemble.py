@@ -5,8 +5,8 @@ import polars as pl
 from corarec.data.card import DatasetCard, SplitCounts
 from corarec.data.dataset import Dataset
 from corarec.data.raw import RawData
-from corarec.data.splits.base import SplitResult
-from corarec.data.storage import INTERACTIONS_SCHEMA, SPLITS
+from corarec.data.splits.base import SplitResult, SplitRule
+from corarec.data.storage import EARLIER, INTERACTIONS_SCHEMA, SPLITS
 from corarec.types import Config
 
 
@@ -16,8 +16,9 @@ def assemble(
     fingerprints: dict[str, str],
     *,
     source: tuple[str, Config],
-    split: tuple[str, Config],
+    split: tuple[str, SplitRule],
     sample: Config | None = None,
+    earlier: pl.DataFrame | None = None,
 ) -> Dataset:
     """Put the tables of a dataset together.
 
@@ -33,6 +34,8 @@ def assemble(
         name and options of each, for the card
     sample
         how users were sampled, for the card, if they were
+    earlier
+        rows from before train, with their ids and labels
     """
     in_train = pl.col("split") == "train"
     rows = result.rows.with_columns(
@@ -42,13 +45,24 @@ def assemble(
     if "true_probability" in rows.columns:
         columns.append("true_probability")
     interactions = rows.select(columns).cast(INTERACTIONS_SCHEMA)
+    named = rows
+    counts = {split: _count(interactions.filter(pl.col("split") == split)) for split in SPLITS}
+    if earlier is not None:
+        named = pl.concat([_names(rows), _names(earlier)])
+        known = rows.filter(in_train)
+        earlier = earlier.with_columns(
+            warm=pl.col("user_id").is_in(known["user_id"].unique().cast(pl.Int64).implode())
+            & pl.col("item_id").is_in(known["item_id"].unique().cast(pl.Int64).implode())
+        )
+        earlier = earlier.select(list(INTERACTIONS_SCHEMA)).cast(INTERACTIONS_SCHEMA)
+        counts[EARLIER] = _count(earlier)
     items = (
-        _numbered(rows, "item")
+        _numbered(named, "item")
         .join(raw.items, on="item", how="left", maintain_order="left")
         .with_columns(pl.col("title").fill_null(""))
         .rename({"item": "raw_id"})
     )
-    users = _numbered(rows, "user")
+    users = _numbered(named, "user")
     if raw.users is not None:
         users = users.join(raw.users, on="user", how="left", maintain_order="left")
     card = DatasetCard(
@@ -61,7 +75,8 @@ def assemble(
         labels=result.labels,
         num_users=users.height,
         num_items=items.height,
-        counts={split: _count(interactions.filter(pl.col("split") == split)) for split in SPLITS},
+        counts=counts,
+        histories=split[1].histories,
         inputs=fingerprints,
         notes=[*raw.facts.notes, *result.notes],
         licence=raw.facts.licence,
@@ -69,7 +84,11 @@ def assemble(
         item_noun_plural=raw.facts.item_noun_plural,
     )
     users = users.rename({"user": "raw_id"})
-    return Dataset(card, interactions, items, users, _texts(rows))
+    return Dataset(card, interactions, items, users, _texts(rows), earlier)
+
+
+def _names(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("user", "item", pl.col("user_id", "item_id").cast(pl.Int64))
 
 
 def _numbered(rows: pl.DataFrame, kind: str) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """What a dataset folder says about itself: `card.json`."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -39,7 +40,10 @@ class DatasetCard(Config):
     num_users: int
     num_items: int
     counts: dict[str, SplitCounts]
-    """by split: train, valid, test"""
+    """by split: train, valid, test; earlier, where rows from before train are kept"""
+    histories: Literal["all", "train"] = "all"
+    """whose likes the histories of later rows show: those of all parts, or of train alone where the
+    parts do not follow each other in time"""
     inputs: dict[str, str] = Field(default_factory=dict)
     """SHA-256 fingerprint of each input file"""
     notes: list[str] = Field(default_factory=list)
@@ -48,3 +52,7 @@ class DatasetCard(Config):
     """who may use the data for what"""
     item_noun_singular: str = "item"
     item_noun_plural: str = "items"
+
+    def counts_of(self, splits: Sequence[str]) -> int:
+        """Return how many rows some parts have together."""
+        return sum(self.counts[split].rows for split in splits if split in self.counts)

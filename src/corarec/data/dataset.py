@@ -4,7 +4,7 @@ On disk a dataset is a folder: `interactions.parquet`, `items.parquet`, `users.p
 source has reviews also `texts.parquet`, and `card.json`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -14,12 +14,12 @@ import polars as pl
 
 from corarec.data.card import DatasetCard
 from corarec.data.fingerprint import dataset_fingerprint
-from corarec.data.history import Timeline
+from corarec.data.history import KnowledgePolicy, Timeline
 from corarec.data.knowledge import Catalogue, Knowledge
 from corarec.data.storage import SPLITS, FilesState, files_state, load_folder, save_folder
 from corarec.data.vocabulary import Vocabulary
 from corarec.errors import ConfigError
-from corarec.types import Fingerprint, FloatArray, IntArray, Pairs, ScoreTable
+from corarec.types import Fingerprint, FloatArray, IntArray, Log, Pairs, ScoreTable
 
 Split = Literal["train", "valid", "test"]
 Rows = Split | IntArray
@@ -42,6 +42,11 @@ class Dataset:
     """[U] user_id 1..U, raw_id, and what else the source knows"""
     texts: pl.DataFrame | None = None
     """row (of `interactions`), user_id, item_id, text"""
+    earlier: pl.DataFrame | None = None
+    """The rows from before train, where `prepare` kept them: the same columns, the split `earlier`;
+    no row of `interactions`, no history and no count sees them"""
+    policy: KnowledgePolicy = field(default_factory=KnowledgePolicy)
+    """Which labels a row may see; see `under`"""
 
     def __len__(self) -> int:
         return self.interactions.height
@@ -68,7 +73,9 @@ class Dataset:
         state: FilesState | None = self.__dict__.get("_files_state")
         if state is not None and state in _FINGERPRINTS:
             return _FINGERPRINTS[state]
-        found = dataset_fingerprint(self.card, self.interactions, self.items, self.users)
+        found = dataset_fingerprint(
+            self.card, self.interactions, self.items, self.users, self.earlier
+        )
         if state is not None:
             _FINGERPRINTS[state] = found
         return found
@@ -77,7 +84,39 @@ class Dataset:
     def timeline(self) -> Timeline:
         """What is known of each user, and when."""
         columns = self._column("user_id"), self._column("item_id"), self._label
-        return Timeline(*columns, self.num_users)
+        hidden = None
+        if self.card.histories == "train":
+            hidden = (self.interactions["split"] != "train").to_numpy()
+        return Timeline(*columns, self.num_users, self._column("timestamp"), hidden)
+
+    def under(self, policy: KnowledgePolicy) -> "Dataset":
+        """Return the same data, of whose labels every row sees what a policy allows."""
+        if policy == self.policy:
+            return self
+        other = replace(self, policy=policy)
+        if "_files_state" in self.__dict__:
+            other.__dict__["_files_state"] = self.__dict__["_files_state"]
+        return other
+
+    @cached_property
+    def log(self) -> Log:
+        """The rows whose labels may become known: with `streaming` all, else those of train.
+
+        Where the parts do not follow each other in time it is always those of train.
+        """
+        if self.policy.policy == "streaming" and self.card.histories == "all":
+            return _log(self.interactions)
+        return _log(self.interactions.filter(pl.col("split") == "train"))
+
+    @cached_property
+    def earlier_log(self) -> Log | None:
+        """The rows from before train, where there are any."""
+        return None if self.earlier is None else _log(self.earlier)
+
+    def learnable(self) -> IntArray:
+        """Return the training rows that may be learned from under the policy, ascending."""
+        rows = self.rows("train")
+        return rows[self.policy.to_learn_from(self._column("timestamp")[rows])]
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -133,13 +172,21 @@ class Dataset:
         return Pairs(
             user_ids=self._column("user_id")[rows],
             item_ids=self._column("item_id")[rows],
-            histories=self.timeline.before_rows(rows),
+            histories=self.timeline.before_rows(
+                rows, earlier_seconds=self.policy.policy == "streaming"
+            ),
             rows=rows,
+            times=(times := self._column("timestamp")[rows]),
+            known_until=self.policy.known_until(times, self._in_train[rows]),
         )
 
     def labels(self, rows: Rows) -> IntArray:
         """Return the labels of `rows`: [N] of 0 or 1."""
         return self._label[self._row_numbers(rows)]
+
+    def stars(self, rows: Rows) -> FloatArray:
+        """Return the ratings of `rows`, NaN where the source has none: [N]."""
+        return _stars(self.interactions[self._row_numbers(rows)])
 
     def score_table(self, rows: Rows, scores: FloatArray) -> ScoreTable:
         """Put scores beside the truth of `rows`.
@@ -193,7 +240,8 @@ class Dataset:
         ConfigError
             Something else than a dataset, as corarec wrote it, stands at `path`.
         """
-        save_folder(path, self.card, self.interactions, self.items, self.users, self.texts)
+        tables = self.interactions, self.items, self.users, self.texts, self.earlier
+        save_folder(path, self.card, *tables)
 
     @classmethod
     def load(cls, path: Path) -> "Dataset":
@@ -211,6 +259,10 @@ class Dataset:
         return dataset
 
     @cached_property
+    def _in_train(self) -> np.ndarray:
+        return (self.interactions["split"] == "train").to_numpy()
+
+    @cached_property
     def _label(self) -> IntArray:
         return self._column("label")
 
@@ -219,3 +271,15 @@ class Dataset:
 
     def _row_numbers(self, rows: Rows) -> IntArray:
         return self.rows(rows) if isinstance(rows, str) else rows
+
+
+def _log(rows: pl.DataFrame) -> Log:
+    user_ids, item_ids, labels, times = (
+        rows[name].to_numpy().astype(np.int64)
+        for name in ("user_id", "item_id", "label", "timestamp")
+    )
+    return Log(user_ids, item_ids, labels, times, _stars(rows))
+
+
+def _stars(rows: pl.DataFrame) -> FloatArray:
+    return rows["rating"].cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -15,7 +15,11 @@ _FITTED_ON = ["user_id", "item_id", "timestamp", "label"]
 
 
 def dataset_fingerprint(
-    card: DatasetCard, interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame
+    card: DatasetCard,
+    interactions: pl.DataFrame,
+    items: pl.DataFrame,
+    users: pl.DataFrame,
+    earlier: pl.DataFrame | None = None,
 ) -> Fingerprint:
     """Return the digests of a dataset.
 
@@ -37,6 +41,7 @@ def dataset_fingerprint(
                 pl.col("split").cast(pl.String).replace_strict(list(SPLITS), [0, 1, 2])
             )
         ),
+        earlier="" if earlier is None else _digest(earlier.select([*_FITTED_ON, "rating"])),
     )
 
 

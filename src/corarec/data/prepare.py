@@ -10,6 +10,7 @@ from pydantic import Field
 
 from corarec.data.assemble import assemble
 from corarec.data.dataset import Dataset
+from corarec.data.earlier import rows_before_train
 from corarec.data.findings import LOUD, rating_range, remarks
 from corarec.data.labels import LabelConfig
 from corarec.data.sampling import UserSample, sample_users
@@ -25,6 +26,7 @@ from corarec.data.splits.base import SplitRule
 from corarec.data.splits.collm_amazon_book import CollmAmazonBook
 from corarec.data.splits.collm_ml1m import CollmMl1m
 from corarec.data.splits.leave_last_out import LeaveLastOut
+from corarec.data.splits.new_items import NewItems
 from corarec.data.splits.published import Published
 from corarec.data.splits.temporal import Temporal
 from corarec.data.storage import KIND, SPLITS
@@ -59,6 +61,7 @@ SPLIT_RULES: Registry[SplitRule] = Registry(
         "collm-amazon-book": CollmAmazonBook,
         "temporal": Temporal,
         "leave-last-out": LeaveLastOut,
+        "new-items": NewItems,
         "published": Published,
     },
 )
@@ -81,6 +84,8 @@ class PrepareConfig(Config):
     """threshold and negatives"""
     sample: UserSample | None = None
     """keep a share of the users only, for studies"""
+    keep_earlier: bool = False
+    """keep the rows from before train, which the rule drops, as a part of their own (`earlier`)"""
     source_options: dict[str, Any] = Field(default_factory=dict)
     """fields of the source"""
     split_options: dict[str, Any] = Field(default_factory=dict)
@@ -114,6 +119,9 @@ def prepare(config: PrepareConfig) -> Dataset:
     _check_parts(result.rows, config.split)
     seen = remarks(result.rows, positives_only=result.positives_only)
     result = replace(result, notes=(*notes, *result.notes, *seen))
+    earlier = None
+    if config.keep_earlier:
+        earlier = rows_before_train(raw, result, config.split, config.sample)
     dataset = assemble(
         raw,
         result,
@@ -121,6 +129,7 @@ def prepare(config: PrepareConfig) -> Dataset:
         source=(config.source, source),
         split=(config.split, rule),
         sample=config.sample,
+        earlier=earlier,
     )
     card = dataset.card
     together = [*card.notes, *shared_titles(dataset.items)]

@@ -35,13 +35,13 @@ def sample_users(result: SplitResult, sample: UserSample) -> SplitResult:
         Nobody is left.
     """
     users = result.rows["user"].unique(maintain_order=True)
-    kept = [user for user in users.to_list() if _draw(str(user), sample.seed) < sample.share]
-    if not kept:
+    kept = kept_users(users, sample)
+    if kept.is_empty():
         raise DataError(
             f"A sample of {sample.share:g} of {len(users):,} users (seed {sample.seed}) has nobody "
             "in it. Raise --sample-users."
         )
-    rows = result.rows.filter(pl.col("user").is_in(pl.Series(kept, dtype=users.dtype).implode()))
+    rows = result.rows.filter(pl.col("user").is_in(kept.implode()))
     rows = rows.with_columns(
         pl.col(name).rank("dense").cast(result.rows.schema[name]) for name in ("user_id", "item_id")
     )
@@ -50,6 +50,13 @@ def sample_users(result: SplitResult, sample: UserSample) -> SplitResult:
         f"{len(users):,} users with {rows.height:,} of {result.rows.height:,} rows"
     )
     return replace(result, rows=rows, notes=(*result.notes, note))
+
+
+def kept_users(users: pl.Series, sample: UserSample) -> pl.Series:
+    """Return those of the users (raw ids) who are in the sample, each once."""
+    distinct = users.unique(maintain_order=True)
+    kept = [user for user in distinct.to_list() if _draw(str(user), sample.seed) < sample.share]
+    return pl.Series(users.name, kept, dtype=users.dtype)
 
 
 def _draw(user: str, seed: int) -> float:

@@ -13,7 +13,9 @@ from corarec.files import atomic_directory, read_json, recover, write_json
 KIND = "dataset"
 """What the marker of a dataset folder says."""
 SPLITS = ("train", "valid", "test")
-SplitType = pl.Enum(SPLITS)
+EARLIER = "earlier"
+"""The part of the rows from before train, which no protocol has."""
+SplitType = pl.Enum((*SPLITS, EARLIER))
 
 INTERACTIONS_SCHEMA = pl.Schema(
     {
@@ -45,7 +47,15 @@ TEXTS_SCHEMA = pl.Schema(
 
 _CERTAIN_SECONDS = 3.0
 
-Tables = tuple[DatasetCard, pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame | None]
+Tables = tuple[
+    DatasetCard,
+    pl.DataFrame,
+    pl.DataFrame,
+    pl.DataFrame,
+    pl.DataFrame | None,
+    pl.DataFrame | None,
+]
+"""The card, interactions, items, users, texts, and the rows from before train."""
 
 
 def save_folder(
@@ -55,8 +65,11 @@ def save_folder(
     items: pl.DataFrame,
     users: pl.DataFrame,
     texts: pl.DataFrame | None,
+    earlier: pl.DataFrame | None = None,
 ) -> None:
     """Write the tables and the card to the folder `path`, which appears whole or not at all.
+
+    Rows from before train stand after all others.
 
     Raises
     ------
@@ -64,6 +77,8 @@ def save_folder(
         Something else than a dataset, as corarec wrote it, stands at `path`.
     """
     with atomic_directory(Path(path), KIND) as folder:
+        if earlier is not None:
+            interactions = pl.concat([interactions, earlier], how="diagonal")
         interactions.write_parquet(folder / "interactions.parquet")
         items.write_parquet(folder / "items.parquet")
         users.write_parquet(folder / "users.parquet")
@@ -89,9 +104,12 @@ def load_folder(path: Path) -> Tables:
     _check_ids(path / "items.parquet", items["item_id"], card.num_items)
     _check_ids(path / "users.parquet", users["user_id"], card.num_users)
     _check_interactions(path / "interactions.parquet", interactions, card)
+    protocol = card.counts_of(SPLITS)
+    earlier = interactions[protocol:] if interactions.height > protocol else None
+    interactions = interactions[:protocol]
     if texts is not None:
         _check_range(path / "texts.parquet", texts["row"], 0, interactions.height - 1)
-    return card, interactions, items, users, texts
+    return card, interactions, items, users, texts, earlier
 
 
 FilesState = tuple[tuple[str, int, int, int, int, int], ...]
@@ -160,7 +178,7 @@ def _check_range(path: Path, values: pl.Series, smallest: int, largest: int) -> 
 
 
 def _check_interactions(path: Path, table: pl.DataFrame, card: DatasetCard) -> None:
-    rows = sum(counts.rows for counts in card.counts.values())
+    rows = card.counts_of((*SPLITS, EARLIER))
     if table.height != rows:
         raise _damaged(path, f"it has {table.height} rows, card.json says {rows}")
     _check_range(path, table["user_id"], 1, card.num_users)
@@ -168,6 +186,15 @@ def _check_interactions(path: Path, table: pl.DataFrame, card: DatasetCard) -> N
     _check_range(path, table["label"], 0, 1)
     if table.select(pl.col("timestamp", "split", "warm").is_null().any()).row(0) != (False,) * 3:
         raise _damaged(path, "timestamp, split or warm has missing values")
+    protocol = card.counts_of(SPLITS)
+    is_earlier = (table["split"] == EARLIER).to_numpy()
+    if is_earlier[:protocol].any() or not is_earlier[protocol:].all():
+        raise _damaged(path, f"of {rows} rows not the last {rows - protocol} are {EARLIER} ones")
+    for part in (table[:protocol], table[protocol:]):
+        _check_order(path, part)
+
+
+def _check_order(path: Path, table: pl.DataFrame) -> None:
     user, time = pl.col("user_id"), pl.col("timestamp")
     later = (user > user.shift(1)) | ((user == user.shift(1)) & (time >= time.shift(1)))
     if not table.select(later.all()).item():

@@ -8,6 +8,7 @@ import yaml
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from corarec.cf import FitConfig
+from corarec.data import KnowledgePolicy
 from corarec.files import atomic_file
 from corarec.recipe.phases import PlannedPhase, check_phases, plan_phases
 from corarec.recipe.training import TrainConfig
@@ -43,6 +44,9 @@ class RunConfig(Config):
     """A dataset folder that `corarec prepare` wrote."""
     cf: ChosenCF | None = None
     """The CF model, for systems that need one: fitted earlier (`path`) or by the run (`model`)."""
+    knowledge: KnowledgePolicy = KnowledgePolicy()
+    """Which labels a row may see, in training as in measuring: it holds for histories, prompts and
+    CF vectors alike. `train` is that of the published protocols."""
     system: SystemConfig = CoraSystem()
     """The recommender around the language model, by its `name`: cora, tallrec or icl."""
     train: TrainConfig = TrainConfig()
@@ -54,6 +58,12 @@ class RunConfig(Config):
     def _cf_where_needed(self) -> "RunConfig":
         if RECOMMENDERS[self.system.name].needs_cf and self.cf is None:
             raise ValueError(f"the system {self.system.name!r} needs `cf`: a path or a model")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_to_train_on(self) -> "RunConfig":
+        if self.knowledge.policy != "train" and isinstance(self.cf, FitConfig):
+            self.cf.check_policy(self.knowledge)
         return self
 
     @model_validator(mode="after")

@@ -150,7 +150,8 @@ class CoraRecommender(PromptRecommender):
         backbone, cf = ingredients.backbone, ingredients.cf
         if cf is None:
             raise ConfigError("CoRA reads CF vectors, but no CF model came. Name one under `cf`.")
-        vector_input = VectorInput(config.vectors.drop_half, config.vectors.product)
+        vectors = config.vectors
+        vector_input = VectorInput(vectors.drop_half, vectors.product, cf.match_size)
         half_size = vector_input.half_size(cf.vector_size)
         blocks = config.layers_to_transform
         adapter = CoraConfig(
@@ -201,7 +202,9 @@ class CoraRecommender(PromptRecommender):
 
     def adapter_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the CF vectors of the pairs and, where they act late, on which tokens."""
-        vectors = self.vector_input(batch["user_vectors"], batch["item_vectors"])
+        vectors = self.vector_input(
+            batch["user_vectors"], batch["item_vectors"], batch.get("match_vectors")
+        )
         if not self.late:
             return {"cf_vectors": vectors}
         positions = torch.arange(batch["input_ids"].shape[1], device=vectors.device)
@@ -294,8 +297,10 @@ class CoraRecommender(PromptRecommender):
 
     def _vectors_of(self, pair: Pairs) -> torch.Tensor:
         """Return what the generator reads of one pair: [2d]."""
-        users, items = self._vectors(pair).lookup(np.zeros(1, np.int64))
-        return self.vector_input(users.to(self.device), items.to(self.device))[0]
+        table = self._vectors(pair)
+        users, items = (half.to(self.device) for half in table.lookup(np.zeros(1, np.int64)))
+        matches = None if table.matches is None else table.matches.to(self.device)
+        return self.vector_input(users, items, matches)[0]
 
     def own_modules(self) -> dict[str, nn.Module]:
         """Return the scales of the CF vectors."""

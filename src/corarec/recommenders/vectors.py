@@ -39,23 +39,31 @@ class VectorInputConfig(Config):
 class VectorInput(nn.Module):
     """`e = concat(user vector, item vector)` of each pair (paper, equation 1).
 
-    Unknown users and items have zeros before and after.
+    Unknown users and items have zeros before and after. Where a CF model says something of user and
+    item together (`match_size` numbers), each half carries half of that; dropping either half in
+    training drops all of it.
     """
 
     user_scale: torch.Tensor
     item_scale: torch.Tensor
     product_scale: torch.Tensor
+    match_scale: torch.Tensor
 
-    def __init__(self, drop_half: float = 0.0, product: bool = False) -> None:
+    def __init__(self, drop_half: float = 0.0, product: bool = False, match_size: int = 0) -> None:
         super().__init__()
         self.drop_half = drop_half
         self.product = product
-        for name in ("user_scale", "item_scale", "product_scale"):
+        self.match_size = match_size
+        scales = ["user_scale", "item_scale", "product_scale"]
+        if match_size:
+            scales.append("match_scale")
+        for name in scales:
             self.register_buffer(name, torch.ones(()))
 
     def half_size(self, vector_size: int) -> int:
         """Return the size of one half of `e` for CF vectors of `d = vector_size`."""
-        return 2 * vector_size if self.product else vector_size
+        own = 2 * vector_size if self.product else vector_size
+        return own + (self.match_size + 1) // 2
 
     def fit_scale(self, table: VectorTable) -> None:
         """Take the scales from the vectors of the training pairs."""
@@ -65,18 +73,35 @@ class VectorInput(nn.Module):
             step = max(1, len(table) // SCALED_PAIRS)
             users, items = table.lookup(np.arange(0, len(table), step))
             self.product_scale.copy_(inverse_rms(users * self.user_scale * items * self.item_scale))
+        if table.matches is not None:
+            self.match_scale.copy_(inverse_rms(table.matches))
 
-    def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Map user and item vectors, two of [B, d], to `e`: [B, 2d], or [B, 4d] with products."""
+    def forward(
+        self, users: torch.Tensor, items: torch.Tensor, matches: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Map user and item vectors, two of [B, d], to `e`: [B, 2d], or [B, 4d] with products.
+
+        With `matches: [B, p]` it is wider by `p`, or by `p + 1` where that is odd.
+        """
         users, items = users * self.user_scale, items * self.item_scale
+        if matches is not None:
+            matches = matches * self.match_scale
         if self.training and self.drop_half > 0:
             draw = torch.rand(len(users), 1, device=users.device)
             users = users * (draw >= self.drop_half / 2)
             items = items * ((draw < self.drop_half / 2) | (draw >= self.drop_half))
-        if not self.product:
-            return torch.cat([users, items], dim=1)
-        product = users * items * self.product_scale
-        return torch.cat([users, product, items, product], dim=1)
+            if matches is not None:
+                matches = matches * (draw >= self.drop_half)
+        halves = [users], [items]
+        if self.product:
+            product = users * items * self.product_scale
+            halves = [users, product], [items, product]
+        if matches is not None:
+            if self.match_size % 2:
+                matches = torch.nn.functional.pad(matches, (0, 1))
+            for half, part in zip(halves, matches.chunk(2, dim=1), strict=True):
+                half.append(part)
+        return torch.cat([*halves[0], *halves[1]], dim=1)
 
 
 @dataclass
@@ -87,10 +112,16 @@ class VectorPromptInputs(PromptInputs):
     """The vectors; needed."""
 
     def batch(self, rows: IntArray) -> Batch:
-        """Add `user_vectors` and `item_vectors`, both [B, d], to the prompts."""
+        """Add `user_vectors` and `item_vectors`, both [B, d], to the prompts.
+
+        Where the CF model has them, also `match_vectors` [B, p].
+        """
         assert self.table is not None
         users, items = self.table.lookup(rows)
-        return {**super().batch(rows), "user_vectors": users, "item_vectors": items}
+        batch = {**super().batch(rows), "user_vectors": users, "item_vectors": items}
+        if self.table.matches is not None:
+            batch["match_vectors"] = self.table.matches[torch.from_numpy(rows)]
+        return batch
 
 
 class UserShuffle:
@@ -110,9 +141,10 @@ class UserShuffle:
         self._donors[users] = random.permutation(len(users))
 
     def donors(self, pairs: Pairs) -> Pairs:
-        """Return the donors of the pairs' users in place of them: [N]."""
+        """Return the donors of the pairs' users in place of them, with the pairs' items: [N]."""
         donors = self._donors[pairs.user_ids % len(self._donors)]
-        return replace(self._train_pairs.take(self._last_rows[donors]), rows=None)
+        donating = self._train_pairs.take(self._last_rows[donors])
+        return replace(donating, rows=None, item_ids=pairs.item_ids)
 
     @staticmethod
     def applied(table: VectorTable, donated: VectorTable) -> VectorTable:
@@ -120,4 +152,7 @@ class UserShuffle:
         stranger = (table.users[torch.from_numpy(table.user_rows)] == 0).all(dim=1).numpy()
         users = torch.cat([torch.zeros(1, table.vector_size), donated.users])
         user_rows = np.where(stranger, 0, donated.user_rows + 1)
-        return VectorTable(users, table.items, user_rows, table.item_rows)
+        matches = donated.matches
+        if matches is not None:
+            matches = matches * torch.from_numpy(~stranger)[:, None]
+        return VectorTable(users, table.items, user_rows, table.item_rows, matches)

@@ -91,6 +91,7 @@ def read_run(folder: Path, data: Path | None = None) -> tuple[RunConfig, Knowled
     if (folder / KNOWLEDGE).is_dir() and data is None:
         return config, Knowledge.read(folder / KNOWLEDGE), None
     dataset, place = find_dataset(folder, config.data, data)
+    dataset = dataset.under(config.knowledge)
     return config.model_copy(update={"data": place}), dataset.knowledge, dataset
 
 

@@ -12,7 +12,7 @@ from corarec.cf.base import REPORT_FILE, TENSOR_FILE, CFModel
 from corarec.cf.data import FitData
 from corarec.cf.registry import CF_MODELS, load_cf
 from corarec.cf.report import auc
-from corarec.errors import ArtifactError, DataError, TrainingError
+from corarec.errors import ArtifactError, ConfigError, DataError, TrainingError
 from corarec.testing import cf_world
 from corarec.types import IntArray, Pairs
 
@@ -26,6 +26,9 @@ class CFConformance:
     """Whether the family can tell the two groups of users and items."""
     score_is_product = True
     """Whether the score is the dot product of the two vectors."""
+    knowledge: ClassVar[str] = "train"
+    """The knowledge policy under which all but the look ahead is tested, which is under all that
+    the model names."""
 
     @staticmethod
     def prepare(options: dict[str, Any], data: FitData, folder: Path) -> dict[str, Any]:
@@ -45,13 +48,13 @@ class CFConformance:
     @classmethod
     def checkerboard(cls) -> FitData:
         """Return the training and validation rows of the toy world."""
-        return cf_world.checkerboard()
+        return cf_world.checkerboard(cls.knowledge)
 
     @pytest.fixture(scope="class")
     @classmethod
     def held_out(cls) -> tuple[Pairs, IntArray]:
         """Return the test rows of the toy world and their labels."""
-        return cf_world.held_out()
+        return cf_world.held_out(cls.knowledge)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -147,7 +150,7 @@ class CFConformance:
         later = place >= 8
         changed["item"][later] = 1 + changed["item"][later] % 20
         changed["label"][later] = 1 - changed["label"][later]
-        before, after = cf_world.all_pairs(world_rows), cf_world.all_pairs(changed)
+        before, after = (cf_world.all_pairs(rows, self.knowledge) for rows in (world_rows, changed))
         earlier = np.flatnonzero(~later)
         old, new = before.take(earlier), after.take(earlier)
         np.testing.assert_allclose(fitted.score(old), fitted.score(new), atol=1e-6)
@@ -155,6 +158,35 @@ class CFConformance:
         old_users, _ = fitted.vector_table(old).lookup(everything)
         new_users, _ = fitted.vector_table(new).lookup(everything)
         torch.testing.assert_close(old_users, new_users, atol=1e-6, rtol=1e-5)
+
+    @pytest.mark.parametrize("policy", ["train", "snapshot", "streaming"])
+    def test_a_row_sees_no_label_that_its_policy_hides(
+        self, build: Callable[[], CFModel], policy: str
+    ) -> None:
+        model, data = build(), cf_world.checkerboard(policy)
+        if policy not in model.policies:
+            with pytest.raises(ConfigError, match=f"cannot honour the knowledge policy '{policy}'"):
+                model.fit(data, seed=1)
+            return
+        model.fit(data, seed=1)
+        rows = cf_world.world_rows()
+        for moment in np.unique(rows["time"])[1::4]:
+            late = rows["time"] >= moment
+            changed = rows | {"label": np.where(late, 1 - rows["label"], rows["label"])}
+            # Under `train` a row's own label is its model's affair, see `TrainingPairs`.
+            seen = np.flatnonzero(
+                rows["time"] < moment if policy == "train" else rows["time"] <= moment
+            )
+            old, new = (cf_world.all_pairs(r, policy).take(seen) for r in (rows, changed))
+            # Not to the bit: a running sum rounds by what stands beside it.
+            np.testing.assert_allclose(model.score(old), model.score(new), atol=1e-9)
+            tables = model.vector_table(old), model.vector_table(new)
+            everything = np.arange(len(seen))
+            for halves in zip(*(table.lookup(everything) for table in tables), strict=True):
+                torch.testing.assert_close(*halves, atol=1e-6, rtol=0)
+            first, second = (table.matches for table in tables)
+            if first is not None and second is not None:
+                torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
 
     def test_save_and_load_give_the_same_bits(
         self, fitted: CFModel, held_out: tuple[Pairs, IntArray], tmp_path: Path

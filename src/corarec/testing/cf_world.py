@@ -5,8 +5,9 @@ from functools import cache
 import numpy as np
 
 from corarec.cf.data import FitData, TrainingPairs
+from corarec.data.history import DAY, KnowledgePolicy
 from corarec.data.vocabulary import Vocabulary
-from corarec.types import Histories, IntArray, Pairs
+from corarec.types import Histories, IntArray, Log, Pairs
 
 NUM_USERS, NUM_ITEMS, ROWS_PER_USER = 30, 24, 18
 TRAIN, VALID, TEST = 0, 1, 2
@@ -29,13 +30,23 @@ def pairs_of(
     return pairs if own_labels is None else TrainingPairs.of(pairs, np.array(own_labels))
 
 
-def all_pairs(rows: Rows) -> Pairs:
+def all_pairs(rows: Rows, policy: str = "train") -> Pairs:
     """Build pairs of rows ordered by user, then time; every row sees its user's likes before it."""
     users, items, labels = rows["user"], rows["item"], rows["label"]
     before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(labels)[:-1]])
     histories = Histories(items[labels == 1], before[np.searchsorted(users, users)], before)
     own_labels = np.where(rows["part"] == TRAIN, labels, np.nan)
-    return TrainingPairs.of(Pairs(users, items, histories), own_labels)
+    known = KnowledgePolicy.model_validate(policy)
+    until = known.known_until(rows["time"], rows["part"] == TRAIN)
+    pairs = Pairs(users, items, histories, times=rows["time"], known_until=until)
+    return TrainingPairs.of(pairs, own_labels, log_of(rows, policy))
+
+
+def log_of(rows: Rows, policy: str) -> Log:
+    """Return the rows whose labels may become known under a policy."""
+    some = np.flatnonzero((rows["part"] == TRAIN) | (policy == "streaming"))
+    users, items, labels, times = (rows[name][some] for name in ("user", "item", "label", "time"))
+    return Log(users, items, labels, times, np.full(len(some), np.nan))
 
 
 @cache
@@ -43,7 +54,7 @@ def world_rows() -> Rows:
     """Two thirds of every user's rows train, then three validation rows, then three test rows.
 
     Users and items of even id form one group, those of odd id the other. The last user and the last
-    item occur in no row.
+    item occur in no row. Each user has a row every ten days, all of them at the same seconds.
     """
     random = np.random.default_rng(0)
     users = np.repeat(np.arange(1, NUM_USERS), ROWS_PER_USER)
@@ -55,14 +66,15 @@ def world_rows() -> Rows:
         "item": item,
         "label": (users % 2 == item % 2).astype(np.int64),
         "part": np.digitize(place, [12, 15]),
+        "time": place * 10 * DAY,
     }
 
 
 @cache
-def checkerboard() -> FitData:
-    """Training and validation rows of the toy world."""
+def checkerboard(policy: str = "train") -> FitData:
+    """Training and validation rows of the toy world, under a knowledge policy."""
     rows = world_rows()
-    pairs, labels = all_pairs(rows), rows["label"]
+    pairs, labels = all_pairs(rows, policy), rows["label"]
     train = np.flatnonzero(rows["part"] == TRAIN)
     valid = np.flatnonzero(rows["part"] == VALID)
     return FitData(
@@ -74,10 +86,12 @@ def checkerboard() -> FitData:
         NUM_ITEMS,
         Vocabulary([f"u{user}" for user in range(1, NUM_USERS + 1)]),
         Vocabulary([f"i{item}" for item in range(1, NUM_ITEMS + 1)]),
+        policy=KnowledgePolicy.model_validate(policy),
+        log=log_of(rows, policy),
     )
 
 
-def held_out() -> tuple[Pairs, IntArray]:
+def held_out(policy: str = "train") -> tuple[Pairs, IntArray]:
     """Test rows of the toy world and their labels."""
     rows = np.flatnonzero(world_rows()["part"] == TEST)
-    return all_pairs(world_rows()).take(rows), world_rows()["label"][rows]
+    return all_pairs(world_rows(), policy).take(rows), world_rows()["label"][rows]

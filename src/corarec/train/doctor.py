@@ -77,7 +77,7 @@ def diagnose(config: RunConfig) -> list[Diagnosis]:
     """
     check_sources(config.phases, None)
     preflight(config.train)
-    dataset = Dataset.load(config.data)
+    dataset = Dataset.load(config.data).under(config.knowledge)
     cf = _quick_cf(config, dataset)
     recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
     for source in other_runs(config.phases).values():

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from corarec.cf import FitConfig, VectorSource, cutoff_time, fit_cf, load_cf
+from corarec.cf import (
+    FitConfig,
+    VectorSource,
+    check_knowledge,
+    cutoff_time,
+    fit_cf,
+    load_cf,
+)
 from corarec.cf.report import WatchFit, unwatched
 from corarec.data import Dataset
 from corarec.errors import ConfigError
@@ -68,7 +75,7 @@ def train_run(
     check_folder(config, folder)
     check_sources(phases, folder)
     preflight(config.train)
-    dataset = Dataset.load(config.data)
+    dataset = Dataset.load(config.data).under(config.knowledge)
     valid_rows = validation_rows(dataset, config.train)
     data = [
         TrainingData(dataset, training_rows(dataset, phase.train.train_from), valid_rows)
@@ -178,7 +185,9 @@ def obtain_cf(
     """Return the run's CF model: the one in its folder, else a copy of a fitted one, else fit."""
     if not (folder / CF).exists():
         if isinstance(choice, FittedCF):
-            load_cf(choice.path, dataset.fingerprint).save(folder / CF)
+            chosen = load_cf(choice.path, dataset.fingerprint)
+            check_knowledge(chosen, choice.path, dataset.policy)
+            chosen.save(folder / CF)
         else:
             fit_cf(dataset, choice, seed=seed, output=folder / CF, watch=watch_fit)
     return VectorSource(load_cf(folder / CF, dataset.fingerprint), dataset)
@@ -192,7 +201,7 @@ def training_rows(dataset: Dataset, train_from: float) -> IntArray:
     ConfigError
         None are left, or only such of one label.
     """
-    every = rows = dataset.rows("train")
+    every, rows = dataset.rows("train"), dataset.learnable()
     if train_from > 0:
         times = dataset.interactions["timestamp"].to_numpy()[rows]
         rows = rows[times > cutoff_time(times, train_from)]
@@ -201,6 +210,11 @@ def training_rows(dataset: Dataset, train_from: float) -> IntArray:
         kind = f"all with the label {labels[0]}" if len(labels) else "so none to train on"
         raise ConfigError(
             f"train.train_from={train_from:g} leaves {len(rows):,} of {len(every):,} training rows "
-            f"(of one second all or none), {kind}. Lower train.train_from."
+            f"(of one second all or none), {kind}. Lower train.train_from"
+            + (
+                ", or make knowledge.period shorter: the first period is not trained on."
+                if dataset.policy.policy == "snapshot"
+                else "."
+            )
         )
     return rows

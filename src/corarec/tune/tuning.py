@@ -14,7 +14,7 @@ from filelock import FileLock
 from corarec.backbone import load_backbone
 from corarec.cf import FitConfig, fit_cf, load_cf
 from corarec.cf.report import WatchFit, unwatched
-from corarec.data import Dataset
+from corarec.data import Dataset, KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, CorarecError, InUseError
 from corarec.evaluate.metrics import larger_is_better, metric_named
 from corarec.files import real_place
@@ -95,7 +95,7 @@ def tune(
             f"Pruning reads the validations of a training, which measure {kind.metric}, not "
             f"{metric}. Leave out --prune, or --metric."
         )
-    dataset = Dataset.load(space.base.data)
+    dataset = Dataset.load(space.base.data).under(space.base.knowledge)
     check_folder(folder)
     _check_recipe(space, dataset)
     if config.sampler == "grid":
@@ -225,12 +225,15 @@ def _with_shared_cf(
     if not isinstance(config.cf, FitConfig):
         return config
     asked = f"{config.cf.model_dump_json()} {config.seed}"
+    if config.knowledge != KnowledgePolicy():
+        asked += f" {config.knowledge.model_dump_json()}"
     fitted = folder / hashlib.sha256(asked.encode()).hexdigest()[:12]
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{fitted.name}.wait"):
             if not fitted.exists():
-                fit_cf(dataset, config.cf, seed=config.seed, output=fitted, watch=watch)
+                known = dataset.under(config.knowledge)
+                fit_cf(known, config.cf, seed=config.seed, output=fitted, watch=watch)
     return config.model_copy(update={"cf": FittedCF(path=fitted)})
 
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
@@ -25,6 +25,8 @@ class SplitResult:
     notes: tuple[str, ...] = ()
     positives_only: bool = False
     """the data has no ratings or labels: the negatives were drawn"""
+    threshold: float | None = None
+    """the rating from which on a row is a positive, for rows that the rule leaves out"""
 
 
 class SplitRule(Config):
@@ -32,6 +34,8 @@ class SplitRule(Config):
 
     exact_titles: ClassVar[bool] = False
     """reproduces a published split, titles as in the files included"""
+    histories: ClassVar[Literal["all", "train"]] = "all"
+    """whose likes histories show; `train` where the parts do not follow each other in time"""
     longest_title: int = Field(default=300, ge=20, le=5_000)
     """characters; a longer title is cut"""
 

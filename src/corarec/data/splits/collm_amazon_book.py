@@ -52,4 +52,5 @@ class CollmAmazonBook(SplitRule):
         together = pl.concat(
             rows.with_columns(split=pl.lit(name, SplitType)) for name, rows in by_split.items()
         )
-        return SplitResult(together.sort("user_id", "timestamp", maintain_order=True), how)
+        ordered = together.sort("user_id", "timestamp", maintain_order=True)
+        return SplitResult(ordered, how, threshold=THRESHOLD)

@@ -47,4 +47,4 @@ class CollmMl1m(SplitRule):
             .drop("first_row")
         )
         rows, how = label_rows(raw.collect(selected), THRESHOLD)
-        return SplitResult(order_and_number(rows), how)
+        return SplitResult(order_and_number(rows), how, threshold=THRESHOLD)

@@ -34,8 +34,12 @@ class GeneralRule(SplitRule):
         rows = self.cut(rows, raw)
         positives_only = has_positives_only(rows)
         if positives_only:
-            rows, how = add_negatives(rows, labels)
-        return SplitResult(order_and_number(rows), how, notes, positives_only)
+            rows, how = self.with_negatives(rows, labels)
+        return SplitResult(order_and_number(rows), how, notes, positives_only, threshold)
+
+    def with_negatives(self, rows: pl.DataFrame, labels: LabelConfig) -> tuple[pl.DataFrame, str]:
+        """Draw negatives for positives, and say in words how."""
+        return add_negatives(rows, labels)
 
     @abstractmethod
     def cut(self, rows: pl.DataFrame, raw: RawData) -> pl.DataFrame:

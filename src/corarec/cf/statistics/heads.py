@@ -1,0 +1,197 @@
+"""The model's own score: a logistic regression and boosted trees, kept as plain arrays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from corarec.cf.report import auc
+from corarec.cf.statistics.config import StatisticsConfig
+from corarec.errors import TrainingError
+from corarec.types import FloatArray, IntArray
+
+BAG_SHARE = 0.7
+TREES = {
+    "max_leaf_nodes": 8,
+    "learning_rate": 0.03,
+    "l2_regularization": 20.0,
+    "max_features": 0.3,
+    "early_stopping": False,
+}
+ROWS_AT_ONCE = 8_192
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Statistics with labels."""
+
+    features: FloatArray
+    """[N, F] standardised and clipped"""
+    labels: IntArray
+    """[N] 0 or 1"""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A logistic regression."""
+
+    weights: FloatArray
+    """[F + 1], the intercept last"""
+
+    def logits(self, features: FloatArray) -> FloatArray:
+        """Return the logits: [N]."""
+        return np.asarray(features @ self.weights[:-1] + self.weights[-1])
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees; `n` nodes of all of them, one tree after the other."""
+
+    roots: IntArray
+    """[T] the first node of each tree"""
+    nodes: IntArray
+    """[n, 3] feature, and the next node where it is at most the threshold, and where not; a leaf
+    leads to itself"""
+    numbers: FloatArray
+    """[n, 2] threshold and value; the values are scaled to be summed"""
+    base: FloatArray
+    """[1] the logit before the first tree"""
+
+    def logits(self, features: FloatArray) -> FloatArray:
+        """Return the logits: [N]."""
+        result = np.full(len(features), float(self.base[0]))
+        feature, low, high = (np.ascontiguousarray(column) for column in self.nodes.T)
+        threshold, value = (np.ascontiguousarray(column) for column in self.numbers.T)
+        depth = self._depth()
+        for start in range(0, len(features), ROWS_AT_ONCE):
+            some = features[start : start + ROWS_AT_ONCE]
+            rows = np.arange(len(some))
+            for root in self.roots.tolist():
+                node = np.full(len(some), root)
+                for _ in range(depth):
+                    goes_low = some[rows, feature[node]] <= threshold[node]
+                    node = np.where(goes_low, low[node], high[node])
+                result[start : start + ROWS_AT_ONCE] += value[node]
+        return result
+
+    def _depth(self) -> int:
+        """Return how many steps lead from any root to a leaf."""
+        reached, depth = self.roots, 0
+        own = np.arange(len(self.nodes))
+        leaves = (self.nodes[:, 1] == own) & (self.nodes[:, 2] == own)
+        while len(reached := reached[~leaves[reached]]):
+            reached = np.unique(self.nodes[reached, 1:])
+            depth += 1
+            if depth > len(self.nodes):
+                raise ValueError("the nodes of the trees lead in a circle")
+        return depth
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all of it by name."""
+        names = ("roots", "nodes", "numbers", "base")
+        return {f"trees.{name}": torch.from_numpy(getattr(self, name)) for name in names}
+
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor], width: int) -> "Trees":
+        """Take over what `tensors` returned, for `width` features.
+
+        Raises
+        ------
+        KeyError, ValueError
+            A tensor is missing, or a node leads nowhere.
+        """
+        names = ("roots", "nodes", "numbers", "base")
+        trees = cls(*(tensors[f"trees.{name}"].numpy() for name in names))
+        size = len(trees.nodes)
+        if trees.nodes.shape != (size, 3) or trees.numbers.shape != (size, 2):
+            raise ValueError("nodes and numbers of the trees differ in number")
+        if size and (
+            min(trees.nodes.min(), trees.roots.min()) < 0 or trees.nodes[:, 1:].max() >= size
+        ):
+            raise ValueError("a node of the trees leads nowhere")
+        if not len(trees.roots) or not size or (trees.roots >= size).any():
+            raise ValueError("there are no trees, or one begins nowhere")
+        if trees.nodes[:, 0].max() >= width:
+            raise ValueError("a node of the trees reads what is not there")
+        trees._depth()
+        return trees
+
+
+def fit_linear(train: Labelled, valid: Labelled, inverse_penalties: tuple[float, ...]) -> Linear:
+    """Fit a logistic regression with the penalty that does best on validation."""
+    best: tuple[float, Linear] | None = None
+    for inverse_penalty in inverse_penalties:
+        model = LogisticRegression(C=inverse_penalty, max_iter=1000)
+        model.fit(train.features, train.labels)
+        linear = Linear(np.append(model.coef_[0], model.intercept_))
+        area = auc(valid.labels, linear.logits(valid.features))
+        if best is None or area > best[0]:
+            best = area, linear
+    assert best is not None  # at least one penalty came
+    return best[1]
+
+
+def fit_trees(train: Labelled, valid: Labelled, config: StatisticsConfig, seed: int) -> Trees:
+    """Fit boosted trees with the number of rounds that does best on validation.
+
+    Several ensembles are averaged, each of them on another share of the rows.
+    """
+    random = np.random.default_rng(seed)
+    models = []
+    for _ in range(config.bags):
+        drawn = np.sort(random.permutation(len(train.labels))[: _bag_size(len(train.labels))])
+        if len(np.unique(train.labels[drawn])) < 2:
+            drawn = np.arange(len(train.labels))
+        leaf_rows = max(1, min(config.leaf_rows, len(drawn) // 4))
+        model = HistGradientBoostingClassifier(
+            max_iter=config.rounds,
+            min_samples_leaf=leaf_rows,
+            random_state=int(random.integers(2**31)),
+            **TREES,
+        )
+        models.append(model.fit(train.features[drawn], train.labels[drawn]))
+    staged = np.mean(
+        [list(model.staged_decision_function(valid.features)) for model in models], axis=0
+    )
+    areas = [auc(valid.labels, logits) for logits in staged]
+    rounds = int(np.argmax(areas)) + 1
+    trees = _plain(models, rounds)
+    if not np.allclose(trees.logits(valid.features), staged[rounds - 1], atol=1e-6):
+        raise TrainingError(
+            "The boosted trees of this version of scikit-learn are not as they are read here. "
+            "Choose head: lr, or install another version of scikit-learn."
+        )
+    return trees
+
+
+def _bag_size(count: int) -> int:
+    return max(1, round(BAG_SHARE * count))
+
+
+def _plain(models: list[Any], rounds: int) -> Trees:
+    """Return the first rounds of all models as arrays, for the mean of their logits."""
+    roots, nodes, numbers, size = [], [], [], 0
+    for model in models:
+        for (predictor,) in model._predictors[:rounds]:
+            tree = predictor.nodes
+            own = np.arange(len(tree)) + size
+            leaf = tree["is_leaf"].astype(bool)
+            low = np.where(leaf, own, tree["left"].astype(np.int64) + size)
+            high = np.where(leaf, own, tree["right"].astype(np.int64) + size)
+            feature = np.where(leaf, 0, tree["feature_idx"].astype(np.int64))
+            threshold = np.where(leaf, 0.0, tree["num_threshold"])
+            value = np.where(leaf, tree["value"], 0.0) / len(models)
+            roots.append(size)
+            nodes.append(np.stack([feature, low, high], axis=1))
+            numbers.append(np.stack([threshold, value], axis=1))
+            size += len(tree)
+    base = np.mean([model._baseline_prediction for model in models])
+    return Trees(
+        roots=np.array(roots, dtype=np.int64),
+        nodes=np.concatenate(nodes),
+        numbers=np.concatenate(numbers),
+        base=np.array([base], dtype=np.float64),
+    )

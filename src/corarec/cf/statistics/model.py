@@ -1,0 +1,277 @@
+"""`statistics`: counts under a knowledge policy, as vectors and as a score."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from corarec.cf.base import CFModel, not_fitted
+from corarec.cf.data import FitData, TrainingPairs
+from corarec.cf.report import FitCourse, OnEpoch
+from corarec.cf.statistics.config import StatisticsConfig
+from corarec.cf.statistics.content import content_of
+from corarec.cf.statistics.early import Early, Folded, fit_early
+from corarec.cf.statistics.features import Features
+from corarec.cf.statistics.heads import Labelled, Linear, Trees, fit_linear, fit_trees
+from corarec.cf.statistics.rows import Asked, KnownRows
+from corarec.cf.tables import known_ids
+from corarec.cf.vectors import VectorTable
+from corarec.data.history import NEVER_OVER, KnowledgePolicy
+from corarec.errors import DataError
+from corarec.types import Config, FloatArray, IntArray, Log, Pairs
+
+CLIP = 5.0
+"""Standardised statistics lie within minus and plus this."""
+
+
+class Statistics(CFModel):
+    """Counts, rates and residuals that see no label which the knowledge policy hides.
+
+    The score is a logistic regression on the standardised statistics, boosted trees, or the mean of
+    both logits, fitted on the training rows and chosen on the validation rows. The user half of a
+    pair's vectors holds the statistics of the user, the item half those of the item, standardised
+    over the training rows and clipped at 5; the shorter one ends in zeros. What the two say of each
+    other (content, neighbours) is the pair's match: the statistics divided by their deviation, 0
+    for no evidence. A user or item of whom nothing is known has zeros.
+    """
+
+    name: ClassVar[str] = "statistics"
+    config_class: ClassVar[type[Config]] = StatisticsConfig
+
+    def __init__(self, config: StatisticsConfig) -> None:
+        super().__init__(config)
+        self._options = config
+        self._log: Log | None = None
+        self._sizes = (0, 0)
+        self._content: FloatArray = np.zeros((0, 0))
+        self._early: Early | None = None
+        self._spread: FloatArray = np.zeros((0, 0))
+        self._linear: Linear | None = None
+        self._trees: Trees | None = None
+        self._policy: KnowledgePolicy | None = None
+        self._features: tuple[Log, Features] | None = None
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Those under which a training row does not see its own label."""
+        return ("snapshot", "streaming")
+
+    def _fit(
+        self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
+    ) -> FitCourse:
+        """Count, then fit the score; it takes seconds, so there is no checkpoint.
+
+        Raises
+        ------
+        ConfigError
+            The earlier rows or a column of genres are asked for and not there.
+        DataError
+            The rows have no times, or no training row has any row before its period.
+        """
+        times = data.train.times
+        if times is None or data.log is None:
+            raise DataError(
+                "The CF model 'statistics' needs the times of the rows, and none came. Fit through "
+                "corarec.cf.fit_cf, or give the pairs times and FitData a log."
+            )
+        options = self._options
+        self._policy = data.policy
+        self._sizes = data.num_users, data.num_items
+        pairs, labels, stars = data.train, data.train_labels, data.train_stars
+        if stars is None:
+            stars = np.full(len(pairs), np.nan)
+        self._log = _log(pairs.user_ids, pairs.item_ids, labels, times, stars)
+        self._content = content_of(data.item_table, options.genres, data.num_items)
+        self._early = None
+        if "early" in options.families:
+            self._early = fit_early(data.earlier, *self._sizes, options, seed)
+        learned = np.flatnonzero(data.policy.to_learn_from(times))
+        labels = data.train_labels[learned]
+        if len(np.unique(labels)) < 2:
+            raise DataError(
+                f"Only {len(learned)} training rows, of {len(np.unique(labels))} labels, lie after "
+                f"the first period ({data.policy.words()}), and nothing is known to those in it. "
+                "Choose a shorter knowledge.period, or knowledge: streaming."
+            )
+        known = self._statistics(data.train.take(learned))
+        spread = known.std(axis=0)
+        self._spread = np.stack([known.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)])
+        train = Labelled(self._standardised(known), labels)
+        valid = Labelled(self._standardised(self._statistics(data.valid)), data.valid_labels)
+        self._linear = self._trees = None
+        if options.head != "trees":
+            self._linear = fit_linear(train, valid, options.inverse_penalties)
+        if options.head != "lr":
+            self._trees = fit_trees(train, valid, options, seed)
+        return FitCourse()
+
+    @property
+    def vector_size(self) -> int:
+        """How many statistics the user or the item has, whichever are more."""
+        sides = self._sides()
+        return max(len(sides["user"]), len(sides["item"]), 1)
+
+    @property
+    def match_size(self) -> int:
+        """How many statistics are of both together."""
+        return len(self._sides()["match"])
+
+    def statistic_names(self) -> list[tuple[str, str]]:
+        """Return of each statistic which side it is of (user, item or match), and its name: [F]."""
+        return list(self._of(None).names)
+
+    def statistics(self, pairs: Pairs) -> FloatArray:
+        """Return the statistics of pairs as they are, by `statistic_names`: [N, F]."""
+        return self._statistics(pairs)
+
+    def vector_table(self, pairs: Pairs) -> VectorTable:
+        """Return the vectors of every pair; those of one user at one moment are kept once."""
+        asked, sides = self._asked(pairs), self._sides()
+        features = self._of(pairs)
+        values = self._standardised(features.of(asked))
+        histories = asked.histories
+        start = np.where(histories.start < histories.end, histories.start, 0)
+        end = np.where(histories.start < histories.end, histories.end, 0)
+        first_users, user_rows = _distinct(asked.users, asked.until, start, end)
+        first_items, item_rows = _distinct(asked.items, asked.until)
+        known_users, known_items = features.known(asked)
+        match = sides["match"]
+        matches = None
+        if match:
+            # Of a match 0 is "no evidence", whatever the mean over the training rows.
+            plain = values[:, match] + (self._spread[0] / self._spread[1])[match]
+            matches = torch.from_numpy(np.clip(plain, -CLIP, CLIP).astype(np.float32))
+        return VectorTable(
+            self._half(values[first_users][:, sides["user"]], known_users[first_users]),
+            self._half(values[first_items][:, sides["item"]], known_items[first_items]),
+            user_rows,
+            item_rows,
+            matches,
+        )
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return the logits of the head: [N]."""
+        features = self._standardised(self._statistics(pairs))
+        logits = [head.logits(features) for head in (self._linear, self._trees) if head is not None]
+        return np.asarray(np.mean(logits, axis=0), dtype=np.float64)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the training rows, the content of the items, and what was fitted."""
+        log = self._fitted_log()
+        rows = np.stack([log.user_ids, log.item_ids, log.labels, log.times], axis=1)
+        tensors = {
+            "rows": torch.from_numpy(rows),
+            "stars": torch.from_numpy(log.stars),
+            "sizes": torch.tensor(self._sizes),
+            "content": torch.from_numpy(self._content),
+            "spread": torch.from_numpy(self._spread),
+        }
+        if self._linear is not None:
+            tensors["linear"] = torch.from_numpy(self._linear.weights)
+        if self._trees is not None:
+            tensors |= self._trees.tensors()
+        if self._early is not None:
+            tensors |= self._early.tensors()
+        return tensors
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over all of it; the knowledge policy is that of the report."""
+        if self.report is None:
+            raise ValueError("there is no report, which names the knowledge policy")
+        self._policy = self.report.knowledge
+        rows = tensors["rows"].numpy()
+        if rows.ndim != 2 or rows.shape[1] != 4:
+            raise ValueError("'rows' should be rows of (user, item, label, time)")
+        users, items, labels, times = rows.T
+        self._log = _log(users, items, labels, times, tensors["stars"].numpy())
+        if len(self._log.stars) != len(rows):
+            raise ValueError("there are not as many stars as rows")
+        num_users, num_items = tensors["sizes"].tolist()
+        self._sizes = num_users, num_items
+        self._content = tensors["content"].numpy()
+        if len(self._content) != num_items + 1:
+            raise ValueError(f"the content is of {len(self._content) - 1} items, not {num_items}")
+        self._early = None
+        if "early" in self._options.families:
+            self._early = Early.of(tensors, num_items)
+        self._features = None
+        width = len(self.statistic_names())
+        self._spread = tensors["spread"].numpy()
+        self._linear = self._trees = None
+        if self._options.head != "trees":
+            self._linear = Linear(tensors["linear"].numpy())
+        if self._options.head != "lr":
+            self._trees = Trees.of(tensors, width)
+        if self._spread.shape != (2, width) or (
+            self._linear is not None and self._linear.weights.shape != (width + 1,)
+        ):
+            raise ValueError(f"what was fitted is not of {width} statistics")
+
+    def _of(self, pairs: Pairs | None) -> Features:
+        """Return what computes the statistics from the rows that may be known to these pairs."""
+        log = self._fitted_log()
+        if isinstance(pairs, TrainingPairs) and pairs.log is not None:
+            log = pairs.log
+        if self._features is None or self._features[0] is not log:
+            assert self._policy is not None  # it is there with the log
+            rows = KnownRows(log, *self._sizes)
+            folded = None if self._early is None else Folded(self._early, log, *self._sizes)
+            found = Features(rows, self._content, folded, self._options, self._policy)
+            self._features = log, found
+        return self._features[1]
+
+    def _asked(self, pairs: Pairs) -> Asked:
+        self._fitted_log()
+        until = pairs.known_until
+        return Asked(
+            users=known_ids(pairs.user_ids, self._sizes[0] + 1),
+            items=known_ids(pairs.item_ids, self._sizes[1] + 1),
+            until=np.full(len(pairs), NEVER_OVER) if until is None else until,
+            histories=pairs.histories,
+        )
+
+    def _statistics(self, pairs: Pairs) -> FloatArray:
+        return self._of(pairs).of(self._asked(pairs))
+
+    def _standardised(self, values: FloatArray) -> FloatArray:
+        mean, spread = self._spread
+        return np.clip((values - mean) / spread, -CLIP, CLIP)
+
+    def _sides(self) -> dict[str, list[int]]:
+        """Return the places of the statistics of each side."""
+        names = self.statistic_names()
+        return {
+            side: [place for place, (of, _) in enumerate(names) if of == side]
+            for side in ("user", "item", "match")
+        }
+
+    def _half(self, values: FloatArray, known: np.ndarray) -> torch.Tensor:
+        half = torch.zeros(len(values), self.vector_size)
+        shown = np.where(known[:, None], values, 0.0).astype(np.float32)
+        half[:, : values.shape[1]] = torch.from_numpy(shown)
+        return half
+
+    def _fitted_log(self) -> Log:
+        if self._log is None:
+            raise not_fitted(self)
+        return self._log
+
+
+def _log(
+    users: IntArray, items: IntArray, labels: IntArray, times: IntArray, stars: FloatArray
+) -> Log:
+    users, items, labels, times = map(np.ascontiguousarray, (users, items, labels, times))
+    return Log(users, items, labels, times, stars)
+
+
+def _distinct(*columns: IntArray) -> tuple[IntArray, IntArray]:
+    """Return a row of each distinct combination, and which combination each row has."""
+    order = np.lexsort(columns)
+    change = np.zeros(len(order), dtype=np.bool_)
+    change[:1] = True
+    for column in columns:
+        change[1:] |= np.diff(column[order]) != 0
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.cumsum(change) - 1
+    return order[change], number
