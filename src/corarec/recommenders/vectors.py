@@ -120,7 +120,7 @@ class VectorPromptInputs(PromptInputs):
         users, items = self.table.lookup(rows)
         batch = {**super().batch(rows), "user_vectors": users, "item_vectors": items}
         if self.table.matches is not None:
-            batch["match_vectors"] = self.table.matches[torch.from_numpy(rows)]
+            batch["match_vectors"] = self.table.matches[torch.from_numpy(rows.copy())]
         return batch
 
 

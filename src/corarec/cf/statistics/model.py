@@ -162,7 +162,6 @@ class Statistics(CFModel):
         rows = np.stack([log.user_ids, log.item_ids, log.labels, log.times], axis=1)
         tensors = {
             "rows": torch.from_numpy(rows),
-            "stars": torch.from_numpy(log.stars),
             "sizes": torch.tensor(self._sizes),
             "content": torch.from_numpy(self._content),
             "spread": torch.from_numpy(self._spread),
@@ -172,7 +171,9 @@ class Statistics(CFModel):
         if self._trees is not None:
             tensors |= self._trees.tensors()
         if self._early is not None:
-            tensors |= self._early.tensors()
+            known = np.isfinite(log.stars)
+            stars = np.stack([np.where(known, log.stars, 0.0), known], axis=1)
+            tensors |= {"stars": torch.from_numpy(stars), **self._early.tensors()}
         return tensors
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -184,9 +185,11 @@ class Statistics(CFModel):
         if rows.ndim != 2 or rows.shape[1] != 4:
             raise ValueError("'rows' should be rows of (user, item, label, time)")
         users, items, labels, times = rows.T
-        self._log = _log(users, items, labels, times, tensors["stars"].numpy())
-        if len(self._log.stars) != len(rows):
-            raise ValueError("there are not as many stars as rows")
+        stars = np.full(len(rows), np.nan)
+        if "early" in self._options.families:
+            given, known = tensors["stars"].numpy().T
+            stars[known > 0] = given[known > 0]
+        self._log = _log(users, items, labels, times, stars)
         num_users, num_items = tensors["sizes"].tolist()
         self._sizes = num_users, num_items
         self._content = tensors["content"].numpy()
