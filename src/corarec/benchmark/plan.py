@@ -313,7 +313,7 @@ def _same_cf(
         return isinstance(choice, FitConfig) or there.cf == choice
     if isinstance(choice, FittedCF):
         return _files(copy) == _files(choice.path)
-    return is_fit(copy, choice, seed, dataset)
+    return is_fit(copy, choice, seed, dataset, there.knowledge)
 
 
 def is_fit(

@@ -45,6 +45,7 @@ def measure(folder: Path, config: RunConfig, dataset: Dataset, metric: str) -> E
 def _of_weights(
     recommender: PromptRecommender, config: RunConfig, dataset: Dataset, metric: str
 ) -> float | None:
+    dataset = dataset.under(config.knowledge)
     rows = validation_rows(dataset, config.train)
     if metric == recommender.metric:
         learned = training_rows(dataset, config.phases[-1].train.train_from)
