@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 
+from corarec.ability import measure
 from corarec.ability.files import read_tasks, read_texts
 from corarec.ability.keep import check_output, keep
 from corarec.ability.measure import measure_ability
@@ -189,6 +190,23 @@ def test_low_precision_is_compared_like_with_like(make_run: MakeRun, wanted: Wan
     assert [state.bit_identical for state in table.states] == [True, True]
     for state in table.states:
         assert value(table, state.name, "choice", "same greedy answer") == 1.0
+
+
+def test_compiled_blocks_run_as_they_are_written(
+    pair_of: tuple[Path, Path], wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stances: list[str] = []
+    plain = measure.follow
+
+    def look(*arguments: Any) -> Any:
+        stances.append(torch._dynamo.eval_frame._stance.stance)
+        return plain(*arguments)
+
+    monkeypatch.setattr(measure, "follow", look)
+    few = Wanted(wanted.tasks[:1], [], 0, (), bootstrap=wanted.bootstrap)
+    measure_ability(pair_of[1:], few)
+    assert stances == ["force_eager", "force_eager"]
+    assert torch._dynamo.eval_frame._stance.stance == "default"
 
 
 def test_runs_on_different_models_and_of_one_name_are_refused(

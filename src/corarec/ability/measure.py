@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from corarec.ability.harness import ANSWER_TOKENS, measure_with_lm_eval
 from corarec.ability.measured import (
@@ -70,8 +71,16 @@ def measure_ability(
     DataError
         A user or the item is unknown.
     """
+    # Blocks compiled for prompts of one kind would be compiled anew, or not, from one state to the
+    # next, and round otherwise.
+    with torch.compiler.set_stance("force_eager"):
+        return _measure_all(folders, wanted, data, tracker or Tracker("general ability", None))
+
+
+def _measure_all(
+    folders: Sequence[Path], wanted: Wanted, data: Path | None, tracker: Tracker
+) -> tuple[AbilityTable, Measurements]:
     names = _names(folders)
-    tracker = tracker or Tracker("general ability", None)
     measured: Measurements = {}
     states, notes = list[StateRecord](), list[str]()
     before: Before | None = None
