@@ -14,6 +14,7 @@ from corarec.ability.files import read_tasks, read_texts
 from corarec.ability.keep import check_output, keep
 from corarec.ability.measure import measure_ability
 from corarec.ability.measured import Measurements
+from corarec.ability.reading import follow
 from corarec.ability.result import UNTOUCHED, AbilityTable
 from corarec.ability.wanted import Wanted
 from corarec.errors import ConfigError, DataError
@@ -196,7 +197,7 @@ def test_compiled_blocks_run_as_they_are_written(
     pair_of: tuple[Path, Path], wanted: Wanted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stances: list[str] = []
-    plain = measure.follow
+    plain = follow
 
     def look(*arguments: Any) -> Any:
         stances.append(torch._dynamo.eval_frame._stance.stance)
