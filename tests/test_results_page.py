@@ -105,6 +105,31 @@ def test_figures_without_a_commit_are_said_to_have_none(
     assert "Commit not recorded." in page
 
 
+def test_what_the_command_writes_can_be_shown(results_page: Any, monkeypatch: Any) -> None:
+    study = result("study-ml-1m-test")
+    common = {key: study[key] for key in ("dataset", "split", "systems", "references")}
+    published = [{"source": "CoRA, Table 3", "metrics": {"auc": 0.7361}}]
+    rows = {"CoRA-MF": {"kind": "recipe", "seeds_wanted": 3, "published": published}}
+    made = {"commit": "abc1234", "versions": {"torch": "9.9"}, "recipes": {}}
+    written = common | {
+        "suite": "mine",
+        "title": "My suite",
+        "metrics": ["auc", "uauc"],
+        "rows": rows,
+        "runs": 3,
+        "hours": 1.5,
+        "provenance": made,
+    }
+    found = {"suite-mine.json": written}
+    monkeypatch.setattr(results_page, "read", found.get)
+    text = results_page.suite("mine")
+    assert "corarec benchmark benchmarks/suites/mine.yaml" in text
+    assert "| AUC (CoRA, Table 3) |" in text
+    assert "| CoRA-MF | 3 | 0.729 ± 0.003 | [0.708, 0.750] | 0.7361 |" in text
+    assert "3 runs, 1.5 hours of training and validation in all. Made at commit abc1234" in text
+    assert "# My suite" not in text
+
+
 def test_the_form_of_the_prompt_is_said_to_be_known_to_the_bundled_model() -> None:
     said = "pretrained on questions in the form of the recommendation prompt"
     assert said in words(ROOT / "docs" / "results.md")

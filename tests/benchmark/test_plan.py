@@ -10,7 +10,8 @@ from corarec.benchmark.benchmark import tasks_of
 from corarec.benchmark.plan import Planner
 from corarec.benchmark.suite import load_suite
 from corarec.data import Dataset, PrepareConfig, prepare
-from corarec.errors import ConfigError
+from corarec.errors import ConfigError, InUseError
+from corarec.locks import lock_beside, locked
 from corarec.recipe import FittedCF
 from corarec.train.metrics import Record
 
@@ -34,8 +35,8 @@ def do_all(path: Path, runs: Path) -> None:
 
 
 def test_nothing_is_done_at_first_and_all_in_the_end(make_suite: MakeSuite, tmp_path: Path) -> None:
-    path = make_suite({"CoRA": {}, "Other": {"set": ["system.rank=1"]}}, seeds=[0, 1])
-    runs = tmp_path / "runs"
+    rows = {"CoRA": {}, "Other": {"set": ["system.rank=1"]}}
+    path, runs = make_suite(rows, seeds=[0, 1]), tmp_path / "runs"
     plan = planner(path, runs).plan()
     assert [(run.folder.name, run.state) for run in plan.runs] == [
         ("cora-0", "to do"),
@@ -47,6 +48,7 @@ def test_nothing_is_done_at_first_and_all_in_the_end(make_suite: MakeSuite, tmp_
     assert not runs.exists()
     tasks = [task.job.folder.name for task in tasks_of(plan, load_suite(path))]
     assert [name.split("-")[0] for name in tasks] == ["mf", "cora", "other"] * 2
+    path = make_suite(rows)
     do_all(path, runs)
     assert set(states(path, runs).values()) == {"done"}
     before = {file: file.stat().st_mtime_ns for file in runs.rglob("*") if file.is_file()}
@@ -57,11 +59,18 @@ def test_nothing_is_done_at_first_and_all_in_the_end(make_suite: MakeSuite, tmp_
     assert tasks_of(planner(path, runs).plan(), load_suite(path)) == []
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for runs that are made once for the tests of this file."""
+    return tmp_path_factory.mktemp("done")
+
+
 @pytest.fixture
-def made(make_suite: MakeSuite, tmp_path: Path) -> tuple[Path, Path]:
+def made(make_suite: MakeSuite, done: Path, tmp_path: Path) -> tuple[Path, Path]:
     """Return a suite of one row and the folder with its run."""
     path = make_suite({"CoRA": {}})
-    do_all(path, tmp_path / "runs")
+    do_all(path, done)
+    shutil.copytree(done, tmp_path / "runs")
     return path, tmp_path / "runs"
 
 
@@ -211,10 +220,11 @@ def test_a_phase_is_shared_with_another_row(
     }
     path, runs = make_suite(rows, seeds=[0, 1]), tmp_path / "runs"
     assert list(states(path, runs, only=["CoLLM"])) == ["text-0", "collm-0", "text-1", "collm-1"]
+    path = make_suite(rows, seeds=[1])
     plan = planner(path, runs).plan()
     phases = plan.runs[1].config.train.phases
     assert [(phase.name, phase.init_from) for phase in phases] == [
-        ("ids", str((runs / "suite" / "text-0").resolve()))
+        ("ids", str((runs / "suite" / "text-1").resolve()))
     ]
     do_all(path, runs)
     log = [json.loads(x) for x in (runs / "suite/collm-1/metrics.jsonl").read_text().splitlines()]
@@ -226,7 +236,7 @@ def test_a_phase_is_shared_with_another_row(
     )
     assert set(states(path, runs).values()) == {"done"}
     shutil.rmtree(runs / "suite" / "text-1")
-    assert states(path, runs, only=["CoLLM"]) == {"collm-0": "done", "collm-1": "done"}
+    assert states(path, runs, only=["CoLLM"]) == {"collm-1": "done"}
 
 
 @pytest.mark.parametrize(
@@ -249,3 +259,22 @@ def test_a_phase_that_cannot_be_shared_is_told(
     rows = {"A": {"recipe": recipe_name, "init_from": start}, "Text": {"recipe": "tallrec.yaml"}}
     with pytest.raises(ConfigError, match=message):
         planner(make_suite(rows), tmp_path / "runs").plan()
+
+
+def test_a_run_that_another_command_makes_is_left_to_it(
+    make_suite: MakeSuite, tmp_path: Path
+) -> None:
+    path, runs = make_suite({"Text": {"recipe": "tallrec.yaml"}}), tmp_path / "runs"
+    (task,) = tasks_of(planner(path, runs).plan(), load_suite(path))
+    folder = task.job.folder
+    with (
+        locked(lock_beside(folder), f"The run {folder}"),
+        pytest.raises(InUseError, match=r"The run .*text-0 is in use: process \d+"),
+    ):
+        task.job.do(lambda record: None)
+    assert not folder.exists()
+    # What the other one did meanwhile is not done again.
+    task.job.do(lambda record: None)
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
+    task.job.do(lambda record: None)
+    assert {f: f.stat().st_mtime_ns for f in folder.rglob("*") if f.is_file()} == before

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from corarec import cli
+from corarec.benchmark.test_log import read_test_evaluations
 from corarec.cli.benchmarking import numbers
 from corarec.errors import ConfigError
 
@@ -132,6 +133,8 @@ def test_a_run_that_fails_is_told_at_the_end_and_the_others_are_done(
     assert "One" in captured.out
     assert (runs / "suite" / "results.md").exists()
     assert "no-model" in (runs / "suite" / "logs" / "two-0.log").read_text()
+    (look,) = read_test_evaluations(runs / "suite" / "one-0")
+    assert look.command.startswith(f"corarec benchmark {suite} --runs")
 
 
 def test_what_is_wrong_with_the_command_is_told(suite: Path, tmp_path: Path, capsys: Any) -> None:

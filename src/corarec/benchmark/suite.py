@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from corarec.benchmark.references import HISTORY_LENGTH, ITEM_RATE, LOGISTIC_REGRESSION
 from corarec.errors import ConfigError, did_you_mean
 from corarec.evaluate.metrics import DEFAULT_METRICS, METRICS, metrics_named
+from corarec.text import is_steering
 from corarec.types import Config
 from corarec.yaml_files import read_yaml
 
@@ -17,6 +18,8 @@ BESIDE = " | "
 REFERENCES = (ITEM_RATE, LOGISTIC_REGRESSION, HISTORY_LENGTH)
 """The trivial references stand in every table under these names."""
 MOST_SEEDS = 1_000
+LONGEST_FOLDER = 200
+"""Bytes of the name of a run's folder."""
 
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -209,8 +212,13 @@ class Suite(Config):
 
 
 def _check_name(name: str) -> None:
-    if not name.strip() or BESIDE in name:
-        raise ValueError(f"{name!r} is no name of a row: it is empty, or holds {BESIDE!r}")
+    if not name.strip() or BESIDE in name or any(map(is_steering, name)):
+        raise ValueError(
+            f"{name!r} is no name of a row: it is empty, holds {BESIDE!r}, or a character that "
+            "shows nothing"
+        )
+    if len(folder_name(name, 0).encode()) > LONGEST_FOLDER:
+        raise ValueError(f"{name[:40]!r}... is too long for the name of a folder; shorten it")
     if name in REFERENCES:
         raise ValueError(f"{name!r} is a trivial reference, which stands in every table anyway")
 

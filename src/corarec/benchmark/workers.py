@@ -27,7 +27,7 @@ THREADS = (
 """What libraries take their number of threads from."""
 DEVICES = "CUDA_VISIBLE_DEVICES"
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "import json, sys; sys.path[:], sys.argv[:] = json.loads(sys.argv[1]); "
     "from corarec.benchmark.worker import main; main()"
 )
 _SECONDS_TO_END = 10.0
@@ -149,7 +149,8 @@ class Workers:
                 if self._stopped.is_set():
                     return "stopped"
                 process = subprocess.Popen(
-                    [sys.executable, "-c", _START, json.dumps(sys.path)],
+                    # What was typed goes on, too: looks at the test split are logged with it.
+                    [sys.executable, "-c", _START, json.dumps([sys.path, sys.argv])],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -128,7 +128,7 @@ def write_suite_tables(result: SuiteResult, folder: Path) -> list[Path]:
 
 
 def _title(result: SuiteResult) -> str:
-    return result.title or f"{result.suite}: {result.dataset}, {result.split}"
+    return " ".join(result.title.split()) or f"{result.suite}: {result.dataset}, {result.split}"
 
 
 def _work(result: SuiteResult) -> str:

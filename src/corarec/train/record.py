@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ class Recorder(TrainerCallback):
         self._started, self._cpu = time.monotonic(), time.process_time()
         self._made = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": commit(),
+            "commit": _loaded_commit(),
             "versions": versions(),
         }
         if torch.cuda.is_available():
@@ -140,6 +141,12 @@ def peak_memory_mb() -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+@cache
+def _loaded_commit() -> str | None:
+    """Return the commit of the code of this process, which is what it loaded once."""
+    return commit()
 
 
 def _largest(values: list[float | None]) -> float | None:
