@@ -12,6 +12,10 @@ import pytest
 import yaml
 
 from corarec import cli
+from corarec.benchmark.benchmark import tasks_of
+from corarec.benchmark.plan import Planner
+from corarec.benchmark.results import read_results
+from corarec.benchmark.suite import load_suite
 from corarec.benchmark.test_log import read_test_evaluations
 from corarec.cli.benchmarking import numbers
 from corarec.errors import ConfigError
@@ -64,6 +68,7 @@ def results(runs: Path) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in ("hours", "provenance")}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_with_more_workers_it_ends_the_same(
     suite: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -135,6 +140,13 @@ def test_a_run_that_fails_is_told_at_the_end_and_the_others_are_done(
     assert "no-model" in (runs / "suite" / "logs" / "two-0.log").read_text()
     (look,) = read_test_evaluations(runs / "suite" / "one-0")
     assert look.command.startswith(f"corarec benchmark {suite} --runs")
+    # One of two workers does what this process does.
+    planner = Planner(load_suite(suite), tmp_path / "here", "suite")
+    (job,) = [task.job for task in tasks_of(planner.plan(["One"]), planner.suite)]
+    job.do(lambda record: None)
+    assert len(weights(planner.home)) == 1
+    assert weights(planner.home) == weights(runs / "suite")
+    assert read_results(job.folder, "test") == read_results(runs / "suite" / "one-0", "test")
 
 
 def test_what_is_wrong_with_the_command_is_told(suite: Path, tmp_path: Path, capsys: Any) -> None:
