@@ -64,13 +64,14 @@ class VectorSource:
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, each distinct vector once."""
-        return self.model.vector_table(self._known(pairs))
+        return self.model.vector_table(self.known(pairs))
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the model's own logits that the user enjoys the item: [N]."""
-        return self.model.score(self._known(pairs))
+        return self.model.score(self.known(pairs))
 
-    def _known(self, pairs: Pairs) -> Pairs:
+    def known(self, pairs: Pairs) -> Pairs:
+        """Return the pairs with what their model may see beside them; for it alone."""
         pairs = pairs.for_cf
         if pairs.rows is None:
             if self._log is None:

@@ -152,9 +152,13 @@ class Statistics(CFModel):
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the logits of the head: [N]."""
+        return np.mean(list(self.scores_by_head(pairs).values()), axis=0)
+
+    def scores_by_head(self, pairs: Pairs) -> dict[str, FloatArray]:
+        """Return the logits of the parts of the head, `lr` and `trees`: [N] each."""
         features = self._standardised(self._statistics(pairs))
-        logits = [head.logits(features) for head in (self._linear, self._trees) if head is not None]
-        return np.asarray(np.mean(logits, axis=0), dtype=np.float64)
+        heads = {"lr": self._linear, "trees": self._trees}
+        return {name: head.logits(features) for name, head in heads.items() if head is not None}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the training rows, the content of the items, and what was fitted."""

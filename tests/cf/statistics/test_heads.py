@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from corarec.cf.statistics import StatisticsConfig
+from corarec.cf.statistics.heads import Labelled, Trees, fit_linear, fit_trees
+from corarec.evaluate import auc
+
+
+def drawn(count: int, seed: int) -> Labelled:
+    random = np.random.default_rng(seed)
+    features = random.standard_normal((count, 4))
+    odds = 2 * features[:, 0] * (features[:, 1] > 0)
+    return Labelled(features, (random.random(count) < 1 / (1 + np.exp(-odds))).astype(np.int64))
+
+
+@pytest.fixture(scope="module")
+def trees() -> Trees:
+    config = StatisticsConfig(rounds=40, bags=2, leaf_rows=20)
+    return fit_trees(drawn(1_000, 0), drawn(400, 1), config, seed=3)
+
+
+def test_trees_learn_what_a_line_cannot(trees: Trees) -> None:
+    train, valid, test = drawn(1_000, 0), drawn(400, 1), drawn(2_000, 2)
+    linear = fit_linear(train, valid, (0.01, 0.1))
+    by_trees, by_line = (auc(test.labels, head.logits(test.features)) for head in (trees, linear))
+    assert by_trees is not None
+    assert by_line is not None
+    assert by_trees > by_line + 0.01
+
+
+def test_trees_are_plain_arrays_that_survive_saving(trees: Trees) -> None:
+    features = drawn(50, 4).features
+    again = Trees.of(trees.tensors(), width=4)
+    assert np.array_equal(again.logits(features), trees.logits(features))
+    assert all(
+        tensor.dtype.is_floating_point or tensor.dtype.is_signed
+        for tensor in trees.tensors().values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "words"),
+    [
+        (0, 1, 10**6, "leads nowhere"),
+        (0, 1, -1, "leads nowhere"),
+        (0, 0, 4, "reads what is not there"),
+    ],
+)
+def test_damaged_trees_are_refused(
+    trees: Trees, row: int, column: int, value: int, words: str
+) -> None:
+    tensors = {name: tensor.clone() for name, tensor in trees.tensors().items()}
+    tensors["trees.nodes"][row, column] = value
+    with pytest.raises(ValueError, match=words):
+        Trees.of(tensors, width=4)
+
+
+def test_trees_that_lead_in_a_circle_are_refused(trees: Trees) -> None:
+    tensors = {name: tensor.clone() for name, tensor in trees.tensors().items()}
+    tensors["trees.nodes"][1, 1:] = 0
+    tensors["trees.nodes"][0, 1:] = 1
+    with pytest.raises(ValueError, match="in a circle"):
+        Trees.of(tensors, width=4)

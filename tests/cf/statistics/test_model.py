@@ -1,0 +1,136 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
+from corarec.cf.statistics import Statistics
+from corarec.data import Dataset, KnowledgePolicy, PrepareConfig, prepare
+from corarec.errors import ArtifactError, ConfigError, DataError
+
+QUICK = {"rounds": 20, "bags": 1, "leaf_rows": 20}
+
+
+def under(dataset: Dataset, policy: str) -> Dataset:
+    return dataset.under(KnowledgePolicy.model_validate(policy))
+
+
+def fit(dataset: Dataset, **options: Any) -> Statistics:
+    model, _ = fit_cf(dataset, FitConfig(model="statistics", options=QUICK | options))
+    assert isinstance(model, Statistics)
+    return model
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    size = {"num_users": 120, "num_items": 80, "interactions_per_user": 30}
+    return prepare(
+        PrepareConfig(
+            source="synthetic",
+            output=tmp_path_factory.mktemp("data") / "world",
+            split="published",
+            source_options=size,
+        )
+    )
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "streaming"])
+def test_it_learns_a_world_it_has_not_seen(world: Dataset, policy: str) -> None:
+    known = under(world, policy)
+    model = fit(known)
+    assert model.report is not None
+    assert model.report.valid_auc > 0.6
+    names = [name for _, name in model.statistic_names()]
+    assert len(set(names)) == len(names)
+    assert ("fading" in names) == (policy == "streaming")
+    assert model.match_size == 5
+    found = model.statistics(VectorSource(model, known).known(known.pairs("test")))
+    assert np.isfinite(found).all()
+
+
+def test_a_family_left_out_is_in_no_vector(world: Dataset) -> None:
+    known = under(world, "snapshot")
+    whole, bare = fit(known), fit(known, families=["user", "item"], head="lr")
+    assert bare.match_size == 0
+    assert bare.vector_table(known.pairs("valid")).matches is None
+    assert set(bare.statistic_names()) < set(whole.statistic_names())
+    assert list(bare.scores_by_head(known.pairs("valid"))) == ["lr"]
+
+
+def test_what_nothing_is_known_of_is_zero_and_the_rest_keeps_its_meaning(world: Dataset) -> None:
+    known = under(world, "snapshot")
+    model, pairs = fit(known), known.pairs("test")
+    table = model.vector_table(pairs)
+    users, items = table.lookup(np.arange(len(pairs)))
+    train = known.interactions.filter(known.interactions["split"] == "train")
+    new_items = ~np.isin(pairs.item_ids, train["item_id"].to_numpy())
+    assert new_items.any()
+    assert not items[torch.from_numpy(new_items)].any()
+    assert items[torch.from_numpy(~new_items)].any(dim=1).all()
+    new_users = ~np.isin(pairs.user_ids, train["user_id"].to_numpy())
+    without = new_users & (pairs.histories.lengths() == 0)
+    assert not users[torch.from_numpy(without)].any()
+    assert users[torch.from_numpy(~without)].any(dim=1).all()
+    # The content of a new item is known, and so is the taste of its user.
+    assert table.matches is not None
+    of_both = torch.from_numpy(new_items & ~new_users)
+    assert table.matches[of_both].any(dim=1).float().mean() > 0.9
+    assert table.users.abs().max() <= 5
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "streaming"])
+def test_it_scores_without_the_dataset_and_after_loading(
+    world: Dataset, policy: str, tmp_path: Path
+) -> None:
+    known = under(world, policy)
+    model = fit(known)
+    model.save(tmp_path / "cf")
+    loaded = load_cf(tmp_path / "cf", world.fingerprint)
+    pairs = known.pairs("valid")
+    first, second = (VectorSource(each, known).score(pairs) for each in (model, loaded))
+    assert np.array_equal(first, second)
+    alone = VectorSource(loaded, None)
+    assert loaded.report is not None
+    assert loaded.report.knowledge == known.policy
+    asked = known.pairs("valid").take(np.arange(3))
+    assert np.isfinite(alone.score(replace(asked, rows=None))).all()
+
+
+def test_a_training_row_does_not_see_its_own_month(world: Dataset) -> None:
+    known = under(world, "snapshot")
+    model = fit(known)
+    train = known.pairs("train")
+    place = [name for _, name in model.statistic_names()].index("log count of the user")
+    counts = np.expm1(model.statistics(train)[:, place])
+    assert train.times is not None
+    month = known.policy.period_start(train.times)
+    for n in range(0, len(train), 97):
+        earlier = (train.user_ids == train.user_ids[n]) & (train.times < month[n])
+        assert counts[n] == pytest.approx(earlier.sum())
+
+
+def test_other_policies_and_models_are_told_apart(world: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'statistics' cannot honour .* 'train'"):
+        fit(world)
+    model = fit(under(world, "snapshot"))
+    with pytest.raises(ArtifactError, match="fitted with knowledge: snapshot of each month, and"):
+        VectorSource(model, under(world, "streaming"))
+    with pytest.raises(ConfigError, match="'mf-b' cannot honour the knowledge policy 'snapshot'"):
+        fit_cf(under(world, "snapshot"), FitConfig(model="mf-b"))
+    with pytest.raises(ConfigError, match="train_until=0.5 came with knowledge: streaming"):
+        choice = FitConfig(model="statistics", train_until=0.5)
+        fit_cf(under(world, "streaming"), choice)
+
+
+def test_a_period_as_long_as_train_leaves_nothing_to_learn_from(world: Dataset) -> None:
+    long = world.under(KnowledgePolicy(policy="snapshot", period=36_500))
+    with pytest.raises(DataError, match="lie after the first period .*shorter knowledge.period"):
+        fit(long)
+
+
+def test_no_family_twice() -> None:
+    with pytest.raises(ValueError, match="each family at most once"):
+        FitConfig(model="statistics", options={"families": ["user", "user"]})
