@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,7 +10,7 @@ from corarec.errors import ConfigError
 from corarec.types import Histories
 
 
-def table(**columns: list[object]) -> pl.DataFrame:
+def table(**columns: Sequence[object]) -> pl.DataFrame:
     return pl.DataFrame({"item_id": [1, 2, 3], **columns})
 
 
@@ -32,7 +34,7 @@ def test_genres_are_divided_by_the_root_of_their_number_and_years_have_mean_zero
         ["War|War", "War|Drama", "|"],
     ],
 )
-def test_other_ways_to_write_genres(values: list[object]) -> None:
+def test_other_ways_to_write_genres(values: Sequence[object]) -> None:
     content = content_of(table(title=TITLES, category=values), None, 3)
     np.testing.assert_allclose(content[:, :2], [[0, 0], [0, 1], [0.5**0.5, 0.5**0.5], [0, 0]])
 
