@@ -166,6 +166,11 @@ class Histories:
         return items
 
     @classmethod
+    def repeated(cls, items: IntArray, count: int) -> "Histories":
+        """Give `count` pairs the same history."""
+        return cls(items, np.zeros(count, np.int64), np.full(count, len(items)))
+
+    @classmethod
     def from_lists(cls, histories: Sequence[Sequence[int]]) -> "Histories":
         """Build from one list of item ids per pair."""
         end = np.cumsum([len(history) for history in histories], dtype=np.int64)
@@ -191,6 +196,9 @@ class Pairs:
     """[N] the moment of each pair, UTC seconds; None: now, after all that is known."""
     known_until: IntArray | None = None
     """[N] labels of rows before this second may be known to each pair; None: all that there are."""
+    disliked: Histories | None = None
+    """[N] the items before each pair that the user did not like, cut off as `histories` are; None:
+    nothing is known of them."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self):,} rows)"
@@ -209,6 +217,7 @@ class Pairs:
             seen_by_cf=None if self.seen_by_cf is None else self.seen_by_cf.take(rows),
             times=None if self.times is None else self.times[rows],
             known_until=None if self.known_until is None else self.known_until[rows],
+            disliked=None if self.disliked is None else self.disliked.take(rows),
         )
 
     @property

@@ -118,3 +118,16 @@ def test_a_sample_that_cannot_be_drawn(
 ) -> None:
     with pytest.raises(ConfigError, match=f"A share of {fraction} of the split '{split}' with"):
         small_world.sample(split, fraction=fraction, seed=seed)
+
+
+def test_pairs_know_what_was_not_liked_before_them_and_nothing_later(small_world: Dataset) -> None:
+    table = small_world.interactions
+    users, items, labels = (table[n].to_numpy() for n in ("user_id", "item_id", "label"))
+    for split in ("train", "valid", "test"):
+        pairs = small_world.pairs(split)
+        assert pairs.rows is not None
+        assert pairs.disliked is not None
+        for n, row in enumerate(pairs.rows[::7]):
+            earlier = (users == users[row]) & (np.arange(len(users)) < row)
+            assert pairs.disliked[7 * n].tolist() == items[earlier & (labels == 0)].tolist()
+            assert pairs.histories[7 * n].tolist() == items[earlier & (labels == 1)].tolist()

@@ -103,3 +103,23 @@ def test_times_before_1970_have_months_too() -> None:
 def test_policies_that_there_are_not(value: object, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         KnowledgePolicy.parse(value, "the recipe")
+
+
+def test_what_was_not_liked_is_cut_off_at_the_same_moment(timeline: Timeline) -> None:
+    before = timeline.before_rows(np.arange(6), liked=False)
+    assert [before[n].tolist() for n in range(6)] == [[], [], [6], [], [], []]
+    so_far = timeline.so_far(np.array([1, 4, 3, 0]), liked=False)
+    assert [so_far[n].tolist() for n in range(4)] == [[6], [9], [], []]
+
+
+def test_liked_and_disliked_before_a_row_are_the_rows_before_it() -> None:
+    random = np.random.default_rng(0)
+    users = np.sort(random.integers(1, 9, 300))
+    items, labels = random.integers(1, 40, 300), random.integers(0, 2, 300)
+    timeline = Timeline(users, items, labels, num_users=9)
+    rows = random.permutation(300)
+    liked, disliked = (timeline.before_rows(rows, liked=each) for each in (True, False))
+    for n, row in enumerate(rows):
+        earlier = (users == users[row]) & (np.arange(300) < row)
+        assert liked[n].tolist() == items[earlier & (labels == 1)].tolist()
+        assert disliked[n].tolist() == items[earlier & (labels == 0)].tolist()

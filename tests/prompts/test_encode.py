@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -174,3 +175,45 @@ def test_prompts_longer_than_the_model_reads_are_refused(tiny_tokenizer: Any) ->
     with pytest.raises(ConfigError, match="Set it to 1024 or less"):
         encoder.with_config(PromptConfig(max_length=5000))
     assert encoder.with_config(PromptConfig(max_length=900)).max_length == 900
+
+
+def test_disliked_titles_are_shown_as_the_liked_ones_are(tiny_tokenizer: Any) -> None:
+    template = "{history}|{disliked}|{title}"
+    encoder = make_encoder(tiny_tokenizer, template=template, history_length=2)
+    pairs = make_pairs([1, 2], [[1], [2, 3]])
+    assert encoder.render(pairs)[0] == '"Alien (1979)"|unknown|"Alien (1979)"'
+    known = replace(pairs, disliked=Histories.from_lists([[1, 2, 3], []]))
+    assert encoder.render(known) == [
+        '"Alien (1979)"|"Heat (1995)", "Fargo (1996)"|"Alien (1979)"',
+        '"Heat (1995)", "Fargo (1996)"|unknown|"Heat (1995)"',
+    ]
+    assert encoder.lengths(known)[0] > encoder.lengths(pairs)[0]
+    assert encoder.shown(known).tolist() == [1, 2]
+    assert encoder.render(known.take(np.array([1]))) == encoder.render(known)[1:]
+
+
+def test_a_prompt_over_the_limit_loses_disliked_titles_too(tiny_tokenizer: Any) -> None:
+    template = "{history}|{disliked}|{title}"
+    pairs = replace(make_pairs([4], [[1]]), disliked=Histories.from_lists([[2, 3, 1, 3]]))
+    full = make_encoder(tiny_tokenizer, template=template)
+    limit = int(full.token_counts(pairs)[0]) - 1
+    short = make_encoder(tiny_tokenizer, template=template, max_length=limit)
+    ids = short.encode(pairs).input_ids[0]
+    assert len(ids) <= limit
+    text = tiny_tokenizer.decode(ids, skip_special_tokens=True)
+    assert text.startswith('"Alien (1979)"|"Fargo (1996)", "Alien (1979)", "Fargo (1996)"|')
+    assert short.shown(pairs).tolist() == [1]
+
+
+def test_without_titles_the_template_is_kept_and_pairs_read_alike(tiny_tokenizer: Any) -> None:
+    template = "Likes: {history}. Not: {disliked}. {noun} {title}?"
+    encoder = make_encoder(tiny_tokenizer, template=template, titles="none")
+    pairs = make_pairs([4, 1, 2], [[1, 2], [], [3]])
+    pairs = replace(pairs, disliked=Histories.from_lists([[], [4], [1, 2]]))
+    assert set(encoder.render(pairs)) == {'Likes: . Not: . movie ""?'}
+    assert set(encoder.render(make_pairs([5], [[]]), ["New"])) == {'Likes: . Not: . movie ""?'}
+    encoded = encoder.encode(pairs)
+    assert (encoded.input_ids == encoded.input_ids[0]).all()
+    start = int(encoded.starts["title"][0])
+    assert tiny_tokenizer.decode(encoded.input_ids[0, start:]).strip() == '""?'
+    assert encoder.shown(pairs).tolist() == encoder.lengths(pairs).tolist() == [0, 0, 0]

@@ -7,6 +7,7 @@ import torch
 from corarec.data import Dataset
 from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.personprompt import PersonPromptRecommender, PersonPromptSystem
+from corarec.recommenders.phase import Phase
 from corarec.score.scorer import Scorer
 from corarec.types import Histories, Pairs
 
@@ -50,3 +51,20 @@ def test_whoever_is_not_in_the_dataset_has_zeros(small_world: Dataset, tiny_back
     assert (vectors["item"] != 0).any()
     new_item = Pairs(np.array([5]), np.array([51]), Histories.from_lists([[1]]))
     assert np.isfinite(Scorer(system).score(new_item, new_titles=["New (2001)"])).all()
+
+
+def test_with_a_lora_the_embeddings_train_alone_first(
+    small_world: Dataset, tiny_backbone: Path
+) -> None:
+    system = build(small_world, tiny_backbone, lora={"rank": 2})
+    assert set(system.parameter_groups()) == {"people", "lora"}
+    rows = small_world.rows("train")[:4]
+    for groups in (("people",), ("people", "lora")):
+        system.begin(Phase("the test", groups))
+        system.zero_grad()
+        batch = system.examples(TrainingData(small_world, rows, rows)).batch(np.arange(4))
+        system(**batch).backward()
+        learned = {n for n, p in system.named_parameters() if p.grad is not None}
+        assert any("lora_B" in name for name in learned) == ("lora" in groups)
+        assert {"people.user.weight", "people.item.weight"} <= learned
+        assert all("lora" in name or name.startswith("people") for name in learned)

@@ -62,3 +62,16 @@ def test_lora_and_virtual_tokens_train_together(
     assert gradients["soft.weight"].abs().max() > 0
     assert any(g is not None and g.abs().max() > 0 for n, g in gradients.items() if "lora_B" in n)
     assert all(p.grad is None for p in system.parameters() if not p.requires_grad)
+
+
+def test_the_original_sets_virtual_tokens_side_by_side_and_starts_them_as_words(
+    small_world: Dataset, tiny_backbone: Path
+) -> None:
+    config = Prompt4NRSystem(backbone={"model": str(tiny_backbone)}, start="original")
+    system = build_recommender(config, small_world, seed=3)
+    assert isinstance(system, Prompt4NRRecommender)
+    assert 0.015 < float(system.soft.weight.std()) < 0.025
+    encoded = system.encoder.encode(small_world.pairs("valid").take(np.array([0])))
+    for slot in ("user", "item"):
+        places = encoded.soft[slot][0]
+        assert torch.equal(places.diff(), torch.ones(2, dtype=torch.int64))

@@ -12,11 +12,11 @@ from corarec.backbone.sharing import NotSharedError
 from corarec.cf import FitConfig, VectorSource, fit_cf
 from corarec.data import Dataset
 from corarec.errors import ConfigError
-from corarec.recommenders import RECOMMENDERS, build_recommender
+from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.general_text import plain_model
 from corarec.recommenders.icl import ICLSystem
-from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.llm import PromptInputs, PromptRecommender
 from corarec.recommenders.tallrec import TALLRecSystem
 from corarec.recommenders.vectors import UserShuffle
 from corarec.score.context import Context
@@ -223,8 +223,88 @@ class TestTALLRec(SystemConformance):
             build_recommender(config, small_world)
 
 
+class TestTALLRecOfThePaper(SystemConformance):
+    system = "tallrec"
+    prompt: ClassVar[dict[str, Any]] = PLAIN | {
+        "template": "{history}, not {disliked}: {title}? Answer:"
+    }
+    options: ClassVar[dict[str, Any]] = {
+        "loss": "language-model",
+        "answer": "yes-minus-no",
+        "shots": 16,
+    }
+
+    def test_it_learns_eight_rows_by_heart(
+        self, recommender: PromptRecommender, small_world: Dataset
+    ) -> None:
+        """The tiny head cannot say any word surely: the order of the two answers counts."""
+        rows = small_world.rows("train")
+        labels = small_world.labels(rows)
+        chosen = np.sort(np.r_[np.flatnonzero(labels == 1)[:4], np.flatnonzero(labels == 0)[:4]])
+        data = TrainingData(small_world, rows[chosen], rows[chosen])
+        batch = recommender.examples(data).batch(np.arange(8))
+        optimizer = torch.optim.Adam(
+            [p for p in recommender.parameters() if p.requires_grad], lr=self.learning_rate
+        )
+        losses = []
+        for _ in range(self.steps):
+            optimizer.zero_grad()
+            loss = recommender(**batch)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < losses[0] - 1
+        scores = Scorer(recommender).score(small_world.pairs(data.train_rows))
+        assert scores[labels[chosen] == 1].min() > scores[labels[chosen] == 0].max()
+
+    def test_the_loss_is_that_of_the_answer_and_its_full_stop(
+        self, recommender: PromptRecommender, small_world: Dataset
+    ) -> None:
+        """By hand: the mean of minus the log-probabilities of " Yes" or " No" and of "."."""
+        rows = small_world.rows("train")
+        data = TrainingData(small_world, rows, rows)
+        batch = recommender.examples(data).batch(np.arange(8))
+        tokenizer = recommender.encoder.tokenizer
+        recommender.eval()
+        with torch.inference_mode():
+            loss = float(recommender(**batch))
+            by_hand = []
+            for n, label in enumerate(batch["labels"].tolist()):
+                prompt = batch["input_ids"][n][batch["attention_mask"][n].bool()].tolist()
+                answer = tokenizer(" Yes." if label else " No.", add_special_tokens=False)
+                ids = [*prompt, *answer["input_ids"]]
+                said = recommender.model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+                by_hand += [
+                    -float(said[place - 1, ids[place]]) for place in range(len(prompt), len(ids))
+                ]
+        assert len(by_hand) == 16
+        assert loss == pytest.approx(np.mean(by_hand), abs=1e-5)
+
+    def test_it_learns_from_the_rows_that_the_seed_draws(
+        self, small_world: Dataset, cf: VectorSource, tiny_backbone: Path
+    ) -> None:
+        rows = small_world.rows("train")
+        data = TrainingData(small_world, rows, rows)
+        drawn = []
+        for seed in (1, 1, 2):
+            recommender = self.build(small_world, cf, tiny_backbone, seed=seed)
+            examples = recommender.examples(data)
+            assert len(examples) == 16
+            assert isinstance(examples.inputs, PromptInputs)
+            learned = examples.inputs.pairs.rows
+            assert learned is not None
+            assert set(learned) <= set(rows)
+            drawn.append(learned.tolist())
+        assert drawn[0] == drawn[1] != drawn[2]
+
+
 class TestPrompt4NR(SystemConformance):
     system, prompt = "prompt4nr", FEATURES
+
+
+class TestPrompt4NROfThePaper(SystemConformance):
+    system, prompt = "prompt4nr", FEATURES
+    options: ClassVar[dict[str, Any]] = {"start": "original"}
 
 
 class TestCoLLM(SystemConformance):
@@ -245,10 +325,21 @@ class TestPersonPrompt(SystemConformance):
     system, prompt = "personprompt", FEATURES
 
 
+class TestPersonPromptWithLora(SystemConformance):
+    system, prompt = "personprompt", FEATURES
+    options: ClassVar[dict[str, Any]] = {"start": "original", "lora": {"rank": 2}}
+
+
 class TestICL(SystemConformance):
     system, prompt = "icl", PLAIN
     trains = False
     options: ClassVar[dict[str, Any]] = {"answer": "yes"}
+
+
+class TestICLWithExamples(SystemConformance):
+    system, prompt = "icl", PLAIN
+    trains = False
+    options: ClassVar[dict[str, Any]] = {"shots": 2, "shot_history": 1, "shot_seed": 3}
 
 
 def test_every_system_is_tested() -> None:
@@ -311,3 +402,25 @@ def test_icl_trains_nothing(small_world: Dataset, tiny_backbone: Path) -> None:
     scores = Scorer(recommender).score(small_world.pairs("valid"))
     yes = build_recommender(config.model_copy(update={"answer": "yes"}), small_world)
     assert not np.allclose(scores, Scorer(yes).score(small_world.pairs("valid")))
+
+
+@pytest.mark.parametrize("name", RECOMMENDERS.built_in)
+def test_every_system_scores_without_titles(
+    name: str, small_world: Dataset, tiny_backbone: Path
+) -> None:
+    """Ids alone: what reads nothing else gives all pairs one score, the others tell pairs apart."""
+    kind = RECOMMENDERS[name]
+    values = {"name": name, "backbone": {"model": str(tiny_backbone)}, "prompt": {"titles": "none"}}
+    cf = None
+    if kind.needs_cf:
+        model = "binary-mf" if name == "binllm" else "mf-b"
+        options = {"embedding_size": 8, "max_epochs": 3}
+        fitted, _ = fit_cf(small_world, FitConfig(model=model, options=options))
+        cf = VectorSource(fitted, small_world)
+    recommender = build_recommender(kind.config_class.model_validate(values), small_world, cf)
+    open_up(recommender)
+    pairs = small_world.pairs("train").take(slice(0, 200))
+    scores = Scorer(recommender).score(pairs)
+    assert np.isfinite(scores).all()
+    by_text_alone = name in ("icl", "tallrec", "prompt4nr")
+    assert (np.ptp(scores) > 1e-6) != by_text_alone

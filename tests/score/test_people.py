@@ -56,3 +56,22 @@ def test_titles_are_found_in_either_unicode_form(small_world: Dataset) -> None:
     items = small_world.items.with_columns(title=pl.Series(["Am\u00e9lie", *titles[1:]]))
     directory = Directory(replace(small_world, items=items).knowledge)
     assert directory.item("Ame\u0301lie") == directory.item("Am\u00e9lie") == 1
+
+
+def test_what_a_known_user_did_not_like_is_known_too(small_world: Dataset) -> None:
+    people = Directory(small_world.knowledge)
+    table = small_world.interactions
+    user = int(table["user_id"][0])
+    rows = table.filter(pl.col("user_id") == user)
+    wanted = rows.filter(pl.col("label") == 0)["item_id"].to_list()
+    assert wanted
+    context = people.known(user)
+    assert context.disliked.tolist() == wanted
+    pairs = context.pairs(np.array([1, 2]))
+    assert pairs.disliked is not None
+    assert [pairs.disliked[n].tolist() for n in range(2)] == [wanted, wanted]
+    both = people.pairs(np.array([user, 0]), np.array([1, 1]))
+    assert both.disliked is not None
+    assert [both.disliked[n].tolist() for n in range(2)] == [wanted, []]
+    new = people.person(None, [small_world.titles[1]])
+    assert new.disliked.tolist() == []

@@ -40,6 +40,7 @@ def explained_extremes(run: Run, split: Split, count: int) -> list[ExplainedRow]
     table = read_scores(run.folder, split)
     chosen = extreme_rows(table.labels, table.scores, count)
     pairs = run.dataset.pairs(split).take(chosen)
+    assert pairs.disliked is not None
     users = run.knowledge.users.raw(pairs.user_ids)
     return [
         ExplainedRow(
@@ -47,7 +48,8 @@ def explained_extremes(run: Run, split: Split, count: int) -> list[ExplainedRow]
             label=int(table.labels[row]),
             right=2 * n < len(chosen),
             explanation=run.explain_in(
-                Context(int(pairs.user_ids[n]), pairs.histories[n]), int(pairs.item_ids[n])
+                Context(int(pairs.user_ids[n]), pairs.histories[n], pairs.disliked[n]),
+                int(pairs.item_ids[n]),
             ),
         )
         for n, row in enumerate(chosen)

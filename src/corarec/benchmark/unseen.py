@@ -78,7 +78,10 @@ class UnseenItems:
     def context(self, user_id: int) -> Context:
         """Return what was known of a user when the split began."""
         first = self._first_rows[[user_id]]
-        return Context(user_id, self.dataset.timeline.before_rows(first)[0])
+        liked, disliked = (
+            self.dataset.timeline.before_rows(first, liked=liked)[0] for liked in (True, False)
+        )
+        return Context(user_id, liked, disliked)
 
     def scores(self, order: Callable[[int], IntArray], user_ids: IntArray) -> FloatArray:
         """Return scores that rank the catalogue in an order: [B, I + 1], seen items last."""

@@ -19,7 +19,7 @@ from corarec.data.knowledge import Catalogue, Knowledge
 from corarec.data.storage import SPLITS, FilesState, files_state, load_folder, save_folder
 from corarec.data.vocabulary import Vocabulary
 from corarec.errors import ConfigError
-from corarec.types import Fingerprint, FloatArray, IntArray, Log, Pairs, ScoreTable
+from corarec.types import Fingerprint, FloatArray, Histories, IntArray, Log, Pairs, ScoreTable
 
 Split = Literal["train", "valid", "test"]
 Rows = Split | IntArray
@@ -172,13 +172,16 @@ class Dataset:
         return Pairs(
             user_ids=self._column("user_id")[rows],
             item_ids=self._column("item_id")[rows],
-            histories=self.timeline.before_rows(
-                rows, earlier_seconds=self.policy.policy == "streaming"
-            ),
+            histories=self._past(rows, liked=True),
             rows=rows,
             times=(times := self._column("timestamp")[rows]),
             known_until=self.policy.known_until(times, self._in_train[rows]),
+            disliked=self._past(rows, liked=False),
         )
+
+    def _past(self, rows: IntArray, *, liked: bool) -> Histories:
+        streaming = self.policy.policy == "streaming"
+        return self.timeline.before_rows(rows, liked=liked, earlier_seconds=streaming)
 
     def labels(self, rows: Rows) -> IntArray:
         """Return the labels of `rows`: [N] of 0 or 1."""

@@ -82,7 +82,7 @@ class Timeline:
     times
         [N] UTC seconds, ascending inside each user; None where only the order is known
     hidden
-        [N] rows whose likes no other row's history shows; None: there are none
+        [N] rows that no other row's history shows; None: there are none
     """
 
     def __init__(
@@ -98,18 +98,26 @@ class Timeline:
         self.item_ids = item_ids
         self.labels = labels
         self.times = times
-        self._likes = self._shown = _Likes.of(item_ids, labels)
+        labelled = {True: labels == 1, False: labels == 0}
+        self._all = {liked: _Rows.of(item_ids, rows) for liked, rows in labelled.items()}
+        self._shown = self._all
         if hidden is not None and hidden.any():
-            self._shown = _Likes.of(item_ids, labels * ~hidden)
+            self._shown = {
+                liked: _Rows.of(item_ids, rows & ~hidden) for liked, rows in labelled.items()
+            }
         self._first_row = np.searchsorted(user_ids, np.arange(num_users + 2))
 
-    def before_rows(self, rows: IntArray, *, earlier_seconds: bool = False) -> Histories:
+    def before_rows(
+        self, rows: IntArray, *, liked: bool = True, earlier_seconds: bool = False
+    ) -> Histories:
         """Return the liked items that the user of each row had before it, across split borders.
 
-        A row never sees itself; with `earlier_seconds` no row of its own second either.
+        A row never sees itself; with `earlier_seconds` no row of its own second either. Without
+        `liked`, the items that the user did not like.
         """
         first = self._first_row[self.user_ids[rows]]
-        return self._shown.between(first, self._second_starts[rows] if earlier_seconds else rows)
+        end = self._second_starts[rows] if earlier_seconds else rows
+        return self._shown[liked].between(first, end)
 
     @property
     def _second_starts(self) -> IntArray:
@@ -119,10 +127,10 @@ class Timeline:
         begins[1:] = (np.diff(self.times) != 0) | (np.diff(self.user_ids) != 0)
         return np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
 
-    def so_far(self, user_ids: IntArray) -> Histories:
-        """Return all that each user liked; nothing of user 0, whom nobody knows."""
+    def so_far(self, user_ids: IntArray, *, liked: bool = True) -> Histories:
+        """Return all that each user liked, or did not; nothing of user 0, whom nobody knows."""
         first, end = self._first_row[user_ids], self._first_row[user_ids + 1]
-        return self._likes.between(first, np.where(user_ids > 0, end, first))
+        return self._all[liked].between(first, np.where(user_ids > 0, end, first))
 
     def liked(self, user_id: int) -> IntArray:
         """Return all that a user liked, oldest first."""
@@ -135,11 +143,11 @@ class Timeline:
 
     def liked_counts(self) -> IntArray:
         """Return how many items each user liked, by user id: [U + 1]."""
-        return np.diff(self._likes.before[self._first_row])
+        return np.diff(self._all[True].before[self._first_row])
 
 
-class _Likes(NamedTuple):
-    """The liked rows among all."""
+class _Rows(NamedTuple):
+    """Some rows among all."""
 
     items: IntArray
     """[P]"""
@@ -147,9 +155,9 @@ class _Likes(NamedTuple):
     """[N + 1] how many of them stand before each row"""
 
     @classmethod
-    def of(cls, item_ids: IntArray, labels: IntArray) -> "_Likes":
-        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(labels)])
-        return cls(item_ids[labels == 1], before)
+    def of(cls, item_ids: IntArray, chosen: np.ndarray) -> "_Rows":
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen, dtype=np.int64)])
+        return cls(item_ids[chosen], before)
 
     def between(self, first_rows: IntArray, end_rows: IntArray) -> Histories:
         return Histories(self.items, self.before[first_rows], self.before[end_rows])

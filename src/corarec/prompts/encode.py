@@ -14,6 +14,7 @@ import torch
 from corarec.errors import ConfigError, DataError
 from corarec.prompts.slots import Slot, SoftSlot, TextSlot
 from corarec.prompts.templates import (
+    DISLIKED,
     HISTORY,
     TITLE,
     PromptConfig,
@@ -22,7 +23,7 @@ from corarec.prompts.templates import (
     quote,
     slot_names,
 )
-from corarec.types import IntArray, Pairs
+from corarec.types import Histories, IntArray, Pairs
 
 SOFT_TOKEN = "<|corarec:soft|>"
 """Stands in the text where a soft token will; no token of the model."""
@@ -120,8 +121,9 @@ class PromptEncoder:
             frame=frame,
             max_length=max_length,
         )
-        used = slot_names(config.template)
-        slots = {name: slot for name, slot in (slots or {}).items() if name in used}
+        self._used = frozenset(slot_names(config.template))
+        self._shows_titles = config.titles == "shown"
+        slots = {name: slot for name, slot in (slots or {}).items() if name in self._used}
         self.config = config
         self.titles = titles
         self.max_length = config.max_length or max_length
@@ -169,11 +171,15 @@ class PromptEncoder:
 
         It grows with the number of tokens closely enough to put prompts of like length together.
         """
+        if not self._shows_titles:
+            return np.zeros(len(pairs), dtype=np.int64)
         lengths = self._title_lengths
         if new_titles:
             lengths = np.concatenate([lengths, _lengths(new_titles)])
-        shown = pairs.histories.last(self.config.history_length)
-        return lengths[shown].sum(axis=1) + lengths[pairs.item_ids]
+        found = lengths[pairs.item_ids]
+        for past in ({HISTORY: pairs.histories} | self._pasts(pairs)).values():
+            found = found + lengths[past.last(self.config.history_length)].sum(axis=1)
+        return found
 
     @cached_property
     def _title_lengths(self) -> IntArray:
@@ -183,7 +189,7 @@ class PromptEncoder:
 
     def shown(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> IntArray:
         """Return how many titles of the history stand in each prompt, the last of them: [N]."""
-        if HISTORY not in slot_names(self.config.template):
+        if HISTORY not in self._used or not self._shows_titles:
             return np.zeros(len(pairs), dtype=np.int64)
         counts = np.minimum(pairs.histories.lengths(), self.config.history_length)
         if self.max_length is None:
@@ -191,7 +197,8 @@ class PromptEncoder:
         rows = self._tokenise(self._prompts(pairs, self.config.history_length, new_titles))
         for n, row in enumerate(rows):
             if self._is_too_long(row):
-                counts[n], _ = self._shortened(pairs.take(np.array([n])), new_titles)
+                left, _ = self._shortened(pairs.take(np.array([n])), new_titles)
+                counts[n] = min(counts[n], left)
         return counts
 
     def _rows(self, pairs: Pairs, new_titles: Sequence[str]) -> list[_Row]:
@@ -212,8 +219,9 @@ class PromptEncoder:
         return without_title + max(row.title_tokens, self._title_room) > self.max_length
 
     def _shortened(self, pair: Pairs, new_titles: Sequence[str]) -> tuple[int, _Row]:
-        """Return the prompt that fits, after the number of titles of its history."""
-        shown = min(self.config.history_length, int(pair.histories.lengths()[0]))
+        """Return the prompt that fits, after the number of titles of its histories."""
+        known = max((int(past.lengths()[0]) for past in self._pasts(pair).values()), default=0)
+        shown = min(self.config.history_length, known)
         row = None
         for history_length in range(max(1, shown) - 1, -1, -1):
             (row,) = self._tokenise(self._prompts(pair, history_length, new_titles))
@@ -254,14 +262,28 @@ class PromptEncoder:
             name: slot.joiner.join([SOFT_TOKEN] * slot.tokens) for name, slot in self._soft.items()
         }
         texts = {name: slot.fill(pairs) for name, slot in self._texts.items()}
+        pasts = {name: past.last(history_length) for name, past in self._pasts(pairs).items()}
         prompts = []
-        histories = pairs.histories.last(history_length)
-        for n, (item, shown) in enumerate(zip(pairs.item_ids, histories, strict=True)):
-            liked = ", ".join(quote(self.titles[i]) for i in shown if i) or self.config.no_history
+        for n, item in enumerate(pairs.item_ids):
             own = {name: values[n] for name, values in texts.items()}
-            title = quote(self._title(item, new_titles))
-            prompts.append(self.template.fill(fixed | own | {HISTORY: liked, TITLE: title}))
+            past = {name: self._listed(shown[n]) for name, shown in pasts.items()}
+            title = quote(self._title(item, new_titles) if self._shows_titles else "")
+            prompts.append(self.template.fill(fixed | own | past | {TITLE: title}))
         return prompts
+
+    def _pasts(self, pairs: Pairs) -> dict[str, Histories]:
+        """Return what fills the slots of the template that show a user's past."""
+        disliked = pairs.disliked
+        if disliked is None:
+            disliked = Histories.repeated(np.zeros(0, np.int64), len(pairs))
+        both = {HISTORY: pairs.histories, DISLIKED: disliked}
+        return {name: past for name, past in both.items() if name in self._used}
+
+    def _listed(self, items: IntArray) -> str:
+        """Return the titles of items as a prompt shows them; item 0 is none."""
+        if not self._shows_titles:
+            return ""
+        return ", ".join(quote(self.titles[i]) for i in items if i) or self.config.no_history
 
     def _tokenise(self, prompts: list[RenderedPrompt]) -> list[_Row]:
         encoded = self.tokenizer(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from string import Formatter
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -16,9 +16,9 @@ CORA_TEMPLATE = (
 )
 """The prompt of CoRA (paper, Table 1), also that of TALLRec and of in-context learning here."""
 
-HISTORY, TITLE = "history", "title"
+HISTORY, DISLIKED, TITLE = "history", "disliked", "title"
 NOUNS = ("noun", "nouns")
-COMMON_SLOTS = frozenset({HISTORY, TITLE, *NOUNS})
+COMMON_SLOTS = frozenset({HISTORY, DISLIKED, TITLE, *NOUNS})
 """The slots that every system can fill."""
 
 
@@ -56,11 +56,14 @@ class PromptConfig(Config):
 
     template: Annotated[str, AfterValidator(title_once)] = CORA_TEMPLATE
     """Text with the slots {history}, {title}, {noun} (movie) and {nouns} (movies), and those that
-    the system adds."""
+    the system adds; {disliked} shows titles that the user did not like."""
     history_length: Annotated[int, Field(ge=0)] = 10
-    """How many of the last liked titles are shown, oldest first."""
+    """How many of the last liked titles are shown, oldest first, and of the disliked ones."""
     no_history: str = "unknown"
     """What stands in {history} where nothing is known. The authors' files print `unkow`."""
+    titles: Literal["shown", "none"] = "shown"
+    """`none` keeps the template and removes all titles: nothing stands in {history} and {disliked},
+    and empty quotes in {title}, so that only ids or CF vectors tell pairs apart."""
     literal_newline: bool = False
     r"""Print line breaks as the two characters `\n`, as the authors' files do."""
     max_length: Annotated[int, Field(gt=0)] | None = None

@@ -16,7 +16,7 @@ from torch import nn
 
 from corarec.backbone import Backbone, BackboneConfig
 from corarec.cf import VectorSource
-from corarec.data import Catalogue
+from corarec.data import Catalogue, Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.files import read_json, write_json
 from corarec.prompts import PromptConfig, PromptEncoder, Slot, check_slots
@@ -88,6 +88,8 @@ class Ingredients:
     """Of the start values."""
     cf: VectorSource | None = None
     """A fitted CF model, for systems that read its vectors."""
+    dataset: Dataset | None = None
+    """The dataset, for systems whose prompts show training rows; None in a packed run."""
 
     @property
     def num_items(self) -> int:
@@ -95,9 +97,17 @@ class Ingredients:
         return len(self.catalogue.titles) - 1
 
     def encoder(
-        self, config: PromptConfig, slots: Mapping[str, Slot] | None = None
+        self,
+        config: PromptConfig,
+        slots: Mapping[str, Slot] | None = None,
+        *,
+        framed: bool = True,
     ) -> PromptEncoder:
-        """Return what makes prompts of pairs, `slots` being those that the system fills."""
+        """Return what makes prompts of pairs, `slots` being those that the system fills.
+
+        Without `framed` the turns of a chat are left out.
+        """
+        frame = self.backbone.frame
         return PromptEncoder(
             self.backbone.tokenizer,
             config,
@@ -105,7 +115,7 @@ class Ingredients:
             slots=slots,
             noun=self.catalogue.noun,
             nouns=self.catalogue.nouns,
-            frame=(self.backbone.frame.before, self.backbone.frame.after),
+            frame=(frame.before, frame.after) if framed else ("", ""),
             max_length=getattr(self.backbone.model.config, "max_position_embeddings", None),
         )
 

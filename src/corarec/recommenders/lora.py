@@ -7,10 +7,11 @@ from pydantic import Field, NonNegativeInt
 
 from corarec.errors import ConfigError
 from corarec.recommenders.llm import PromptSystem
+from corarec.types import Config
 
 
-class LoraSystem(PromptSystem):
-    """The config of a system whose language model carries a LoRA (CoLLM's port of TALLRec)."""
+class LoraKeys(Config):
+    """A LoRA on the language model (that of CoLLM's port of TALLRec)."""
 
     rank: Annotated[int, Field(gt=0)] = 8
     """Rank of the LoRA."""
@@ -24,7 +25,11 @@ class LoraSystem(PromptSystem):
     """Numbers of the blocks to adapt, from 0; None adapts all of them."""
 
 
-def with_lora(model: Any, config: LoraSystem) -> Any:
+class LoraSystem(LoraKeys, PromptSystem):
+    """The config of a system whose language model carries a LoRA (CoLLM's port of TALLRec)."""
+
+
+def with_lora(model: Any, config: LoraKeys) -> Any:
     """Return the model with a LoRA around it, its own weights frozen.
 
     Raises

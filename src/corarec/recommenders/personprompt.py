@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from peft import PeftModel
 from torch import nn
 
 from corarec.backbone import Backbone
@@ -11,6 +12,7 @@ from corarec.prompts import PromptEncoder, SoftSlot
 from corarec.recommenders.features import FEATURES, ITEM, USER, FeaturePrompt
 from corarec.recommenders.ids import IdInputs
 from corarec.recommenders.llm import AnswerScore, Ingredients, PromptSystem
+from corarec.recommenders.lora import LoraKeys, with_lora
 from corarec.recommenders.soft import SoftPromptRecommender
 from corarec.types import Pairs
 
@@ -27,7 +29,7 @@ class PersonPromptSystem(PromptSystem):
     added_slots: ClassVar[frozenset[str]] = FEATURES
     needed_slots: ClassVar[frozenset[str]] = FEATURES
 
-    parameter_groups: ClassVar[tuple[str, ...] | None] = ("people",)
+    parameter_groups: ClassVar[tuple[str, ...] | None] = ("people", "lora")
 
     name: Literal["personprompt"] = "personprompt"
     prompt: FeaturePrompt = FeaturePrompt()
@@ -35,10 +37,13 @@ class PersonPromptSystem(PromptSystem):
     start: Literal["port", "original"] = "port"
     """Range of the embeddings' start values: `port` is +-1 / root of the number of users and items
     (a linear layer on one-hots), `original` is PEPLER's +-0.1."""
+    lora: LoraKeys | None = None
+    """A LoRA on the language model (`rank` and so on, as of `tallrec`), trained in its own group:
+    stands for PEPLER's second step, which trains the whole model beside the embeddings."""
 
 
 class PersonPromptRecommender(SoftPromptRecommender):
-    """A frozen language model that reads a learned token for the user and one for the item.
+    """A language model, as a rule frozen, that reads a learned token for user and item each.
 
     Users and items of the dataset that never occur in training keep their start values, as in the
     port; whoever is not in the dataset has zeros.
@@ -56,7 +61,8 @@ class PersonPromptRecommender(SoftPromptRecommender):
         items: nn.Embedding,
     ) -> None:
         super().__init__(model, backbone, encoder, answer)
-        self.model.requires_grad_(False)
+        if not isinstance(model, PeftModel):
+            self.model.requires_grad_(False)
         self.people = nn.ModuleDict({USER: users, ITEM: items})
 
     @classmethod
@@ -69,7 +75,7 @@ class PersonPromptRecommender(SoftPromptRecommender):
             _embedding(count, backbone.hidden_size, bound) for count in (num_users, num_items)
         )
         return cls(
-            backbone.model,
+            backbone.model if config.lora is None else with_lora(backbone.model, config.lora),
             backbone,
             ingredients.encoder(config.prompt, dict.fromkeys(FEATURES, SoftSlot())),
             config.answer,

@@ -19,6 +19,8 @@ TEMPLATE = (
     "\n#Answer:"
 )
 SLOTS = ("user", "item")
+ORIGINAL_DEVIATION = 0.02
+"""Of the start values of words that are added to the model."""
 
 
 class Prompt4NRPrompt(PromptConfig):
@@ -43,7 +45,11 @@ class Prompt4NRSystem(LoraSystem):
     prompt: Prompt4NRPrompt = Prompt4NRPrompt()
     """How a pair becomes text."""
     virtual_tokens: Annotated[int, Field(gt=0)] = 3
-    """Learned vectors per slot, joined by a literal "." in the text as in the port."""
+    """Learned vectors per slot."""
+    start: Literal["port", "original"] = "port"
+    """Of the virtual tokens: `port` joins them by a literal "." in the text and starts them as a
+    linear layer does, far above embeddings; `original` sets them side by side and starts them as
+    new words of the model, normal with a deviation of 0.02."""
 
 
 class Prompt4NRRecommender(SoftPromptRecommender):
@@ -59,18 +65,22 @@ class Prompt4NRRecommender(SoftPromptRecommender):
         answer: AnswerScore,
         virtual_tokens: int,
         hidden_size: int,
+        deviation: float | None = None,
     ) -> None:
         super().__init__(model, backbone, encoder, answer)
         # A linear layer on the one-hot of the slot, with its default start values: about +-0.71,
         # far above the scale of embeddings. So in the port.
         self.soft = nn.Linear(len(SLOTS), virtual_tokens * hidden_size, bias=False)
+        if deviation is not None:
+            nn.init.normal_(self.soft.weight, std=deviation)
         self.hidden_size = hidden_size
 
     @classmethod
     def build(cls, config: Prompt4NRSystem, ingredients: Ingredients) -> Self:
         """Put a LoRA on the model and virtual tokens into its prompt."""
         backbone = ingredients.backbone
-        slot = SoftSlot(config.virtual_tokens, joiner=".")
+        original = config.start == "original"
+        slot = SoftSlot(config.virtual_tokens, joiner="" if original else ".")
         return cls(
             with_lora(backbone.model, config),
             backbone,
@@ -78,6 +88,7 @@ class Prompt4NRRecommender(SoftPromptRecommender):
             config.answer,
             config.virtual_tokens,
             backbone.hidden_size,
+            ORIGINAL_DEVIATION if original else None,
         )
 
     def own_modules(self) -> dict[str, nn.Module]:

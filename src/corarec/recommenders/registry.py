@@ -71,9 +71,15 @@ def build_recommender(
     systems that need training rows. The system is in evaluation mode, and on a GPU where
     there is one.
     """
-    train_pairs = data.pairs("train") if isinstance(data, Dataset) else None
+    dataset = data if isinstance(data, Dataset) else None
     ingredients = Ingredients(
-        load_backbone(config.backbone), data.catalogue, train_pairs, data.num_users, seed, cf
+        load_backbone(config.backbone),
+        data.catalogue,
+        None if dataset is None else dataset.pairs("train"),
+        data.num_users,
+        seed,
+        cf,
+        dataset,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -90,8 +90,8 @@ def pack_run(
         config, knowledge, _ = read_run(folder, data)
         if config.system.needs_training_rows:
             raise ConfigError(
-                f"{run} is a control that reads rows of the training split, for measuring and not "
-                "for use, so it cannot be packed. Send the run folder together with its dataset."
+                f"{run} reads rows of the training split, as controls and prompts with answered "
+                "examples do, so it cannot be packed. Send the run folder with its dataset."
             )
         if without_users:
             knowledge = knowledge.without_users()

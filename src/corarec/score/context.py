@@ -1,6 +1,6 @@
 """One context, many items: what is known of somebody, asked about any items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,9 +15,15 @@ class Context:
     """0 for somebody new"""
     liked: IntArray
     """liked items, oldest first"""
+    disliked: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """items that the person did not like, oldest first"""
 
     def pairs(self, item_ids: IntArray) -> Pairs:
         """Return the pairs of this person and the items: [N]."""
         count = len(item_ids)
-        start, end = np.zeros(count, np.int64), np.full(count, len(self.liked))
-        return Pairs(np.full(count, self.user_id), item_ids, Histories(self.liked, start, end))
+        return Pairs(
+            np.full(count, self.user_id),
+            item_ids,
+            Histories.repeated(self.liked, count),
+            disliked=Histories.repeated(self.disliked, count),
+        )

@@ -162,7 +162,13 @@ def _variants(
         np.where(no_item, 0, item_ids),
         Histories(context.liked, np.zeros(count, np.int64), known),
     )
-    return parts, Pairs(user_ids, item_ids, Histories.from_lists(texts), seen_by_cf=seen_by_cf)
+    return parts, Pairs(
+        user_ids,
+        item_ids,
+        Histories.from_lists(texts),
+        seen_by_cf=seen_by_cf,
+        disliked=Histories.repeated(context.disliked, count),
+    )
 
 
 def _that_differ(system: PairSystem, pairs: Pairs, new_titles: Sequence[str]) -> list[int]:

@@ -127,11 +127,15 @@ class Directory:
 
     def pairs(self, user_ids: IntArray, item_ids: IntArray) -> Pairs:
         """Return pairs that see all that is known of each user; 0 is a new user."""
-        return Pairs(user_ids, item_ids, self.knowledge.timeline.so_far(user_ids))
+        timeline = self.knowledge.timeline
+        disliked = timeline.so_far(user_ids, liked=False)
+        return Pairs(user_ids, item_ids, timeline.so_far(user_ids), disliked=disliked)
 
     def known(self, user_id: int) -> Context:
         """Return all that is known of a user."""
-        return Context(user_id, self.knowledge.timeline.liked(user_id))
+        pair = self.pairs(np.array([user_id]), np.zeros(1, np.int64))
+        assert pair.disliked is not None
+        return Context(user_id, pair.histories[0], pair.disliked[0])
 
     def most_active(self, count: int) -> list[str]:
         """Return the raw ids of the users with the most liked items."""
