@@ -53,6 +53,9 @@ def test_rows_of_one_second_do_not_see_each_other_where_they_must_not() -> None:
     assert by_order.lengths().tolist() == [0, 1, 2, 0, 1, 0]
     assert by_second.lengths().tolist() == [0, 0, 2, 0, 0, 0]
     assert by_second[2].tolist() == [5, 6]
+    nobody = Timeline(USERS, ITEMS, np.zeros(6, np.int64), 5, times)
+    disliked = nobody.before_rows(rows, liked=False, earlier_seconds=True)
+    assert disliked.lengths().tolist() == [0, 0, 2, 0, 0, 0]
 
 
 def test_hidden_rows_are_in_no_history_of_a_row_but_known_in_the_end() -> None:
@@ -60,6 +63,8 @@ def test_hidden_rows_are_in_no_history_of_a_row_but_known_in_the_end() -> None:
     timeline = Timeline(USERS, ITEMS, LABELS, 5, hidden=hidden)
     assert timeline.before_rows(np.arange(3)).lengths().tolist() == [0, 0, 0]
     assert timeline.liked(1).tolist() == [5, 7]
+    turned = Timeline(USERS, ITEMS, 1 - LABELS, 5, hidden=hidden)
+    assert turned.before_rows(np.arange(3), liked=False).lengths().tolist() == [0, 0, 0]
 
 
 DAY = 86_400

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from corarec.data import Dataset, Knowledge
+from corarec.data import Dataset, Knowledge, KnowledgePolicy
 from corarec.errors import ConfigError
 from corarec.recommenders import build_recommender
 from corarec.recommenders.icl import ICLSystem
@@ -56,6 +56,23 @@ def test_no_row_is_shown_a_row_that_does_not_come_before_it(
         assert len(shown) == min(3, possible)
         few += len(shown) < 3
     assert (few > 0) == (split == "train")  # the first rows of all
+
+
+@pytest.mark.parametrize("name", ["snapshot", "streaming"])
+def test_a_policy_says_whose_answers_are_known(
+    name: str, small_world: Dataset, tiny_backbone: Path
+) -> None:
+    dataset = small_world.under(KnowledgePolicy.model_validate(name))
+    shots = shots_of(dataset, tiny_backbone, shots=3)
+    times = small_world.interactions["timestamp"].to_numpy()
+    pairs = dataset.pairs("train")
+    assert pairs.known_until is not None
+    fewer = 0
+    plain = shots_of(small_world, tiny_backbone, shots=3).of(small_world.pairs("train"))
+    for shown, until, free in zip(shots.of(pairs), pairs.known_until, plain, strict=True):
+        assert (times[shown] < until).all()
+        fewer += shown.tolist() != free.tolist()
+    assert (fewer > 0) == (name == "snapshot")  # no two rows of this world are of one second
 
 
 def test_what_comes_later_changes_no_prompt(small_world: Dataset, tiny_backbone: Path) -> None:

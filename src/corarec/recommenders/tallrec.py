@@ -90,7 +90,7 @@ class TALLRecRecommender(PromptRecommender):
         ids = torch.cat([ids, read.clamp(min=0)], dim=1)
         mask = torch.cat([mask, (read != ignored).to(mask.dtype)], dim=1)
         extra = {}
-        if self._takes_positions:
+        if self.takes_positions:
             extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
         output = self.model(
             input_ids=ids, attention_mask=mask, logits_to_keep=width, use_cache=False, **extra
