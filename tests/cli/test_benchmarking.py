@@ -19,6 +19,7 @@ from corarec.benchmark.suite import load_suite
 from corarec.benchmark.test_log import read_test_evaluations
 from corarec.cli.benchmarking import numbers
 from corarec.errors import ConfigError
+from corarec.locks import LOCK, locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,6 +120,28 @@ def test_killed_at_any_moment_and_with_more_workers_it_ends_the_same(
             in capsys.readouterr().err
         )
     assert {file: file.stat().st_mtime_ns for file in runs} == before
+
+
+@pytest.mark.slow
+def test_an_interrupt_stops_all_workers_and_says_how_to_go_on(suite: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    values = yaml.safe_load(suite.read_text())
+    suite.write_text(yaml.safe_dump(values | {"set": ["train.steps=100000"]}))
+    command = [sys.executable, "-m", "corarec", "benchmark", str(suite), "--workers", "2"]
+    started = subprocess.Popen(
+        [*command, "--runs", str(runs)], stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    deadline = time.monotonic() + 200
+    while len(list(runs.glob("suite/*/best"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert said.rstrip().endswith("stopped. The same command goes on where it was.")
+    assert corarec("benchmark", suite, "--runs", runs, "--dry-run") == 0
+    for name in ("one-0", "two-0"):  # nobody holds them any more
+        with locked(runs / "suite" / name / LOCK, "it"):
+            pass
 
 
 def test_a_run_that_fails_is_told_at_the_end_and_the_others_are_done(

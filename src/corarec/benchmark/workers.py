@@ -31,6 +31,7 @@ _START = (
     "from corarec.benchmark.worker import main; main()"
 )
 _SECONDS_TO_END = 10.0
+_SECONDS_OF_WAIT = 0.3
 _LINES_SHOWN = 3
 
 Show = Callable[[str, dict[str, Any]], None]
@@ -117,7 +118,8 @@ class Workers:
                             going[threads.submit(self._do, task.job)] = task
                     if not going:
                         continue  # what was waiting for a failed job is taken out above
-                    done, _ = wait(going, return_when=FIRST_COMPLETED)
+                    # Not for ever: Ctrl-C that another thread received is only seen between waits.
+                    done, _ = wait(going, _SECONDS_OF_WAIT, FIRST_COMPLETED)
                     for each in done:
                         task = going.pop(each)
                         open_folders.discard(task.job.folder)
