@@ -167,3 +167,10 @@ def test_the_model_reads_the_beginning_once_for_any_number_of_rows() -> None:
             assert sum(rows for rows, _ in read[1:]) == 200
             assert max(rows for rows, _ in read) == 64
             assert max(width for _, width in read[1:]) == 7
+
+
+def test_a_beginning_of_a_few_tokens_is_not_worth_it() -> None:
+    system = Answers(CONTRACT._backbone("llama"), late=False)
+    with torch.inference_mode():
+        assert system.shared_logits(_batch(title_at=4), KEYS) is not None
+        assert system.shared_logits(_batch(title_at=2), KEYS) is None

@@ -1,13 +1,38 @@
-"""Whether torch.compile can work here."""
+"""Whether torch.compile can work here, and where it shall not."""
 
 import logging
 import os
 import shutil
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 log = logging.getLogger(__name__)
+_LOCK = threading.Lock()
+_uncompiled = 0
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run compiled blocks as they were before, and compile nothing, within the block.
+
+    For a few passes, which end sooner than a compiler. It holds for all threads of the process.
+    """
+    global _uncompiled
+    with _LOCK:
+        _uncompiled += 1
+        if _uncompiled == 1:
+            torch.compiler.set_stance("force_eager")
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _uncompiled -= 1
+            if _uncompiled == 0:
+                torch.compiler.set_stance("default")
 
 
 def compiler_at_hand() -> bool:

@@ -19,6 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from corarec.backbone.compiling import uncompiled
 from corarec.backbone.splitting import SplitPrompts, split_prompts
 
 log = logging.getLogger(__name__)
@@ -251,7 +252,7 @@ class PrefixSharing:
         if not self.holds(split):
             raise NotSharedError("its tokens do not see far enough back")
         try:
-            with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            with torch.no_grad(), uncompiled():
                 whole = self._logits(ids, mask, positions)
                 prefixes = self.read(split.prefix_ids)
                 if not prefixes.kept:

@@ -19,6 +19,8 @@ KEYS, CACHE = "shared keys and values", "a copied cache"
 row; or the model's own cache of it is copied for every row."""
 TOLERANCE, TOLERANCE_16_BIT = 1e-3, 0.1
 """How far logits may lie from those of whole prompts, relative to the largest or to 1."""
+WORTHWHILE = 0.2
+"""The share of a prompt that others must have in common with it."""
 _ONE_AT_A_TIME = threading.Lock()
 _PER_TOKEN = frozenset({"input_ids", "inputs_embeds", "cf_active"})
 """What a language model gets in the shape [B, T, ...]."""
@@ -53,6 +55,11 @@ def common_tokens(batch: Batch, soft: dict[str, torch.Tensor]) -> int:
     begun = ids.gather(1, padding[:, None] + torch.arange(bound, device=ids.device))
     alike = (begun == begun[:1]).all(dim=0)
     return bound if bool(alike.all()) else int(alike.int().argmin())
+
+
+def is_worth_it(batch: Batch, common: int) -> bool:
+    """Return whether reading `common` tokens apart saves more than it costs."""
+    return common >= WORTHWHILE * float(batch["attention_mask"].sum(dim=1).float().mean())
 
 
 class SharedPrompts:
@@ -184,7 +191,7 @@ class PromptSharing:
     def shared_logits(self, batch: Batch, way: str) -> torch.Tensor | None:
         """Return the logits of prompts that begin alike: [B]; None where they do not."""
         common = common_tokens(batch, self.soft_vectors(batch))
-        if common == 0:
+        if common == 0 or not is_worth_it(batch, common):
             return None
         prompts = SharedPrompts(self, batch, common)
         if way == CACHE:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from corarec.backbone.compiling import uncompiled
 from corarec.score.context import Context
 from corarec.score.scorer import (
     BATCH_PAIRS,
@@ -51,6 +52,8 @@ class Ranker(Scorer):
     """A scorer that reads once what the prompts of many items in one context have in common.
 
     A way to do so is taken only after the first items that come got their plain scores by it.
+    Blocks that a recipe compiles run uncompiled here: compiling takes longer than many people's
+    items.
     """
 
     def __init__(
@@ -97,7 +100,8 @@ class Ranker(Scorer):
             batch = inputs.batch(np.arange(len(pairs)))
             batch = {name: values.to(system.device) for name, values in batch.items()}
             for way in list(self._ways):
-                logits = self._tried_logits(system, way, batch, pairs, new_titles)
+                with uncompiled():
+                    logits = self._tried_logits(system, way, batch, pairs, new_titles)
                 if logits is None:
                     continue
                 scores = logits.astype(np.float64)
