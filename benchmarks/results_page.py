@@ -10,12 +10,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from corarec.ability.measured import BITS, MOVED, SAME
+from corarec.ability.result import UNTOUCHED, AbilityTable
 from corarec.benchmark.suite_result import SuiteResult
 from corarec.evaluate import ResultTable
 from corarec.evaluate.significance import corrected_p_values, verdict
 from corarec.files import atomic_file
 from corarec.provenance import NOT_RECORDED, made_by
-from corarec.report.layout import p_value_text
+from corarec.report.ability import ability_texts, corrected_tests
+from corarec.report.layout import interval_text, markdown_table, p_value_text, signed
 from corarec.report.suite_tables import suite_markdown
 from corarec.report.tables import markdown
 
@@ -60,6 +63,7 @@ def page() -> str:
         bits=bits,
         backbone_speed=backbone_speed,
         step_speed=step_speed,
+        ability=ability,
     )
 
 
@@ -130,6 +134,57 @@ def backbone_speed(settings: list[dict[str, Any]]) -> str:
         for row in settings
     ]
     return "\n".join(lines)
+
+
+def ability(found: dict[str, Any]) -> str:
+    """Return general ability: how far every state is from the untouched model, then all tables."""
+    table = AbilityTable.model_validate(found)
+    lines = [
+        "| state | same greedy answer, mean of files | log-probability moved, mean of files | "
+        "bits per byte more | bit-identical |",
+        "|---|---:|---:|---|---|",
+    ]
+    for state in table.states:
+        if state.name == UNTOUCHED:
+            continue
+        means = [
+            sum(values) / len(values)
+            for values in (
+                [each.estimate.value for each in state.findings if each.measure == measure]
+                for measure in (SAME.name, MOVED.name)
+            )
+        ]
+        more = ", ".join(
+            f"{test.task} {signed(test.difference.value)} {interval_text(test.difference)}"
+            for test in table.tests
+            if (test.name, test.measure) == (state.name, BITS.name)
+        )
+        identical = "yes" if state.bit_identical else "no"
+        lines.append(f"| {state.name} | {means[0]:.1%} | {means[1]:.3f} | {more} | {identical} |")
+    minutes = sum(state.seconds for state in table.states) / 60
+    texts = ability_texts(table)
+    clear = clear_changes(table)
+    said = "; ".join(f"{name} in {task}, {measure}" for name, task, measure in clear) or "none"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Clear after correction for all {len(table.tests)} tests: {said}.",
+            "",
+            *(markdown_table(text) for text in texts[1:]),
+            f"{table.limit} examples of every file, {minutes:.0f} minutes of processor time. "
+            f"{made_by(found)}",
+        ]
+    )
+
+
+def clear_changes(table: AbilityTable) -> list[tuple[str, str, str]]:
+    """Return state, task and measure of the differences that are clear for all tests together."""
+    return [
+        key
+        for key, (test, _, corrected) in corrected_tests(table).items()
+        if verdict(test.difference, corrected, table.bootstrap)
+    ]
 
 
 def step_speed(speed: dict[str, Any]) -> str:
