@@ -147,7 +147,7 @@ def test_a_control_that_reads_training_rows_is_not_packed(
 ) -> None:
     system = {**recipe["system"], "vectors": {"shuffle_users": 1}}
     train_run(RunConfig.parse({**recipe, "system": system}, "recipe"), tmp_path / "run")
-    with pytest.raises(ConfigError, match="a control that reads rows"):
+    with pytest.raises(ConfigError, match="reads rows of the training split"):
         pack_run(tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 

@@ -289,3 +289,21 @@ def test_the_keys_of_its_json_are_stable(cora: PromptRecommender, small_world: D
         "effect_logit",
     ]
     assert [list(entry) for entry in found["not_applicable"]] == [["without", "reason"]]
+
+
+def test_what_was_not_liked_stays_in_every_variant(
+    small_world: Dataset, tiny_backbone: Path
+) -> None:
+    prompt = {"template": "{history} not {disliked}: {title}?", "history_length": 2}
+    system = built(TALLRecSystem, small_world, tiny_backbone, prompt=prompt)
+    timeline = small_world.timeline
+    user = int(np.argmax(timeline.liked_counts()))
+    disliked = timeline.so_far(np.array([user]), liked=False)[0]
+    assert len(disliked)
+    context = Context(user, timeline.liked(user), disliked)
+    explanation = explain(Scorer(system), small_world.catalogue, context, ITEM, num_shown=2)
+    (whole,) = Scorer(system).score(context.pairs(np.array([ITEM])))
+    assert explanation.logit == pytest.approx(whole, abs=TOLERANCE)
+    without = replace(context, disliked=disliked[:0])
+    (other,) = Scorer(system).score(without.pairs(np.array([ITEM])))
+    assert abs(whole - other) > 10 * TOLERANCE

@@ -438,7 +438,7 @@ def test_processes_share_the_trials_and_one_may_be_killed(
     make_space: MakeSpace, tmp_path: Path, untrained: pytest.MonkeyPatch
 ) -> None:
     space = make_space(SPACE)
-    doomed, other = worker(tmp_path, 40, 600.0), worker(tmp_path, 40, 0.0)
+    doomed, other = worker(tmp_path, 12, 600.0), worker(tmp_path, 12, 0.0)
     assert doomed.stdout is not None
     held = doomed.stdout.readline().strip()
     ours: list[str] = []
@@ -447,17 +447,17 @@ def test_processes_share_the_trials_and_one_may_be_killed(
         ours.append(run.name)
 
     untrained.setattr(tuning, "train_run", note)
-    outcome = tune(space, tmp_path / "tuned", TuneConfig(trials=40))
+    outcome = tune(space, tmp_path / "tuned", TuneConfig(trials=12))
     theirs = other.communicate()[0].split()
     assert other.returncode == 0
     # Each once, and none that another process trains.
-    assert sorted([*ours, *theirs, held]) == [f"{number:03d}" for number in range(40)]
+    assert sorted([*ours, *theirs, held]) == [f"{number:03d}" for number in range(12)]
     os.kill(doomed.pid, signal.SIGKILL)
     doomed.wait()
     ours.clear()
-    outcome = tune(space, tmp_path / "tuned", TuneConfig(trials=40))
+    outcome = tune(space, tmp_path / "tuned", TuneConfig(trials=12))
     assert ours == [held]
-    assert [trial.state for trial in outcome.trials] == ["complete"] * 40
+    assert [trial.state for trial in outcome.trials] == ["complete"] * 12
     assert outcome.best is not None
     best = load_recipe(tmp_path / "tuned" / "best.yaml")
     assert best.train.learning_rate == outcome.best.values["train.learning_rate"]
