@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from corarec.cf import load_cf
 from corarec.cli.data import fit_cf
+from corarec.data import KnowledgePolicy
 from corarec.errors import ConfigError
 
 
@@ -34,3 +36,21 @@ def test_a_folder_with_one_file_of_a_run_s_names_is_no_run(
     fit_cf(small_world_path, "mf", tmp_path / "cf", option=options)
     assert (tmp_path / "cf").is_dir()
     assert (tmp_path / "config.yaml").read_text() == "mine: 1\n"
+
+
+def test_a_cf_model_is_fitted_under_a_knowledge_policy(
+    small_world_path: Path, tmp_path: Path
+) -> None:
+    options = ["rounds=5", "head=lr"]
+    output = tmp_path / "cf"
+    fit_cf(
+        small_world_path, "statistics", output, knowledge="snapshot", period="60", option=options
+    )
+    report = load_cf(output).report
+    assert report is not None
+    assert report.knowledge == KnowledgePolicy(policy="snapshot", period=60)
+    with pytest.raises(ConfigError, match="'mf' cannot honour the knowledge policy 'streaming'"):
+        fit_cf(small_world_path, "mf", tmp_path / "mf", knowledge="streaming")
+    with pytest.raises(ConfigError, match="period"):
+        fit_cf(small_world_path, "statistics", tmp_path / "x", knowledge="snapshot", period="soon")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cf"]

@@ -175,3 +175,19 @@ def test_a_damaged_run_is_not_packed(moved: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="adapter_model"):
         pack_run(moved / "run", tmp_path / "run.zip")
     assert not (tmp_path / "run.zip").exists()
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "streaming"])
+def test_a_packed_run_knows_as_much_as_before_under_its_knowledge_policy(
+    recipe: dict[str, Any], tmp_path: Path, policy: str
+) -> None:
+    cf = {"model": "statistics", "options": {"rounds": 5, "bags": 1}}
+    values = {**recipe, "cf": cf, "knowledge": policy}
+    train_run(RunConfig.parse(values, "recipe"), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert run.config.knowledge.policy == policy == run.dataset.policy.policy
+    evaluate_run(run, "valid")
+    opened = load_run(pack_run(tmp_path / "run").output)
+    assert opened.parts.splits is None
+    assert same_use(run, opened)
+    assert (opened.knowledge.timeline.times is not None) == (policy == "streaming")

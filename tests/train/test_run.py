@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from corarec.cf import FitConfig, fit_cf, seen_rows
-from corarec.data import Dataset
+from corarec.data import Dataset, KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, InUseError
 from corarec.locks import LOCK, locked
 from corarec.recipe import RunConfig, TrainConfig, load_recipe
@@ -119,6 +119,17 @@ def test_the_earliest_training_rows_can_be_left_out(small_world: Dataset) -> Non
     left_out = np.setdiff1d(small_world.rows("train"), rows)
     assert len(rows) == pytest.approx(0.4 * len(small_world.rows("train")), abs=1)
     assert times[left_out].max() <= times[rows].min()
+
+
+def test_the_first_period_of_a_snapshot_is_not_trained_on(small_world: Dataset) -> None:
+    known = small_world.under(KnowledgePolicy(policy="snapshot", period=30))
+    rows, times = training_rows(known, 0), small_world.interactions["timestamp"].to_numpy()
+    train = small_world.rows("train")
+    starts = times[train] // (30 * 86_400)
+    assert rows.tolist() == train[starts > starts.min()].tolist()
+    assert 0 < len(rows) < len(train)
+    with pytest.raises(ConfigError, match=r"none to train on.*make knowledge\.period shorter"):
+        training_rows(small_world.under(KnowledgePolicy(policy="snapshot", period=36_500)), 0)
 
 
 def prolonged(recipe: dict[str, Any], **train: Any) -> RunConfig:

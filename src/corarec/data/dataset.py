@@ -87,7 +87,8 @@ class Dataset:
         hidden = None
         if self.card.histories == "train":
             hidden = (self.interactions["split"] != "train").to_numpy()
-        return Timeline(*columns, self.num_users, self._column("timestamp"), hidden)
+        times, stars = self._column("timestamp"), _stars(self.interactions)
+        return Timeline(*columns, self.num_users, times, hidden, stars)
 
     def under(self, policy: KnowledgePolicy) -> "Dataset":
         """Return the same data, of whose labels every row sees what a policy allows."""
@@ -132,7 +133,7 @@ class Dataset:
     @cached_property
     def knowledge(self) -> Knowledge:
         """What a trained system needs of all this."""
-        return Knowledge(
+        found = Knowledge(
             name=self.card.name,
             catalogue=self.catalogue,
             num_users=self.num_users,
@@ -140,6 +141,8 @@ class Dataset:
             timeline=self.timeline,
             fingerprint=self.fingerprint,
         )
+        # Where only training rows may be known, a CF model has them itself.
+        return found if self.card.histories == "all" else found.without_times()
 
     @cached_property
     def user_vocabulary(self) -> Vocabulary:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from corarec.types import Config, Histories, IntArray
+from corarec.types import Config, FloatArray, Histories, IntArray
 
 NEVER_OVER = np.iinfo(np.int64).max
 """The end of time."""
@@ -83,6 +83,8 @@ class Timeline:
         [N] UTC seconds, ascending inside each user; None where only the order is known
     hidden
         [N] rows that no other row's history shows; None: there are none
+    stars
+        [N] ratings, NaN for none; None where they are not known
     """
 
     def __init__(
@@ -93,11 +95,13 @@ class Timeline:
         num_users: int,
         times: IntArray | None = None,
         hidden: np.ndarray | None = None,
+        stars: FloatArray | None = None,
     ) -> None:
         self.user_ids = user_ids
         self.item_ids = item_ids
         self.labels = labels
         self.times = times
+        self.stars = stars
         labelled = {True: labels == 1, False: labels == 0}
         self._all = {liked: _Rows.of(item_ids, rows) for liked, rows in labelled.items()}
         self._shown = self._all

@@ -18,7 +18,7 @@ from corarec.data.history import Timeline
 from corarec.data.vocabulary import Vocabulary
 from corarec.errors import ArtifactError
 from corarec.files import read_json
-from corarec.types import Fingerprint, IntArray
+from corarec.types import Fingerprint, IntArray, Log
 
 NAMES, ROWS = "names.json", "rows.safetensors"
 _FORMAT = 1
@@ -66,6 +66,21 @@ class Knowledge:
             f"{self.catalogue.num_items:,} items)"
         )
 
+    def log(self) -> Log | None:
+        """Return all rows with their labels; None where their times are not known."""
+        line = self.timeline
+        if line.times is None:
+            return None
+        stars = np.full(len(line.labels), np.nan) if line.stars is None else line.stars
+        return Log(line.user_ids, line.item_ids, line.labels, line.times, stars)
+
+    def without_times(self) -> "Knowledge":
+        """Return the same without the times and ratings of the rows."""
+        line = self.timeline
+        count = len(self.users)
+        bare = Timeline(line.user_ids, line.item_ids, line.labels, count)
+        return replace(self, timeline=bare)
+
     def without_users(self) -> "Knowledge":
         """Return the same without known users: no raw id and no history."""
         none = np.zeros(0, dtype=np.int64)
@@ -91,6 +106,10 @@ class Knowledge:
             "item_ids": self.timeline.item_ids,
             "labels": self.timeline.labels.astype(np.int8),
         }
+        if self.timeline.times is not None:
+            rows["times"] = self.timeline.times
+            if self.timeline.stars is not None:
+                rows["stars"] = self.timeline.stars
         save_file({name: np.ascontiguousarray(rows[name]) for name in rows}, folder / ROWS)
 
     @classmethod
@@ -122,6 +141,7 @@ class Knowledge:
         user_ids, item_ids, labels = (
             rows[key].astype(np.int64) for key in ("user_ids", "item_ids", "labels")
         )
+        times = rows["times"].astype(np.int64) if "times" in rows else None
         count = len(names["users"])
         return cls(
             name=str(names["name"]),
@@ -134,7 +154,7 @@ class Knowledge:
             ),
             num_users=int(names["num_users"]),
             users=Vocabulary(names["users"]),
-            timeline=Timeline(user_ids, item_ids, labels, count),
+            timeline=Timeline(user_ids, item_ids, labels, count, times, stars=rows.get("stars")),
             fingerprint=Fingerprint.model_validate(names["fingerprint"]),
         )
 
@@ -158,6 +178,10 @@ class Knowledge:
         user_ids, item_ids, labels = timeline.user_ids, timeline.item_ids, timeline.labels
         if not user_ids.shape == item_ids.shape == labels.shape == (len(user_ids),):
             return "the columns of the rows differ in length"
+        if timeline.times is not None and timeline.times.shape != user_ids.shape:
+            return "there are not as many times as rows"
+        if timeline.stars is not None and timeline.stars.shape != user_ids.shape:
+            return "there are not as many ratings as rows"
         if len(user_ids) == 0:
             return None
         if user_ids[0] < 1 or user_ids[-1] > len(self.users) or (np.diff(user_ids) < 0).any():

@@ -55,7 +55,8 @@ def open_run(folder: Path, data: Path | None = None) -> Parts:
     with storage_errors(folder):
         config, knowledge, splits = read_run(folder, data)
         fingerprint = knowledge.fingerprint
-        cf = VectorSource(load_cf(folder / CF, fingerprint), splits) if config.cf else None
+        log = knowledge.log() if config.knowledge.policy == "streaming" else None
+        cf = VectorSource(load_cf(folder / CF, fingerprint), splits, log) if config.cf else None
         best = folder / BEST
         seal = sealed(folder, config, knowledge)
         if (folder / BACKBONE).is_dir():

@@ -95,6 +95,8 @@ def pack_run(
             )
         if without_users:
             knowledge = knowledge.without_users()
+        elif config.knowledge.policy != "streaming":
+            knowledge = knowledge.without_times()
         model = _model_folder(folder, config, include=include_backbone)
         config = _portable(config, knowledge.name, has_model=model is not None)
         with _written(output) as new:
