@@ -18,6 +18,7 @@ from corarec.ability.repetition import (
 )
 from corarec.backbone import load_backbone
 from corarec.prompts.templates import slot_names
+from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Run, load_run
 
 
@@ -58,6 +59,7 @@ def test_a_model_that_repeats_is_found_to_repeat(run: Run, monkeypatch: pytest.M
     language = Language(backbone.tokenizer, backbone.frame)
     pairs = described_pairs(run, 2, 0)
     assert pairs is not None
+    assert isinstance(run.recommender, PromptRecommender)
     encoder = run.recommender.encoder
     scores, bits = repeat_untouched(backbone.model, language, encoder, pairs, ignore)
     assert bits.sizes is not None
@@ -87,6 +89,7 @@ def test_with_cora_off_the_repetition_is_that_of_the_untouched_model(run: Run) -
     pairs = described_pairs(run, 2, 0)
     assert pairs is not None
     recommender = run.recommender
+    assert isinstance(recommender, PromptRecommender)
     plain = repeat_untouched(backbone.model, language, recommender.encoder, pairs, ignore)
     off = repeat(
         recommender, lambda pair: recommender.language_model(), frozenset(), language, pairs, ignore
@@ -97,6 +100,7 @@ def test_with_cora_off_the_repetition_is_that_of_the_untouched_model(run: Run) -
 
 
 def test_a_system_gets_its_own_prompt_back(run: Run) -> None:
+    assert isinstance(run.recommender, PromptRecommender)
     own = run.recommender.encoder
     with (
         pytest.raises(KeyError),

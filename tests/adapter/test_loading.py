@@ -31,3 +31,10 @@ def test_equal_names_and_shapes_pass() -> None:
 def test_what_does_not_fit_is_named(saved: dict[str, torch.Tensor], message: str) -> None:
     with pytest.raises(ArtifactError, match=message):
         check_weights_fit(WANTED, saved, "my-llm")
+
+
+def test_what_is_no_number_by_nature_need_not_be_one() -> None:
+    wanted = {"known": torch.zeros(2, dtype=torch.bool)}
+    check_weights_fit(wanted, {"known": torch.ones(2, dtype=torch.bool)}, "x")
+    with pytest.raises(ArtifactError, match="a is stored as torch.bool"):
+        check_weights_fit(WANTED, WANTED | {"a": torch.ones(2, 3, dtype=torch.bool)}, "x")

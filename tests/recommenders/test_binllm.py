@@ -25,7 +25,9 @@ def cf(small_world: Dataset) -> VectorSource:
 
 def build(dataset: Dataset, cf: VectorSource, backbone: Path, **options: Any) -> PromptRecommender:
     config = BinLLMSystem.parse({"backbone": {"model": str(backbone)}, **options}, "the test")
-    return build_recommender(config, dataset, cf, seed=3)
+    system = build_recommender(config, dataset, cf, seed=3)
+    assert isinstance(system, PromptRecommender)
+    return system
 
 
 @pytest.mark.parametrize(

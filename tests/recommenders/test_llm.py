@@ -14,7 +14,9 @@ from corarec.score.scorer import Scorer
 
 @pytest.fixture
 def recommender(small_world: Dataset, tiny_backbone: Path) -> PromptRecommender:
-    return build_recommender(ICLSystem(backbone={"model": str(tiny_backbone)}), small_world)
+    system = build_recommender(ICLSystem(backbone={"model": str(tiny_backbone)}), small_world)
+    assert isinstance(system, PromptRecommender)
+    return system
 
 
 def test_the_logit_is_that_of_the_answer_at_the_last_position(

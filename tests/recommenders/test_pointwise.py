@@ -9,6 +9,7 @@ from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.icl import ICLRecommender, ICLSystem
+from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.pointwise import LabelledExamples, PairValidation
 from corarec.score.scorer import Scorer
 
@@ -39,6 +40,7 @@ def test_validation_makes_its_prompts_once(
     small_world: Dataset, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = build_recommender(ICLSystem(backbone={"model": str(tiny_backbone)}), small_world)
+    assert isinstance(system, PromptRecommender)
     rows = small_world.rows("valid")
     validate = PairValidation(system, small_world.pairs(rows), small_world.labels(rows))
     monkeypatch.setattr(type(system.encoder), "encode", lambda *_: pytest.fail("made again"))

@@ -10,6 +10,7 @@ from corarec.data import Dataset, Knowledge, KnowledgePolicy
 from corarec.errors import ConfigError
 from corarec.recommenders import build_recommender
 from corarec.recommenders.icl import ICLSystem
+from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.shots import Shots
 from corarec.score.scorer import Scorer
 from corarec.types import Histories, Pairs
@@ -22,8 +23,14 @@ def system(backbone: Path, **options: Any) -> ICLSystem:
     return ICLSystem.model_validate(values)
 
 
+def built(*args: Any, **options: Any) -> PromptRecommender:
+    recommender = build_recommender(*args, **options)
+    assert isinstance(recommender, PromptRecommender)
+    return recommender
+
+
 def shots_of(dataset: Dataset, backbone: Path, **options: Any) -> Shots:
-    recommender = build_recommender(system(backbone, **options), dataset, seed=5)
+    recommender = built(system(backbone, **options), dataset, seed=5)
     fill = recommender.encoder._texts["shots"].fill
     shots = fill.__self__  # type: ignore[attr-defined]
     assert isinstance(shots, Shots)
@@ -92,7 +99,7 @@ def test_what_comes_later_changes_no_prompt(small_world: Dataset, tiny_backbone:
     other = replace(small_world, interactions=turned)
     texts = []
     for dataset in (small_world, other):
-        recommender = build_recommender(system(tiny_backbone, shots=4), dataset, seed=5)
+        recommender = built(system(tiny_backbone, shots=4), dataset, seed=5)
         texts.append(recommender.encoder.render(dataset.pairs(np.array([row]))))
     assert texts[0] == texts[1]
     assert "?" in texts[0][0]
@@ -101,9 +108,7 @@ def test_what_comes_later_changes_no_prompt(small_world: Dataset, tiny_backbone:
 def test_an_example_is_the_prompt_of_its_row_with_the_answer(
     small_world: Dataset, tiny_backbone: Path
 ) -> None:
-    recommender = build_recommender(
-        system(tiny_backbone, shots=2, shot_history=1), small_world, seed=5
-    )
+    recommender = built(system(tiny_backbone, shots=2, shot_history=1), small_world, seed=5)
     shots = shots_of(small_world, tiny_backbone, shots=2, shot_history=1)
     pairs = small_world.pairs(small_world.rows("valid")[:5])
     titles = small_world.titles
@@ -111,7 +116,7 @@ def test_an_example_is_the_prompt_of_its_row_with_the_answer(
         zip(recommender.encoder.render(pairs), shots.of(pairs), strict=True)
     ):
         *examples, question = text.split("\n\n")
-        plain = build_recommender(system(tiny_backbone), small_world).encoder
+        plain = built(system(tiny_backbone), small_world).encoder
         assert question == plain.render(pairs.take(np.array([n])))[0]
         assert len(examples) == 2
         for example, row in zip(examples, rows, strict=True):
@@ -142,7 +147,7 @@ def test_examples_leave_half_of_the_room_to_the_question(
 ) -> None:
     limited = PLAIN | {"max_length": 300}
     config = system(tiny_backbone, shots=50, shot_history=0, prompt=limited)
-    recommender = build_recommender(config, small_world)
+    recommender = built(config, small_world)
     pairs = small_world.pairs("valid").take(slice(0, 20))
     assert recommender.encoder.encode(pairs).input_ids.shape[1] <= 300
     counts = [text.count("\n\n") for text in recommender.encoder.render(pairs)]
@@ -152,12 +157,12 @@ def test_examples_leave_half_of_the_room_to_the_question(
 
 def test_a_place_of_ones_own_for_the_examples(small_world: Dataset, tiny_backbone: Path) -> None:
     prompt = {"template": "Examples:\n{shots}Now:\n{title}?", "history_length": 1}
-    recommender = build_recommender(system(tiny_backbone, shots=1, prompt=prompt), small_world)
+    recommender = built(system(tiny_backbone, shots=1, prompt=prompt), small_world)
     pairs = small_world.pairs(small_world.rows("valid")[:1])
     (text,) = recommender.encoder.render(pairs)
     assert text.startswith('Examples:\nExamples:\nNow:\n"')
     assert text.endswith(f'Now:\n"{small_world.titles[pairs.item_ids[0]]}"?')
-    none = build_recommender(system(tiny_backbone, prompt=prompt), small_world)
+    none = built(system(tiny_backbone, prompt=prompt), small_world)
     assert none.encoder.render(pairs)[0].startswith('Examples:\nNow:\n"')
 
 
@@ -165,6 +170,6 @@ def test_examples_need_the_dataset(small_world: Dataset, tiny_backbone: Path) ->
     knowledge = small_world.knowledge
     assert isinstance(knowledge, Knowledge)
     with pytest.raises(ConfigError, match="Use the run together with its dataset"):
-        build_recommender(system(tiny_backbone, shots=1), knowledge)
+        built(system(tiny_backbone, shots=1), knowledge)
     assert system(tiny_backbone, shots=1).needs_training_rows
     assert not system(tiny_backbone).needs_training_rows

@@ -16,6 +16,7 @@ from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.general_text import plain_model
 from corarec.recommenders.icl import ICLSystem
+from corarec.recommenders.language import LanguageRecommender
 from corarec.recommenders.llm import PromptInputs, PromptRecommender
 from corarec.recommenders.tallrec import TALLRecSystem
 from corarec.recommenders.vectors import UserShuffle
@@ -29,7 +30,7 @@ PLAIN = {"template": "{history}: {title}? Answer:", "history_length": 2}
 FEATURES = {"template": "{history} by {user}: {item} {title}? Answer:", "history_length": 2}
 
 
-def open_up(recommender: PromptRecommender) -> list[torch.nn.Parameter]:
+def open_up(recommender: LanguageRecommender) -> list[torch.nn.Parameter]:
     """Give the projections, which start at zero, values that let the CF vectors through."""
     random = torch.Generator().manual_seed(0)
     projections = [p for name, p in recommender.named_parameters() if "projection" in name]
@@ -235,7 +236,7 @@ class TestTALLRecOfThePaper(SystemConformance):
     }
 
     def test_it_learns_eight_rows_by_heart(
-        self, recommender: PromptRecommender, small_world: Dataset
+        self, recommender: LanguageRecommender, small_world: Dataset
     ) -> None:
         """The tiny head cannot say any word surely: the order of the two answers counts."""
         rows = small_world.rows("train")
@@ -288,6 +289,7 @@ class TestTALLRecOfThePaper(SystemConformance):
         drawn = []
         for seed in (1, 1, 2):
             recommender = self.build(small_world, cf, tiny_backbone, seed=seed)
+            assert isinstance(recommender, PromptRecommender)
             examples = recommender.examples(data)
             assert len(examples) == 16
             assert isinstance(examples.inputs, PromptInputs)
@@ -328,6 +330,13 @@ class TestPersonPrompt(SystemConformance):
 class TestPersonPromptWithLora(SystemConformance):
     system, prompt = "personprompt", FEATURES
     options: ClassVar[dict[str, Any]] = {"start": "original", "lora": {"rank": 2}}
+
+
+class TestCLLM4Rec(SystemConformance):
+    system = "cllm4rec"
+    reads_titles = False
+    steps = 50
+    options: ClassVar[dict[str, Any]] = {"mutual_weight": 0.01}
 
 
 class TestICL(SystemConformance):
@@ -371,6 +380,7 @@ def test_which_systems_read_a_history_once_for_many_items(
     model, _ = fit_cf(small_world, FitConfig(model=each.cf_model, options=options))
     cf = VectorSource(model, small_world)
     recommender = system.build(small_world, cf, tiny_backbone).eval()
+    assert isinstance(recommender, PromptRecommender)
     inputs = recommender.inputs(Context(5, np.array([3, 1, 4])).pairs(np.arange(1, 40)))
     read: list[torch.Size] = []
 

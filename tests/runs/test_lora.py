@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from corarec.errors import ConfigError, DataError
 from corarec.recipe import RunConfig
+from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Run, load_run
 from corarec.runs.lora import BUNDLED_NAME
 from corarec.runs.pack import pack_run
@@ -34,6 +35,7 @@ def run(trained_run: Path) -> Run:
 def answer(run: Run, folder: Path, prompt: str) -> float:
     """Return the logit that the plain model with the LoRA gives to the positive answer."""
     model = AutoPeftModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32).eval()
+    assert isinstance(run.recommender, PromptRecommender)
     ids = run.recommender.encoder.tokenizer(prompt, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         logits = model(input_ids=ids).logits[0, -1]

@@ -10,6 +10,7 @@ import pytest
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, DataError, InUseError
 from corarec.locks import lock_beside, locked
+from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Run, load_run
 from corarec.score import table as score_table
 
@@ -48,6 +49,7 @@ def test_a_new_item_is_scored_by_its_title(run: Run) -> None:
     other = run.score_title("7", "Laughing Hearts (1987)")
     assert 0 < probability < 1
     assert probability != other
+    assert isinstance(run.recommender, PromptRecommender)
     assert len(run.recommender.encoder.titles) == run.dataset.num_items + 1
     assert probability == run.score_title("7", "The Midnight Heist (1994)")
 

@@ -19,6 +19,7 @@ from corarec.recommenders.binllm import BinLLMSystem
 from corarec.recommenders.collm import CoLLMSystem
 from corarec.recommenders.cora import CoraSystem
 from corarec.recommenders.icl import ICLSystem
+from corarec.recommenders.language import LanguageRecommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.personprompt import PersonPromptSystem
 from corarec.recommenders.prompt4nr import Prompt4NRSystem
@@ -51,6 +52,7 @@ def built(
     for parameter in recommender.parameters():
         if parameter.requires_grad:
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=rng)
+    assert isinstance(recommender, PromptRecommender)
     return recommender
 
 
@@ -106,7 +108,7 @@ def test_every_variant_is_what_the_scorer_says_of_it_alone(
     assert found.not_applicable == {}
     item = np.array([ITEM])
 
-    def alone(pairs: Pairs, system: PromptRecommender = cora) -> float:
+    def alone(pairs: Pairs, system: LanguageRecommender = cora) -> float:
         return float(Scorer(system).score(pairs)[0])
 
     whole = context.pairs(item)

@@ -10,6 +10,8 @@ from corarec.types import FloatArray, IntArray, Pairs
 class Likes:
     """Scores by a number per item; stands for a CF model or a recommender."""
 
+    scores_catalogues = False
+
     def __init__(self, values: FloatArray) -> None:
         self.values = values
         self.asked: list[int] = []
@@ -48,6 +50,25 @@ def test_candidates_come_from_cf_and_the_order_from_the_recommender(small_world:
     assert best["score"].to_list() == (-np.array(chosen) / 10).tolist()
     np.testing.assert_allclose(best["probability"], expit(best["score"].to_numpy()))
     assert not {3, size - 1} & set(cf.asked)
+
+
+def test_of_a_system_that_scores_all_items_at_once_all_are_candidates(
+    small_world: Dataset,
+) -> None:
+    size = small_world.num_items + 1
+    cf, system = Likes(np.arange(size, dtype=np.float64)), Likes(np.arange(size) / -10)
+    system.scores_catalogues = True
+    best = recommend(
+        system,  # type: ignore[arg-type]
+        cf,  # type: ignore[arg-type]
+        small_world.catalogue,
+        CONTEXT,
+        np.array([1]),
+        count=2,
+        candidates=4,
+    )
+    assert best["item"].to_list() == small_world.item_vocabulary.raw(np.array([2, 3]))
+    assert best["candidate_rank"].to_list() == [size - 2, size - 3]
 
 
 def test_without_cf_and_on_ties_the_popular_come_first(small_world: Dataset) -> None:

@@ -113,3 +113,46 @@ def test_titles_of_new_items_reach_the_system() -> None:
     toy = Toy()
     Scorer(toy).score(PAIRS, new_titles=["New (2001)"])
     assert toy.new_titles == ["New (2001)"]
+
+
+class Catalogue(Toy):
+    """Gives all items at once: a user's number times that of the item, plus what is liked."""
+
+    def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> Inputs:
+        inputs = super().inputs(pairs, new_titles)
+        inputs.lengths = pairs.histories.lengths()
+        return inputs
+
+    def catalogue_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(batch["items"]))
+        return torch.arange(21.0).expand(len(batch["items"]), -1)
+
+
+def test_all_items_of_a_context_come_from_one_pass() -> None:
+    system = Catalogue()
+    scorer = Scorer(system)
+    assert scorer.scores_catalogues
+    assert not Scorer(Toy()).scores_catalogues
+    context = Context(1, np.array([2, 3]))
+    scored: list[int] = []
+    # An item from elsewhere is item 0, which nobody knows.
+    found = scorer.score_items(context, np.array([7, 3, 20, 21, 500]), progress=scored.append)
+    assert found.tolist() == [7, 3, 20, 0, 0]
+    assert (system.batches, scored) == ([1], [5])
+    several = [Context(0, np.arange(1, 1 + n)) for n in (1, 5, 3)]
+    assert Scorer(system, batch_pairs=2).score_catalogue(several).shape == (3, 21)
+    assert system.batches == [1, 2, 1]
+    # Titles of new items go the way of pairs, where a system may refuse them.
+    scorer.score_items(context, np.array([7]), new_titles=["New"])
+    assert system.new_titles == ["New"]
+
+
+def test_a_catalogue_that_is_not_finite_is_an_error() -> None:
+    class Broken(Catalogue):
+        def catalogue_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+            return super().catalogue_logits(**batch) / torch.tensor([1.0] * 5 + [0.0] + [1.0] * 15)
+
+    with pytest.raises(TrainingError, match=r"gave inf for pair 0 \(user 9, item 5\)"):
+        Scorer(Broken()).score_catalogue([Context(9, np.array([1]))])
+    with pytest.raises(TrainingError, match="in training mode"):
+        Scorer(Catalogue().train()).score_catalogue([Context(9, np.array([1]))])

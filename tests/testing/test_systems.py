@@ -10,7 +10,7 @@ import torch
 from corarec.cf import FitConfig, VectorSource, fit_cf
 from corarec.data import Dataset
 from corarec.recommenders.collm import CoLLMRecommender
-from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.language import LanguageRecommender
 from corarec.testing import SystemConformance
 from corarec.testing.systems import some_rows
 from corarec.types import Pairs
@@ -28,7 +28,7 @@ def cf(small_world: Dataset) -> VectorSource:
 
 
 @pytest.fixture
-def recommender(small_world: Dataset, cf: VectorSource, tiny_backbone: Path) -> PromptRecommender:
+def recommender(small_world: Dataset, cf: VectorSource, tiny_backbone: Path) -> LanguageRecommender:
     return CoLLM().build(small_world, cf, tiny_backbone)
 
 
@@ -38,7 +38,7 @@ def pairs(small_world: Dataset) -> Pairs:
 
 
 def test_padding_on_the_right(
-    recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
 ) -> None:
     contract = CoLLM()
     contract.test_prompts_are_padded_on_the_left(recommender, small_world, pairs)
@@ -62,7 +62,7 @@ def test_padding_on_the_right(
 
 
 def test_a_backbone_that_is_trained_and_not_saved(
-    recommender: PromptRecommender,
+    recommender: LanguageRecommender,
     small_world: Dataset,
     cf: VectorSource,
     tiny_backbone: Path,
@@ -76,7 +76,7 @@ def test_a_backbone_that_is_trained_and_not_saved(
         )
 
 
-def test_a_parameter_in_no_group(recommender: PromptRecommender, small_world: Dataset) -> None:
+def test_a_parameter_in_no_group(recommender: LanguageRecommender, small_world: Dataset) -> None:
     recommender.stray = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(AssertionError):
         CoLLM().test_every_parameter_is_in_one_group_and_a_phase_trains_its_own(
@@ -84,7 +84,7 @@ def test_a_parameter_in_no_group(recommender: PromptRecommender, small_world: Da
         )
 
 
-def test_a_system_that_cannot_learn(recommender: PromptRecommender, small_world: Dataset) -> None:
+def test_a_system_that_cannot_learn(recommender: LanguageRecommender, small_world: Dataset) -> None:
     logits = recommender.logits
     recommender.logits = lambda **batch: 1e-6 * logits(**batch)  # type: ignore[method-assign]
     with pytest.raises(AssertionError):
@@ -112,7 +112,7 @@ def test_random_numbers_of_others(
 
 
 def test_strangers_that_are_not_alike(
-    recommender: PromptRecommender, small_world: Dataset, pairs: Pairs
+    recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
 ) -> None:
     inputs = recommender.inputs
 

@@ -16,6 +16,7 @@ from corarec.prompts.templates import CORA_TEMPLATE
 from corarec.recipe import RunConfig, load_recipe, write_config
 from corarec.recipe.phases import plan_phases
 from corarec.recommenders import RECOMMENDERS
+from corarec.recommenders.llm import PromptRecommender
 from corarec.recommenders.tallrec import TALLRecRecommender, TALLRecSystem
 from corarec.runs.open import open_run
 from corarec.train import run as running
@@ -128,6 +129,7 @@ def test_the_prompt_of_the_last_phase_is_that_of_the_run(straight: Path) -> None
     parts = open_run(straight)
     recommender, dataset = parts.recommender, parts.splits
     assert dataset is not None
+    assert isinstance(recommender, PromptRecommender)
     (prompt,) = recommender.encoder.render(dataset.pairs("valid").take(np.arange(1)))
     assert prompt.endswith("? \n#Answer:")
     assert " and now " in prompt

@@ -1,6 +1,6 @@
 import numpy as np
 
-from corarec.train.plan import BatchPlan
+from corarec.train.plan import BatchPlan, Rounds, plan_of
 
 
 def test_every_row_occurs_once_per_epoch() -> None:
@@ -34,3 +34,32 @@ def test_fewer_rows_than_a_batch_and_a_last_batch_that_does_not_fill() -> None:
     left_out = [set(range(10)) - set(plan[2 * e]) - set(plan[2 * e + 1]) for e in range(6)]
     assert all(len(rows) == 2 for rows in left_out)
     assert len(set.union(*left_out)) > 2
+
+
+def test_rounds_are_an_epoch_of_each_kind_after_the_other() -> None:
+    kinds = np.array([1] * 7 + [0] * 9)
+    plan = Rounds(np.zeros(16, np.int64), kinds, batch_size=3, seed=0)
+    assert plan.batches_per_round == 3 + 2
+    for number in range(2):
+        of_round = [plan[5 * number + n] for n in range(5)]
+        assert [set(kinds[rows].tolist()) for rows in of_round] == [{0}] * 3 + [{1}] * 2
+        assert sorted(np.concatenate(of_round[:3])) == list(range(7, 16))
+        assert len(set(np.concatenate(of_round[3:]).tolist())) == 6
+    assert plan[0].tolist() != plan[5].tolist()
+
+
+def test_a_kind_smaller_than_a_batch_is_a_batch() -> None:
+    plan = Rounds(np.arange(6), np.array([0, 0, 1, 1, 1, 1]), batch_size=4, seed=0)
+    assert [sorted(plan[n].tolist()) for n in range(3)] == [[0, 1], [2, 3, 4, 5], [0, 1]]
+
+
+def test_examples_of_one_kind_are_batched_as_ever() -> None:
+    class Plain:
+        lengths = np.arange(12)
+
+    class Mixed(Plain):
+        kinds = np.zeros(12, dtype=np.int64)
+
+    plain, mixed = plan_of(Plain(), 4, seed=2), plan_of(Mixed(), 4, seed=2)  # type: ignore[arg-type]
+    assert [plain[n].tolist() for n in range(7)] == [mixed[n].tolist() for n in range(7)]
+    assert isinstance(plain, BatchPlan)

@@ -43,6 +43,7 @@ from corarec.backbone import load_backbone
 from corarec.errors import ConfigError
 from corarec.progress import Tracker
 from corarec.provenance import provenance
+from corarec.recommenders.llm import PromptRecommender, PromptSystem
 from corarec.runs import Run, load_run
 from corarec.types import Pairs
 
@@ -184,7 +185,7 @@ def _untouched(
         before.shortened[texts.name] = sum(count > most_positions(model) for count in lengths)
     found = Measured()
     _read(model, before, wanted, found, tracker)
-    if before.pairs is not None:
+    if before.pairs is not None and isinstance(run.recommender, PromptRecommender):
         repeated = repeat_untouched(
             model, language, run.recommender.encoder, before.pairs, tracker.advance
         )
@@ -243,11 +244,12 @@ def _measure_state(
     found, started = Measured(), time.process_time()
     with serve() as model:
         _read(model, before, wanted, found, tracker)
-    if before.pairs is not None and run.knowledge.fingerprint == before.dataset:
-        slots = run.config.system.added_slots
-        repeated = repeat(
-            run.recommender, serve_pair, slots, before.language, before.pairs, tracker.advance
-        )
+    of_dataset = run.knowledge.fingerprint == before.dataset
+    system, recommender = run.config.system, run.recommender
+    if before.pairs is not None and of_dataset and isinstance(recommender, PromptRecommender):
+        assert isinstance(system, PromptSystem)
+        slots, language = system.added_slots, before.language
+        repeated = repeat(recommender, serve_pair, slots, language, before.pairs, tracker.advance)
         _keep_repeated(found, repeated)
     found.seconds = time.process_time() - started
     return found

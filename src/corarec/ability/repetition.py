@@ -44,9 +44,12 @@ class Serve(Protocol):
 
 
 def described_pairs(run: Run, count: int, seed: int) -> Pairs | None:
-    """Draw users with a history, and an item for each; None where no such user is known."""
+    """Draw users with a history, and an item for each.
+
+    None where no such user is known, or where the system does not ask about a pair.
+    """
     knowledge = run.knowledge
-    if not knowledge.users:
+    if not knowledge.users or not isinstance(run.recommender, PromptRecommender):
         return None
     users = np.flatnonzero(knowledge.timeline.liked_counts() >= SHOWN)
     users = users[users > 0]

@@ -18,7 +18,7 @@ def check_weights_fit(
     ------
     ArtifactError
         A weight is missing, has no place, has another shape, or is no floating-point tensor of
-        finite numbers.
+        finite numbers where one is wanted.
     """
     shapes = {name: tuple(weight.shape) for name, weight in wanted.items()}
     came = {name: tuple(weight.shape) for name, weight in saved.items()}
@@ -32,7 +32,7 @@ def check_weights_fit(
             f"on ({backbone})."
         )
     for name, weight in saved.items():
-        if not weight.is_floating_point():
+        if not weight.is_floating_point() and wanted[name].is_floating_point():
             raise ArtifactError(
                 f"The saved adapter is damaged: {name} is stored as {weight.dtype}, but weights "
                 "are floating-point numbers. Save it again from the model that was trained."

@@ -84,7 +84,7 @@ class Backbone:
     """A frozen language model with all that a prompt needs."""
 
     model: PreTrainedModel
-    """In evaluation mode, without dropout in any; no weight asks for a gradient."""
+    """In evaluation mode, as a rule without dropout in any; no weight asks for a gradient."""
     tokenizer: PreTrainedTokenizerBase
     """Pads on the left."""
     answers: Answers
@@ -103,11 +103,16 @@ class Backbone:
         return f"Backbone({self.fingerprint!r}, answers {self.answers})"
 
 
-def load_backbone(config: BackboneConfig) -> Backbone:
+def load_backbone(config: BackboneConfig, *, dropout: bool = False) -> Backbone:
     """Load a model and its tokenizer.
 
     A name that is no folder is one on the hub; where the hub cannot be reached, earlier downloads
     are used. Code that comes with a model is never run, and pickled weights are never read.
+
+    Parameters
+    ----------
+    dropout
+        Leave the model's own dropout in, which then acts in training.
 
     Raises
     ------
@@ -132,7 +137,8 @@ def load_backbone(config: BackboneConfig) -> Backbone:
     check_vocabulary(model, tokenizer, answers)
     model.requires_grad_(False)
     model.eval()
-    _still(model)
+    if not dropout:
+        _still(model)
     if config.compile and compiler_at_hand():
         _compile_blocks(model)
     return Backbone(model, tokenizer, answers, fingerprint(model), frame)

@@ -39,7 +39,8 @@ def rank_run(
     """Rank all items that a user had not seen before the split, and keep the metrics.
 
     The CF model orders the catalogue and the run its first `candidates`, as `recommend` does, so
-    the metrics can rise no higher than the candidates allow; the last row says how high. Right
+    the metrics can rise no higher than the candidates allow; the last row says how high. A system
+    that scores all items at once orders all of them. Right
     answers are the items that the user likes in the split.
 
     Writes `results/SPLIT-ranking.json`; a look at the test split is added to the run's
@@ -59,6 +60,8 @@ def rank_run(
     """
     if candidates < 1:
         raise ConfigError(f"candidates is {candidates}; wanted is at least 1 item to put in order.")
+    if run.scorer.scores_catalogues:
+        candidates = run.dataset.num_items
     unseen = UnseenItems(run.dataset, split, run.cf, candidates)
     users = ranked_users(run.dataset, split, max_users, seed)
     system: str = run.config.system.name

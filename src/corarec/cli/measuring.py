@@ -79,7 +79,8 @@ def evaluate_ranking(
     cutoffs = sorted(set(cutoff or (10, 20)))
     config = RankingConfig.parse({"cutoffs": cutoffs}, "--cutoff")
     opened = load_run(run, data)
-    each = min(candidates, opened.dataset.num_items)
+    num_items = opened.dataset.num_items
+    each = num_items if opened.scorer.scores_catalogues else min(candidates, num_items)
     total = each * len(ranked_users(opened.dataset, split, users))
     with scoring_progress(total, f"ranking for {split}") as advance:
         result = rank_run(

@@ -40,8 +40,9 @@ def train(
         )
     records = read_metrics(output)
     system = RECOMMENDERS[config.system.name]
-    metric = f"valid_{system.metric}"
-    best = best_record(records, system.metric, system.higher_is_better)
+    chosen_by, more_is_better = system.chosen_by(config.phases[-1].system)
+    metric = f"valid_{chosen_by}"
+    best = best_record(records, chosen_by, more_is_better)
     if form == "json":
         last = records[-1] if records else {"step": 0, "seconds": 0.0}
         print_json(
@@ -56,7 +57,7 @@ def train(
         return
     if best is not None:
         say(
-            f"Best validation {measure_label(system.metric)} {best[metric]:.4f}, at step "
+            f"Best validation {measure_label(chosen_by)} {best[metric]:.4f}, at step "
             f"{best['step']:.0f} of {records[-1]['step']:.0f}"
             f"{' of the phase ' + best['phase'] if 'phase' in best else ''}, after "
             f"{duration(best['seconds'])}."

@@ -24,7 +24,8 @@ def dataset_fingerprint(
     """Return the digests of a dataset.
 
     They follow from the values, not from bytes of Parquet, so that another version or compression
-    of Parquet changes nothing. Reviews (`texts`) are left out: no system reads them.
+    of Parquet changes nothing. Reviews (`texts`) are left out: they are read in training
+    only, and nothing that is trained is useless without them.
     """
     by_split = {
         split: interactions.filter(pl.col("split").cast(pl.String) == split).select(_FITTED_ON)

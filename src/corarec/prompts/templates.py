@@ -125,7 +125,7 @@ class Template:
     ) -> None:
         text = config.template.replace("\n", "\\n") if config.literal_newline else config.template
         words = dict(zip(NOUNS, (noun, nouns), strict=True))
-        self._parts = list(_cut(text, words))
+        self._parts = list(cut(text, words))
         self._frame = frame
 
     def fill(self, slots: Mapping[str, str]) -> RenderedPrompt:
@@ -141,7 +141,7 @@ class Template:
         return RenderedPrompt("".join([*pieces, self._frame[1]]), spans)
 
 
-def _cut(text: str, words: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+def cut(text: str, words: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     """Yield literal text and the slot behind it, words filled in; None where no slot follows."""
     literal = ""
     for before, name, _, _ in Formatter().parse(text):

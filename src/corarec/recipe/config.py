@@ -126,7 +126,12 @@ def _phase_values(phase: PlannedPhase) -> dict[str, Any]:
     train = phase.train.model_dump(mode="json", exclude={"phases", *SHARED})
     prompt = phase.system.prompt.model_dump(mode="json") if phase.system.prompt else None
     parameters = None if phase.system.parameters is None else sorted(phase.system.parameters)
-    given = {"parameters": parameters, "init_from": phase.init_from, "prompt": prompt}
+    given = {
+        "parameters": parameters,
+        "init_from": phase.init_from,
+        "prompt": prompt,
+        "task": phase.system.task,
+    }
     return train | given
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from corarec.prompts import PromptConfig, check_slots
 from corarec.recipe.training import PhaseConfig, TrainConfig
+from corarec.recommenders.language import LanguageSystem
 from corarec.recommenders.llm import PromptSystem
 from corarec.recommenders.phase import Phase
 
@@ -46,7 +47,7 @@ def plan_phases(config: "RunConfig") -> list[PlannedPhase]:
         PlannedPhase(
             number,
             number == count,
-            Phase(phase.name, phase.parameters, merged_prompt(config.system.prompt, phase)),
+            Phase(phase.name, phase.parameters, phase_prompt(config.system, phase), phase.task),
             train.of_phase(phase),
             phase.init_from,
         )
@@ -60,8 +61,13 @@ def merged_prompt(prompt: PromptConfig, phase: PhaseConfig) -> PromptConfig:
     return prompt.model_copy(update={key: getattr(phase.prompt, key) for key in given})
 
 
-def check_phases(system: PromptSystem, train: TrainConfig) -> None:
-    """See that a system has the parameter groups and the slots that its phases name.
+def phase_prompt(system: LanguageSystem, phase: PhaseConfig) -> PromptConfig | None:
+    """Return a phase's prompt; None for systems that do not ask about a pair."""
+    return merged_prompt(system.prompt, phase) if isinstance(system, PromptSystem) else None
+
+
+def check_phases(system: LanguageSystem, train: TrainConfig) -> None:
+    """See that a system has the parameter groups, tasks and slots that its phases name.
 
     Raises
     ------
@@ -78,8 +84,27 @@ def check_phases(system: PromptSystem, train: TrainConfig) -> None:
                     f"the phase {phase.name!r} trains {name!r}, but the parameter groups of "
                     f"{getattr(system, 'name', 'this system')!r} are {', '.join(groups)}"
                 )
+        _check_task(system, phase)
+        if not isinstance(system, PromptSystem):
+            if phase.prompt is not None:
+                raise ValueError(
+                    f"the phase {phase.name!r} gives a prompt, but {system.name!r} does not ask "
+                    "about pairs; remove it"
+                )
+            continue
         needed = system.needed_slots if phase is train.phases[-1] else frozenset[str]()
         try:
             check_slots(merged_prompt(system.prompt, phase), system.added_slots, needed)
         except ValueError as error:
             raise ValueError(f"in the phase {phase.name!r} {error}") from error
+
+
+def _check_task(system: LanguageSystem, phase: PhaseConfig) -> None:
+    tasks = type(system).tasks
+    if phase.task is None or phase.task in tasks:
+        return
+    known = f"its tasks are {', '.join(tasks)}" if tasks else "it has none; remove it"
+    raise ValueError(
+        f"the phase {phase.name!r} has the task {phase.task!r}, but {system.name!r} does not know "
+        f"it: {known}"
+    )

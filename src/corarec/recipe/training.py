@@ -54,6 +54,9 @@ class PhaseConfig(Course):
     """What the phase is called, in its folder and in `metrics.jsonl`."""
     parameters: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """The system's parameter groups that are trained, the others frozen; none: all."""
+    task: str | None = None
+    """What the phase is for, of the system's tasks; none: what the trained system does. Systems
+    without tasks have none."""
     prompt: PromptConfig | None = None
     """Another prompt than that of `system.prompt`; a key that is not given is that of the latter.
     The last phase's prompt is that of the trained system."""

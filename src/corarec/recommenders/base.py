@@ -100,6 +100,11 @@ class Recommender(nn.Module, ABC):
         self.phase = phase
         self.train_only(phase.parameters)
 
+    @classmethod
+    def chosen_by(cls, phase: Phase) -> tuple[str, bool]:
+        """Return the metric that chooses the best weights of a phase, and if more is better."""
+        return cls.metric, cls.higher_is_better
+
     def prepare(self, data: TrainingData) -> None:
         """Take from the training data what is no weight but must be known; most have nothing."""
 

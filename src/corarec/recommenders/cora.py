@@ -22,12 +22,8 @@ from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder
 from corarec.recommenders.base import TrainingData
 from corarec.recommenders.general_text import evaluating
-from corarec.recommenders.llm import (
-    AnswerScore,
-    Ingredients,
-    PromptRecommender,
-    PromptSystem,
-)
+from corarec.recommenders.language import Ingredients
+from corarec.recommenders.llm import AnswerScore, PromptRecommender, PromptSystem
 from corarec.recommenders.shared import of_suffix
 from corarec.recommenders.vectors import (
     UserShuffle,

@@ -15,3 +15,5 @@ class Phase:
     """The parameter groups that are trained, the others frozen; None: all."""
     prompt: PromptConfig | None = None
     """The phase's prompt; None: the one that the system was built with."""
+    task: str | None = None
+    """Which of the system's tasks it is for; None: the last, that of the trained system."""

@@ -9,7 +9,8 @@ from torch import nn
 from corarec.backbone import Backbone
 from corarec.prompts import PromptConfig, PromptEncoder, SoftSlot
 from corarec.prompts.templates import title_once
-from corarec.recommenders.llm import AnswerScore, Ingredients, PromptSystem
+from corarec.recommenders.language import Ingredients
+from corarec.recommenders.llm import AnswerScore, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 from corarec.recommenders.soft import SoftPromptRecommender
 

@@ -11,21 +11,23 @@ from corarec.cf import VectorSource
 from corarec.data import Dataset, Knowledge
 from corarec.errors import did_you_mean
 from corarec.recommenders.binllm import BinLLMRecommender
+from corarec.recommenders.cllm4rec import CLLM4RecRecommender
 from corarec.recommenders.collm import CoLLMRecommender
 from corarec.recommenders.cora import CoraRecommender
 from corarec.recommenders.icl import ICLRecommender
-from corarec.recommenders.llm import Ingredients, PromptRecommender, PromptSystem
+from corarec.recommenders.language import Ingredients, LanguageRecommender, LanguageSystem
 from corarec.recommenders.personprompt import PersonPromptRecommender
 from corarec.recommenders.prompt4nr import Prompt4NRRecommender
 from corarec.recommenders.tallrec import TALLRecRecommender
 from corarec.registry import Registry
 
-RECOMMENDERS: Registry[PromptRecommender] = Registry(
+RECOMMENDERS: Registry[LanguageRecommender] = Registry(
     "system",
     "corarec.systems",
-    PromptRecommender,
+    LanguageRecommender,
     {
         "binllm": BinLLMRecommender,
+        "cllm4rec": CLLM4RecRecommender,
         "collm": CoLLMRecommender,
         "cora": CoraRecommender,
         "icl": ICLRecommender,
@@ -37,9 +39,9 @@ RECOMMENDERS: Registry[PromptRecommender] = Registry(
 )
 
 
-def _chosen(values: Any) -> PromptSystem:
+def _chosen(values: Any) -> LanguageSystem:
     """Return the config of the system that `values` name, validated by its own class."""
-    if isinstance(values, PromptSystem):
+    if isinstance(values, LanguageSystem):
         return values
     if not isinstance(values, Mapping):
         raise ValueError(  # noqa: TRY004 - pydantic takes a ValueError for a mistake
@@ -54,7 +56,7 @@ def _chosen(values: Any) -> PromptSystem:
 
 
 # Not a union: that would have to import every system of every package at once.
-SystemConfig = Annotated[SerializeAsAny[PromptSystem], PlainValidator(_chosen)]
+SystemConfig = Annotated[SerializeAsAny[LanguageSystem], PlainValidator(_chosen)]
 """The config of any system; which, its `name` says."""
 
 
@@ -64,7 +66,7 @@ def build_recommender(
     cf: VectorSource | None = None,
     *,
     seed: int = 0,
-) -> PromptRecommender:
+) -> LanguageRecommender:
     """Load the language model and put the system that `config` describes around it, untrained.
 
     `seed` is that of the start values; what serving needs of a dataset is enough but for the
@@ -73,7 +75,7 @@ def build_recommender(
     """
     dataset = data if isinstance(data, Dataset) else None
     ingredients = Ingredients(
-        load_backbone(config.backbone),
+        load_backbone(config.backbone, dropout=config.keeps_dropout),
         data.catalogue,
         None if dataset is None else dataset.pairs("train"),
         data.num_users,

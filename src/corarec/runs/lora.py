@@ -11,6 +11,7 @@ from corarec.backbone.load import BUNDLED
 from corarec.errors import ConfigError
 from corarec.files import atomic_directory, real_place
 from corarec.ownership import check_inputs_survive
+from corarec.recommenders.llm import PromptRecommender
 from corarec.runs.open import Parts
 from corarec.types import Pairs
 
@@ -54,10 +55,11 @@ def export_pair(
         recommender.write_lora(pair, new, base_model=base_model, revision=backbone.revision)
     assert parts.cf is not None  # a system without has no weights of a pair
     user, item = parts.cf.vector_table(pair).lookup(np.zeros(1, np.int64))
+    assert isinstance(recommender, PromptRecommender)
     prompt = None
     if pair.item_ids[0]:
         past = pair.histories
-        shown = recommender.encoder.shown(pair, new_titles)
+        shown = recommender.shown(pair, new_titles)
         pair = replace(pair, histories=replace(past, start=past.end - shown))
         (prompt,) = recommender.encoder.render(pair, new_titles)
     return ExportedLora(

@@ -8,7 +8,7 @@ from corarec.data import Dataset, Knowledge
 from corarec.errors import ArtifactError, ConfigError
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders import build_recommender
-from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.language import LanguageRecommender
 from corarec.runs.dataset import find_dataset
 from corarec.runs.layout import BACKBONE, BEST, CF, CONFIG, KNOWLEDGE, MANIFEST, PACK
 from corarec.runs.manifest import Seal
@@ -27,7 +27,7 @@ class Parts(NamedTuple):
     splits: Dataset | None
     """The whole dataset; None in a packed run, which has what is known and no more."""
     cf: VectorSource | None
-    recommender: PromptRecommender
+    recommender: LanguageRecommender
 
 
 def open_run(folder: Path, data: Path | None = None) -> Parts:
@@ -122,7 +122,7 @@ def with_backbone(config: RunConfig, model: Path) -> RunConfig:
     return config.model_copy(update={"system": system})
 
 
-def _load_best(recommender: PromptRecommender, best: Path, seal: Seal) -> None:
+def _load_best(recommender: LanguageRecommender, best: Path, seal: Seal) -> None:
     """Load the best weights, though training may put better ones in their place meanwhile."""
     for attempt in range(1, TRIES + 1):
         before = _state(best)

@@ -14,7 +14,7 @@ from corarec.data import Dataset, Knowledge
 from corarec.errors import ArtifactError, DataError
 from corarec.files import sha256
 from corarec.recipe import RunConfig
-from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.language import LanguageRecommender
 from corarec.runs.layout import BEST, CONFIG
 from corarec.runs.lora import ExportedLora, export_pair
 from corarec.runs.open import Parts, open_run
@@ -59,7 +59,7 @@ class Run:
         return self.parts.cf
 
     @property
-    def recommender(self) -> PromptRecommender:
+    def recommender(self) -> LanguageRecommender:
         """Its system, with the best weights."""
         return self.parts.recommender
 
@@ -205,7 +205,7 @@ class Run:
             self.knowledge.catalogue,
             context,
             item_id,
-            num_shown=int(self.recommender.encoder.shown(pair, new_titles)[0]),
+            num_shown=int(self.recommender.shown(pair, new_titles)[0]),
             new_titles=new_titles,
             frozen=self.recommender.frozen(),
         )

@@ -84,6 +84,8 @@ class Ranker(Scorer):
         TrainingError
             A score is not a finite number, or the system is in training mode.
         """
+        if self.scores_catalogues:
+            return super().score_items(context, item_ids, new_titles=new_titles, progress=progress)
         scores = np.empty(len(item_ids), dtype=np.float64)
         for first in range(0, len(item_ids), RANKED_PAIRS):
             chunk = slice(first, first + RANKED_PAIRS)

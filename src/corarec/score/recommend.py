@@ -24,7 +24,8 @@ def recommend(
     """Return the `count` best items for one person.
 
     The CF model (or, without one, how often an item is liked) picks `candidates` items that are
-    not in `exclude`; the system scores and orders them.
+    not in `exclude`; the system scores and orders them. Of a system that scores all items at once
+    all of them are candidates.
 
     Returns
     -------
@@ -32,7 +33,9 @@ def recommend(
     candidate_rank (the order of the CF model).
     """
     items = np.setdiff1d(np.arange(1, catalogue.num_items + 1), exclude)
-    chosen = items[candidate_order(cf, catalogue, context.pairs(items))][:candidates]
+    chosen = items[candidate_order(cf, catalogue, context.pairs(items))]
+    if not scorer.scores_catalogues:
+        chosen = chosen[:candidates]
     scores = scorer.score_items(context, chosen)
     best = np.argsort(-scores, kind="stable")[:count]
     return pl.DataFrame(

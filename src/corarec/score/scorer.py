@@ -1,14 +1,15 @@
 """The one scorer: a chunk of pairs in, their logits out, the same bits wherever it runs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from corarec.errors import TrainingError
 from corarec.score.context import Context
-from corarec.types import FloatArray, IntArray, Pairs
+from corarec.types import PADDING_ID, FloatArray, Histories, IntArray, Pairs
 
 Batch = dict[str, torch.Tensor]
 Progress = Callable[[int], None]
@@ -45,6 +46,17 @@ class PairSystem(Protocol):
 
     def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of "the user enjoys the item": [B]."""
+
+
+@runtime_checkable
+class CatalogueSystem(PairSystem, Protocol):
+    """A system that gives the logits of all items in one forward pass for whoever asks."""
+
+    def catalogue_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logits of all items for a batch of pairs, whatever their items: [B, I + 1].
+
+        The column of an item is its id; item 0 is one that nobody knows.
+        """
 
 
 class Scorer:
@@ -115,7 +127,51 @@ class Scorer:
         progress: Progress | None = None,
     ) -> FloatArray:
         """Return the logits of many items in one context: [N]; as in `score`."""
+        if self.scores_catalogues and not new_titles:
+            (scores,) = self.score_catalogue([context])
+            if progress is not None:
+                progress(len(item_ids))
+            return scores[np.where(item_ids < len(scores), item_ids, PADDING_ID)]
         return self.score(context.pairs(item_ids), new_titles=new_titles, progress=progress)
+
+    @property
+    def scores_catalogues(self) -> bool:
+        """Whether one forward pass scores all items in a context."""
+        return isinstance(self.system, CatalogueSystem)
+
+    def score_catalogue(self, contexts: Sequence[Context]) -> FloatArray:
+        """Return the logits of all items in some contexts: [B, I + 1], see `CatalogueSystem`.
+
+        Raises
+        ------
+        TrainingError
+            A score is not a finite number, or the system is in training mode.
+        """
+        system = self.system
+        assert isinstance(system, CatalogueSystem), "ask `scores_catalogues` before"
+        check_still(system)
+        pairs = _all_of(contexts)
+        scores: list[FloatArray] = [np.empty(0)] * len(pairs)
+        with torch.inference_mode():
+            for rows, batch in batched(system.inputs(pairs), self.batch_pairs):
+                logits = system.catalogue_logits(**_on(system.device, batch)).float().cpu().numpy()
+                for row, of_context in zip(rows.tolist(), logits.astype(np.float64), strict=True):
+                    scores[row] = of_context
+        found = np.stack(scores)
+        if not np.isfinite(found).all():
+            row, item = np.argwhere(~np.isfinite(found))[0]
+            one = replace(pairs.take(slice(row, row + 1)), item_ids=np.array([item]))
+            check_scores(system, found[row, item : item + 1], one)
+        return found
+
+
+def _all_of(contexts: Sequence[Context]) -> Pairs:
+    """Return a pair for each context, whose item is none."""
+    return Pairs(
+        np.array([context.user_id for context in contexts], dtype=np.int64),
+        np.full(len(contexts), PADDING_ID, dtype=np.int64),
+        Histories.from_lists([context.liked.tolist() for context in contexts]),
+    )
 
 
 def batched(examples: Examples, batch_pairs: int = BATCH_PAIRS) -> Iterator[tuple[IntArray, Batch]]:
@@ -143,8 +199,7 @@ def score_batches(
     scores = np.empty(len(pairs), dtype=np.float64)
     with torch.inference_mode():
         for rows, batch in batches:
-            on_device = {name: values.to(system.device) for name, values in batch.items()}
-            scores[rows] = system.logits(**on_device).float().cpu().numpy()
+            scores[rows] = system.logits(**_on(system.device, batch)).float().cpu().numpy()
             if progress is not None:
                 progress(len(rows))
     check_scores(system, scores, pairs)
@@ -180,3 +235,7 @@ def check_scores(system: PairSystem, scores: FloatArray, pairs: Pairs) -> None:
             f"{pairs.user_ids[bad]}, item {pairs.item_ids[bad]}), where a finite logit was "
             "wanted. Lower the learning rate, or run in float32 if this is a 16-bit overflow."
         )
+
+
+def _on(device: torch.device, batch: Batch) -> Batch:
+    return {name: values.to(device) for name, values in batch.items()}

@@ -13,9 +13,9 @@ from corarec.data import Dataset
 from corarec.recipe import FittedCF, RunConfig, TrainConfig
 from corarec.recipe.phases import PlannedPhase
 from corarec.recommenders import TrainingData, build_recommender
-from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.language import LanguageRecommender
 from corarec.runs.layout import BEST
-from corarec.train.plan import BatchPlan
+from corarec.train.plan import plan_of
 from corarec.train.preflight import preflight
 from corarec.train.run import training_rows
 from corarec.train.start import check_sources, other_runs
@@ -90,27 +90,27 @@ def _diagnose_phase(
     phase: PlannedPhase,
     dataset: Dataset,
     cf: VectorSource | None,
-    recommender: PromptRecommender,
+    recommender: LanguageRecommender,
 ) -> Diagnosis:
     recommender.begin(phase.system)
     rows = training_rows(dataset, phase.train.train_from)
     random = np.random.default_rng(config.seed)
     sample = dataset.pairs(random.choice(rows, min(SAMPLED_PROMPTS, len(rows)), replace=False))
-    encoder = recommender.encoder
-    counts = encoder.token_counts(sample)
+    reading = recommender.reading(sample)
+    counts, limit = reading.tokens, reading.max_length
     trained = recommender.trainable_parameters()
     return Diagnosis(
         phase=phase.name,
         parameters=phase.system.parameters or tuple(recommender.parameter_groups()),
-        answers=str(recommender.answers),
+        answers=reading.answers,
         prompt_tokens=(
             float(counts.mean()),
             int(np.percentile(counts, 95)),
             int(counts.max()),
         ),
-        max_length=encoder.max_length,
-        shortened=float((counts > encoder.max_length).mean()) if encoder.max_length else 0.0,
-        example=encoder.render(sample.take(slice(0, 1)))[0],
+        max_length=limit,
+        shortened=float((counts > limit).mean()) if limit else 0.0,
+        example=reading.example,
         trainable=trained,
         frozen=sum(p.numel() for p in recommender.parameters()) - trained,
         cf=f"{cf.name}, {cf.vector_size} numbers each" if cf else "none",
@@ -134,11 +134,11 @@ def _quick_cf(config: RunConfig, dataset: Dataset) -> VectorSource | None:
 
 
 def _time_step(
-    config: TrainConfig, dataset: Dataset, recommender: PromptRecommender, seed: int
+    config: TrainConfig, dataset: Dataset, recommender: LanguageRecommender, seed: int
 ) -> float:
     rows = training_rows(dataset, config.train_from)
     examples = recommender.examples(TrainingData(dataset, rows, rows))
-    plan = BatchPlan(examples.lengths, config.batch_size, seed)
+    plan = plan_of(examples, config.batch_size, seed)
     trained = [p for p in recommender.parameters() if p.requires_grad]
     recommender.enable_gradient_checkpointing(config.gradient_checkpointing)
     optimizer = torch.optim.AdamW(trained, lr=0.0) if trained else None

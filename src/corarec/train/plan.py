@@ -1,11 +1,29 @@
 """Which rows are in which batch: a pure function of the seed and the batch's number."""
 
+from typing import Protocol
+
 import numpy as np
 
+from corarec.score.scorer import Examples
 from corarec.types import IntArray
 
 MEGABATCH = 50
 """Batches among which pairs are sorted by length; more saves padding and costs randomness."""
+
+
+class Plan(Protocol):
+    """An endless series of batches."""
+
+    def __getitem__(self, n: int) -> IntArray:
+        """Return the rows of batch `n`: [B]."""
+
+
+def plan_of(examples: Examples, batch_size: int, seed: int) -> Plan:
+    """Return the batches of examples; where these have `kinds` [N], every batch is of one kind."""
+    kinds: IntArray | None = getattr(examples, "kinds", None)
+    if kinds is None:
+        return BatchPlan(examples.lengths, batch_size, seed)
+    return Rounds(examples.lengths, kinds, batch_size, seed)
 
 
 class BatchPlan:
@@ -44,3 +62,27 @@ class BatchPlan:
             part = rows[first : first + span]
             rows[first : first + span] = part[np.argsort(self.lengths[part], kind="stable")]
         return random.permutation(rows.reshape(-1, self.batch_size))
+
+
+class Rounds:
+    """An epoch of each kind of rows after the other, again and again.
+
+    Parameters
+    ----------
+    lengths, kinds
+        Two of [N]: the length of each row and its kind; the smallest number comes first.
+    """
+
+    def __init__(self, lengths: IntArray, kinds: IntArray, batch_size: int, seed: int) -> None:
+        self._rows = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
+        self._plans = [BatchPlan(lengths[rows], batch_size, seed) for rows in self._rows]
+        self.batches_per_round = sum(plan.batches_per_epoch for plan in self._plans)
+
+    def __getitem__(self, n: int) -> IntArray:
+        """Return the rows of batch `n`: [B]."""
+        number, position = divmod(n, self.batches_per_round)
+        for rows, plan in zip(self._rows, self._plans, strict=True):
+            if position < plan.batches_per_epoch:
+                return rows[plan[number * plan.batches_per_epoch + position]]
+            position -= plan.batches_per_epoch
+        raise AssertionError("a round is as long as its parts")

@@ -20,7 +20,7 @@ from corarec.files import atomic_directory
 from corarec.recipe import FittedCF, RunConfig, TrainConfig
 from corarec.recipe.phases import PlannedPhase
 from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
-from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.language import LanguageRecommender
 from corarec.runs import Seal, check_folder, claimed
 from corarec.runs.claim import Changes
 from corarec.runs.layout import BEST, CF, phase_best, phase_folder
@@ -105,7 +105,7 @@ def train_run(
 
 
 def _train_phase(
-    recommender: PromptRecommender,
+    recommender: LanguageRecommender,
     phase: PlannedPhase,
     data: TrainingData,
     config: RunConfig,

@@ -26,7 +26,7 @@ from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
 from corarec.score.scorer import Batch, Examples
 from corarec.staging import sweep
-from corarec.train.plan import BatchPlan
+from corarec.train.plan import Plan, plan_of
 
 CHECKPOINTS = "checkpoints"
 KEEP_CHECKPOINTS = 2
@@ -40,7 +40,7 @@ class PlannedBatches(IterableDataset[Batch]):
     def __init__(
         self,
         examples: Examples,
-        plan: BatchPlan,
+        plan: Plan,
         first: int,
     ) -> None:
         self.examples = examples
@@ -96,7 +96,7 @@ class RecommenderTrainer(Trainer):
         self.examples = examples
         self.validate = validate
         self.folder = folder
-        self.plan = BatchPlan(examples.lengths, config.batch_size, seed)
+        self.plan = plan_of(examples, config.batch_size, seed)
         self._writing_to = folder / CHECKPOINTS
         super().__init__(
             model=recommender,

@@ -10,7 +10,7 @@ from corarec.errors import TrainingError
 from corarec.evaluate.metrics import MetricRows, metric_named
 from corarec.recipe import RunConfig
 from corarec.recommenders import RECOMMENDERS, TrainingData
-from corarec.recommenders.llm import PromptRecommender
+from corarec.recommenders.language import LanguageRecommender
 from corarec.runs.open import open_run
 from corarec.score.scorer import Scorer
 from corarec.train.metrics import best_record, read_metrics
@@ -30,7 +30,7 @@ def measure(folder: Path, config: RunConfig, dataset: Dataset, metric: str) -> E
     """
     kind = RECOMMENDERS[config.system.name]
     records = read_metrics(folder)
-    best = best_record(records, kind.metric, kind.higher_is_better)
+    best = best_record(records, *kind.chosen_by(config.phases[-1].system))
     value: float | None
     if best is not None and f"valid_{metric}" in best:
         value = best[f"valid_{metric}"]
@@ -43,7 +43,7 @@ def measure(folder: Path, config: RunConfig, dataset: Dataset, metric: str) -> E
 
 
 def _of_weights(
-    recommender: PromptRecommender, config: RunConfig, dataset: Dataset, metric: str
+    recommender: LanguageRecommender, config: RunConfig, dataset: Dataset, metric: str
 ) -> float | None:
     dataset = dataset.under(config.knowledge)
     rows = validation_rows(dataset, config.train)

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.data.sources.synthetic import Synthetic, synthetic_world
+from corarec.data.sources.synthetic_reviews import MAKING, OPINIONS
 from corarec.errors import ConfigError
 
 
@@ -154,3 +155,43 @@ def test_too_few_items() -> None:
 def test_an_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="synthetic source reads nothing"):
         Synthetic().load(tmp_path)
+
+
+def test_reviews_tell_rating_genre_quality_and_taste_and_change_nothing_else(
+    tmp_path: Path,
+) -> None:
+    size = {"num_users": 40, "num_items": 30, "interactions_per_user": 12}
+    dataset = world(tmp_path, **size, reviews=True)
+    plain = world(tmp_path / "plain", **size)
+    assert plain.texts is None
+    assert dataset.fingerprint == plain.fingerprint
+    assert dataset.texts is not None
+    assert dataset.texts["row"].to_list() == list(range(len(dataset)))
+    again = world(tmp_path / "again", **size, reviews=True)
+    assert again.texts is not None
+    assert again.texts.equals(dataset.texts)
+    genres = ["", *dataset.items["genre"]]
+    liked = ["", *dataset.users["liked_genres"]]
+    making: dict[str, set[str]] = {}
+    for row, user, item, text in dataset.texts.rows():
+        opinion, film, taste = text.removesuffix(".").split(". ")
+        assert opinion == OPINIONS[int(dataset.interactions["rating"][row]) - 1]
+        genre = film.split()[1]
+        assert genre == genres[item]
+        assert film.startswith(f"A {genre} film with ")
+        making.setdefault(dataset.titles[item].split()[1], set()).add(film.split(", ")[1])
+        assert taste.removeprefix("I like ").removesuffix(" films") in liked[user].split("|")
+    assert all(len(degrees) == 1 for degrees in making.values())  # of the adjective
+    assert set.union(*making.values()) <= set(MAKING)
+
+
+def test_choosy_users_meet_what_they_like() -> None:
+    size: dict[str, Any] = {"num_users": 100, "num_items": 100, "interactions_per_user": 10}
+    shares = []
+    for choosiness in (0.0, 0.5, 100.0):
+        rows = synthetic_world(Synthetic(**size, choosiness=choosiness)).interactions.collect()
+        assert not rows.select("user", "item").is_duplicated().any()
+        assert len(rows) == 1000
+        shares.append(float(rows["true_probability"].to_numpy().mean()))
+    assert shares == sorted(shares)
+    assert shares[2] > 0.9

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.sources.base import Source
+from corarec.data.sources.synthetic_reviews import invent_reviews
 from corarec.data.sources.synthetic_titles import (
     GENRES,
     MOST_TITLES,
@@ -42,7 +43,7 @@ class Synthetic(Source):
     The log-odds that user u enjoys item i are `(text_strength t + collaborative_strength c) /
     noise` with `t` = taste of u for the genre of i + quality of the adjective of i, both told by
     titles, and `c` = product of hidden factors of u and i + bias of u + bias of i, told by
-    interactions only. Items are met at random, whatever they are.
+    interactions only. Items are met at random, whatever they are, unless users are choosy.
     """
 
     num_users: int = Field(default=600, ge=10, le=1_000_000)
@@ -63,6 +64,11 @@ class Synthetic(Source):
     """share of the users that come after train"""
     cold_items: float = Field(default=0.2, ge=0, lt=1)
     """share of the items that come after train"""
+    choosiness: float = Field(default=0.0, ge=0, le=100)
+    """users meet items in proportion to the odds of enjoying them to this power; 0: at random"""
+    reviews: bool = False
+    """write a review with every interaction, which tells rating, genre, quality and a liked genre;
+    nothing else of the world changes"""
     seed: int = Field(default=0, ge=0)
     """of everything"""
 
@@ -83,6 +89,8 @@ class _Truth:
     """[I]"""
     item_qualities: IntArray
     """[I] index of the adjective"""
+    quality_ranks: IntArray
+    """[Q] place of each adjective's quality among all, 0 for the lowest"""
     likes: npt.NDArray[np.bool_]
     """[U, G] whether the user likes the genre"""
 
@@ -105,20 +113,23 @@ def synthetic_world(config: Synthetic) -> RawData:
     generator = np.random.default_rng(config.seed)
     truth = _draw_truth(config, generator)
     titles = invent_titles(truth.item_genres, truth.item_qualities, generator)
-    users, items, times = _draw_interactions(config, num_old, generator)
+    users, items, times = _draw_interactions(config, truth.log_odds, num_old, generator)
     log_odds = truth.log_odds[users, items]
     utility = log_odds + generator.logistic(size=len(log_odds))
+    ratings = 1 + np.searchsorted(RATING_STEPS, utility)
+    texts = {"text": _reviews(config, truth, users, items, ratings)} if config.reviews else {}
     interactions = pl.LazyFrame(
         {
             "row": np.arange(1, len(users) + 1),
             "user": pl.Series(users + 1).cast(pl.String),
             "item": pl.Series(items + 1).cast(pl.String),
-            "rating": (1 + np.searchsorted(RATING_STEPS, utility)).astype(np.float32),
+            "rating": ratings.astype(np.float32),
             "timestamp": START + (times * DURATION).astype(np.int64),
             "split": pl.Series(
                 [SPLITS[number] for number in np.searchsorted(SPLIT_ENDS, times)]
             ).cast(SplitType),
             "true_probability": 1 / (1 + np.exp(np.minimum(-log_odds, LARGEST_EXPONENT))),
+            **texts,
         }
     )
     place = Path("the synthetic world")
@@ -160,7 +171,31 @@ def _draw_truth(config: Synthetic, generator: np.random.Generator) -> _Truth:
     products = np.sqrt(config.num_factors) * (user_factors @ item_factors.T)
     hidden = FACTOR_SCALE * products + user_biases + item_biases
     log_odds = (config.text_strength * text + config.collaborative_strength * hidden) / config.noise
-    return _Truth(log_odds, item_genres, item_qualities, likes)
+    return _Truth(log_odds, item_genres, item_qualities, quality.argsort().argsort(), likes)
+
+
+def _meet(
+    items: IntArray, count: int, weights: FloatArray, generator: np.random.Generator
+) -> IntArray:
+    """Draw so many of the items, each in proportion to e to its weight among all: [count]."""
+    if not weights.any():
+        return generator.choice(items, size=count, replace=False)
+    # The largest of weights with Gumbel noise are such a draw, and never run out.
+    return items[(weights[items] + generator.gumbel(size=len(items))).argsort()[::-1][:count]]
+
+
+def _reviews(
+    config: Synthetic, truth: _Truth, users: IntArray, items: IntArray, ratings: IntArray
+) -> list[str]:
+    ranks = truth.quality_ranks[truth.item_qualities[items]]
+    return invent_reviews(
+        ratings,
+        truth.item_genres[items],
+        ranks / (len(QUALITY_WORDS) - 1),
+        truth.likes[users],
+        # A generator of their own, so that the world is the same without them.
+        np.random.default_rng((config.seed, len(users))),
+    )
 
 
 def _directions(count: int, size: int, generator: np.random.Generator) -> FloatArray:
@@ -170,7 +205,7 @@ def _directions(count: int, size: int, generator: np.random.Generator) -> FloatA
 
 
 def _draw_interactions(
-    config: Synthetic, num_old: int, generator: np.random.Generator
+    config: Synthetic, log_odds: FloatArray, num_old: int, generator: np.random.Generator
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Return who meets what and when, the time as a share of the world's: three of [N].
 
@@ -183,8 +218,12 @@ def _draw_interactions(
     items = np.empty((config.num_users, count), dtype=np.int64)
     for user in range(config.num_users):
         early = int((times[user] <= SPLIT_ENDS[0]).sum())
-        items[user, :early] = generator.choice(num_old, size=early, replace=False)
+        items[user, :early] = _meet(
+            np.arange(num_old), early, config.choosiness * log_odds[user], generator
+        )
         unseen = np.setdiff1d(np.arange(config.num_items), items[user, :early])
-        items[user, early:] = generator.choice(unseen, size=count - early, replace=False)
+        items[user, early:] = _meet(
+            unseen, count - early, config.choosiness * log_odds[user], generator
+        )
     users = np.repeat(np.arange(config.num_users), count)
     return users, items.ravel(), times.ravel()
