@@ -48,13 +48,20 @@ COURSE: dict[str, Any] = {
     "max_gradient_norm": 0.0,
     "threads": 1,
 }
-CONTENT = {"name": "content", "task": "content", "parameters": ["content"], "steps": 1200}
-MUTUAL = {"name": "mutual", "task": "mutual", "steps": 1200}
-RECOMMEND = {"name": "recommend", "task": "recommend", "steps": 1500}
-ALONE = {"parameters": ["collaborative"], "steps": 400}
+LAMBDA = 0.01
+CONTENT = {"name": "content", "task": "content", "parameters": ["content"], "steps": 600}
+MUTUAL = {"name": "mutual", "task": "mutual", "steps": 330}
+# Its rounds would be nine tenths contents, of which the content side knows enough by then.
+RECOMMEND = {
+    "name": "recommend",
+    "task": "recommend",
+    "parameters": ["collaborative"],
+    "steps": 300,
+}
+ALONE = {"parameters": ["collaborative"], "steps": 150}
 SYSTEMS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
-    "both sides": ({}, [CONTENT, MUTUAL, RECOMMEND]),
-    "collaborative side alone": ({"content": "none"}, [MUTUAL | ALONE, RECOMMEND | ALONE]),
+    "both sides": ({"mutual_weight": LAMBDA}, [CONTENT, MUTUAL, RECOMMEND]),
+    "collaborative side alone": ({"content": "none"}, [MUTUAL | ALONE, RECOMMEND]),
     "content side alone": ({}, [CONTENT]),
 }
 """Options and phases. The content side alone ranks by the embeddings that texts taught."""
