@@ -5,6 +5,7 @@ made it.
 """
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def page() -> str:
         backbone_speed=backbone_speed,
         step_speed=step_speed,
         ability=ability,
+        cllm4rec=cllm4rec,
     )
 
 
@@ -202,6 +204,23 @@ def step_speed(speed: dict[str, Any]) -> str:
         f"{plain / row['step_seconds']:.2f} | {row['score_seconds']:.2f} |"
         for name, row in ways.items()
     ]
+    return "\n".join(lines)
+
+
+def cllm4rec(result: dict[str, Any]) -> str:
+    """Return CLLM4Rec, its halves and popularity on made-up worlds as a Markdown table."""
+    names = {"capped_recall@20": "Recall@20", "capped_recall@40": "Recall@40"}
+    metrics = [*names, "ndcg@100"]
+    lines = [
+        f"| | {' | '.join(names.get(metric, metric.upper()) for metric in metrics)} |",
+        f"|---|{'---:|' * len(metrics)}",
+    ]
+    for name, row in result["metrics"].items():
+        cells = [
+            f"{statistics.mean(row[metric]):.3f} ± {statistics.stdev(row[metric]):.3f}"
+            for metric in metrics
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

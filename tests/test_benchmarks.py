@@ -57,3 +57,23 @@ def test_every_written_result_says_what_made_it(file: Path) -> None:
 
 def test_the_benchmarks_that_write_are_found() -> None:
     assert {"cf_ml1m", "probe_backbone"} <= {file.stem for file in WRITING}
+
+
+@pytest.mark.slow
+def test_cllm4rec_recovers_what_interactions_and_what_reviews_tell(tmp_path: Path) -> None:
+    """Above popularity and above each of its halves, on a world that no setting was chosen on."""
+    cllm4rec = script("cllm4rec")
+    cllm4rec.make_world(tmp_path / "data", 7)
+    other = cllm4rec.make_world(tmp_path / "other", 7 + cllm4rec.OTHER_WORLD)
+    cllm4rec.make_language_model(tmp_path / "model", other.texts["text"].to_list())
+    found = {}
+    for name in cllm4rec.SYSTEMS:
+        config = cllm4rec.recipe(name, tmp_path / "data", tmp_path / "model", 0)
+        table = cllm4rec.measure(tmp_path / name, config)
+        found[name] = table.systems[0].metrics
+        found["popularity"] = table.references[0].metrics
+    assert table.references[0].name == "Popularity"
+    for metric in ("capped_recall@20", "capped_recall@40", "ndcg@100"):
+        whole = found["both sides"][metric].value
+        for part in ("popularity", "collaborative side alone", "content side alone"):
+            assert whole > found[part][metric].value, (metric, part)

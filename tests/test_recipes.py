@@ -51,10 +51,14 @@ def test_a_recipe_trains_and_its_run_scores(
     assert config.system.name == shipped.system.name
     train_run(config, tmp_path / "run")
     run = load_run(tmp_path / "run")
+    system = RECOMMENDERS[config.system.name]
+    chosen_by = {phase.name: system.chosen_by(phase.system)[0] for phase in config.phases}
     measured = [
-        each for each in read_metrics(run.folder) if f"valid_{run.recommender.metric}" in each
+        each
+        for each in read_metrics(run.folder)
+        if f"valid_{chosen_by[each.get('phase', '')]}" in each
     ]
-    trains = RECOMMENDERS[config.system.name].config_class.parameter_groups != ()
+    trains = system.config_class.parameter_groups != ()
     assert [each["step"] for each in measured] == [2] * len(config.phases) * trains
     best = run.recommend(liked=small_world.titles[1:2], k=2)
     assert best["rank"].to_list() == [1, 2]
