@@ -54,6 +54,7 @@ def build(config: RunConfig) -> tuple[PromptRecommender, Dataset]:
     elif config.cf:
         cf = VectorSource(load_cf(config.cf.path, dataset.fingerprint), dataset)
     system = build_recommender(config.system, dataset, cf, seed=config.seed).eval()
+    assert isinstance(system, PromptRecommender)
     random = torch.Generator().manual_seed(0)
     for name, parameter in system.named_parameters():
         if "cora_projection" in name:

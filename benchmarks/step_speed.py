@@ -20,6 +20,7 @@ from corarec.files import write_json
 from corarec.provenance import provenance
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders import build_recommender
+from corarec.recommenders.cora import CoraRecommender
 
 RESULT = Path(__file__).parent / "results" / "step_speed.json"
 BATCHES = 4
@@ -42,6 +43,7 @@ class Way:
     def __init__(self, name: str, config: RunConfig, dataset: Dataset, cf: VectorSource | None):
         self.recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
         if name == WHOLE:
+            assert isinstance(self.recommender, CoraRecommender)
             self.recommender.shares_in_training = False
         size = config.train.batch_size
         # As in training: batches of like length, spread over all lengths.
