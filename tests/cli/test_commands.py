@@ -171,7 +171,8 @@ def test_a_mistake_is_one_message_and_exit_status_1(
 
 
 def documented_commands() -> list[str]:
-    texts = [path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]]
+    pages = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+    texts = [re.sub(r" *\\\n *", " ", path.read_text()) for path in pages]
     found = [
         command
         for text in texts
