@@ -65,12 +65,19 @@ def chosen(policy: str, *, early: bool) -> tuple[str, ...]:
     return (*families, "early") if early else tuple(families)
 
 
+def keep(split: str, rows: dict[str, Any]) -> None:
+    """Write the rows to the file of results; others that stand there stay."""
+    there = read_json(RESULT) if RESULT.exists() else {}
+    write_json(RESULT, there | {"provenance": provenance(), split: there.get(split, {}) | rows})
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("dataset", type=Path, help="folder of `prepare --keep-earlier`")
     parser.add_argument("--split", choices=("valid", "test"), default="valid")
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES))
+    parser.add_argument("--whole", action="store_true", help="leave no family out")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     console = Console(width=140)
@@ -82,14 +89,14 @@ def main() -> None:
             families = chosen(policy, early=early)
             name = f"{policy}{' + early' if early else ''}"
             plans = {name: families}
-            if arguments.split == "valid":
+            if arguments.split == "valid" and not arguments.whole:
                 for left in families:
                     rest = tuple(each for each in families if each != left)
                     if left != "early":
                         plans[f"{name} - {left}"] = rest
             for label, some in plans.items():
                 rows[label] = row(known, some, arguments.split, f"statistics, {label}")
-                console.print(label, {k: v for k, v in rows[label].items() if k != "families"})
+                keep(arguments.split, rows)
     table = Table(title=f"ML-1M {arguments.split}, AUC/UAUC")
     for column in ("statistics", "lr", "trees", "blend", "CPU s"):
         table.add_column(column)
@@ -100,9 +107,6 @@ def main() -> None:
         ]
         table.add_row(label, *cells, f"{measured['cpu_seconds']:.0f}")
     console.print(table)
-    earlier = read_json(RESULT) if RESULT.exists() else {}
-    there = earlier.get(arguments.split, {})
-    write_json(RESULT, earlier | {"provenance": provenance(rows), arguments.split: there | rows})
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from corarec.benchmark.test_log import read_test_evaluations
 from corarec.cf import FitConfig, load_cf
-from corarec.data import Dataset
+from corarec.data import Dataset, KnowledgePolicy
 from corarec.evaluate import auc, uauc
+from corarec.files import read_json
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,3 +78,23 @@ def test_cllm4rec_recovers_what_interactions_and_what_reviews_tell(tmp_path: Pat
         whole = found["both sides"][metric].value
         for part in ("popularity", "collaborative side alone", "content side alone"):
             assert whole > found[part][metric].value, (metric, part)
+
+
+def test_statistics_are_measured_head_by_head_and_looks_at_test_are_logged(
+    small_world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = script("statistics_ml1m")
+    monkeypatch.setattr(benchmark, "RESULT", tmp_path / "statistics_ml1m.json")
+    known = small_world.under(KnowledgePolicy(policy="snapshot", period=30))
+    families = benchmark.chosen("snapshot", early=False)
+    assert "running" not in families
+    assert "running" in benchmark.chosen("streaming", early=True)
+    row = benchmark.row(known, families, "valid", "all")
+    assert not read_test_evaluations(tmp_path)
+    assert {"lr", "trees", "blend"} < set(row)
+    benchmark.row(known, families, "test", "all")
+    looks = read_test_evaluations(tmp_path)
+    assert [look.system for look in looks] == ["all, blend"]
+    benchmark.keep("valid", {"a": row})
+    benchmark.keep("valid", {"b": row})
+    assert set(read_json(tmp_path / "statistics_ml1m.json")["valid"]) == {"a", "b"}
