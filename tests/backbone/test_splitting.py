@@ -49,3 +49,17 @@ def test_a_row_without_a_prefix_among_others() -> None:
     assert not split.visible[0, :, 0].any()
     assert split.visible[1, :, 0].all()
     assert split.position_ids.tolist() == [[0, 1], [1, 2]]
+
+
+def test_a_batch_of_nearly_all_distinct_prefixes_keeps_them_with_their_rows() -> None:
+    ids = torch.arange(26).view(13, 2).flip(0).repeat(2, 1)[:14]
+    mask = torch.ones_like(ids)
+    starts = torch.ones(14, dtype=torch.int64)
+    nearly = split_prompts(ids, mask, starts)  # 13 distinct ones of 14
+    assert nearly is not None
+    assert nearly.prefix_ids.tolist() == ids[:, :1].tolist()
+    assert nearly.rows.tolist() == list(range(14))
+    fewer = split_prompts(ids[[*range(12), 0, 1]], mask, starts)
+    assert fewer is not None
+    assert len(fewer.prefix_ids) == 12
+    assert torch.equal(fewer.prefix_ids[fewer.rows], ids[[*range(12), 0, 1], :1])

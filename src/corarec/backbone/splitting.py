@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 import torch
 
+WORTHWHILE = 11 / 12
+"""Of so many rows, more distinct prefixes stay with their rows: handing them out costs more than
+reading a few twice."""
+
 
 @dataclass(frozen=True)
 class SplitPrompts:
-    """Prompts as prefixes, each distinct one once, and a suffix for every row."""
+    """Prompts as prefixes, which rows may have in common, and a suffix for every row."""
 
     prefix_ids: torch.Tensor
     """[G, P] int64, padded on the right: a causal model then reads them right without any mask"""
@@ -47,9 +51,10 @@ def split_prompts(
     # -1 is no token, so that prompts that hold the padding token stay apart.
     places = torch.arange(longest, device=input_ids.device)
     taken = input_ids.gather(1, (padding[:, None] + places).clamp(max=width - 1))
-    prefixes, rows = torch.unique(
-        taken.where(places < sizes[:, None], -1), dim=0, return_inverse=True
-    )
+    taken = taken.where(places < sizes[:, None], -1)
+    prefixes, rows = torch.unique(taken, dim=0, return_inverse=True)
+    if len(prefixes) > WORTHWHILE * len(taken):
+        prefixes, rows = taken, torch.arange(len(taken), device=taken.device)
     suffix_width = int(width - starts.min())
     suffix_ids = input_ids[:, width - suffix_width :]
     after = torch.arange(width - suffix_width, width, device=input_ids.device)
