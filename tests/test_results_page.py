@@ -17,6 +17,20 @@ def test_the_results_page_is_what_the_result_files_say(results_page: Any) -> Non
     assert (ROOT / "docs" / "results.md").read_text("utf-8") == results_page.page()
 
 
+def test_cllm4rec_is_above_its_halves_as_the_page_says() -> None:
+    metrics = result("cllm4rec")["metrics"]
+    others = ("popularity", "collaborative side alone", "content side alone")
+    not_above = []
+    for metric in ("capped_recall@20", "capped_recall@40", "ndcg@100"):
+        whole = metrics["both sides"][metric]
+        for other in others:
+            assert sum(whole) > sum(metrics[other][metric])
+            worlds = zip(whole, metrics[other][metric], strict=True)
+            not_above += [(metric, other) for first, second in worlds if first <= second]
+        assert sum(metrics["content side alone"][metric]) < sum(metrics["popularity"][metric])
+    assert not_above == [("ndcg@100", "collaborative side alone")]
+
+
 def test_readme_claims_over_cf_models_what_the_corrected_tests_say(results_page: Any) -> None:
     claims = results_page.Claims(results_page.results_of(result("study-ml-1m-test")))
     clear = {
