@@ -1,7 +1,5 @@
 """Validations of systems that learn no labels of pairs: how they rank the catalogue, and a loss."""
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -44,9 +42,8 @@ class RankingValidation:
         users, first = np.unique(dataset.pairs(rows).user_ids, return_index=True)
         histories = dataset.timeline.before_rows(rows[first])
         self._contexts = {
-            user: Context(user, histories[n])
-            for n, user in enumerate(users.tolist())
-            if user in set(self._users.tolist())
+            int(users[n]): Context(int(users[n]), histories[n])
+            for n in np.flatnonzero(np.isin(users, self._users)).tolist()
         }
         unseen = self._relevant - self._relevant.multiply(self._seen)
         if not unseen.sum():
@@ -71,17 +68,6 @@ class RankingValidation:
 def _marks(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> csr_array:
     both = np.unique(np.stack([rows, columns], axis=1), axis=0)
     return csr_array((np.ones(len(both), dtype=np.int64), (both[:, 0], both[:, 1])), shape=shape)
-
-
-class LearnsDocuments(Protocol):
-    """A system whose loss on examples is of interest."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where batches must be."""
-
-    def __call__(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the loss of a batch of examples: a scalar."""
 
 
 class SampleLoss:
