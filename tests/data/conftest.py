@@ -1,6 +1,7 @@
 """Small invented inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +11,19 @@ from corarec.data.raw import RawData, SourceFacts
 
 # UTC seconds of the first day of some months of the ML-1M windows.
 JUNE_2001, APRIL_2002, SEPTEMBER_2002 = 991_353_600, 1_017_619_200, 1_030_838_400
+
+
+@pytest.fixture(scope="module", autouse=True)
+def texts_as_objects() -> Iterator[None]:
+    """Let pandas pickle texts without Arrow, as CoLLM's files hold them, where that is installed."""
+    try:
+        import pandas
+    except ImportError:
+        context = nullcontext()
+    else:
+        context = pandas.option_context("mode.string_storage", "python")
+    with context:
+        yield
 
 
 @pytest.fixture
