@@ -169,3 +169,14 @@ def test_recomputation_in_another_thread_finds_adapter_and_switch() -> None:
     thread.start()
     thread.join()
     assert seen == [(False, True), (True, False)]
+
+
+def test_a_compiled_block_is_not_cut_at_the_increment() -> None:
+    matrix = torch.randn(2, 4, 3)
+    x = torch.randn(2, 5, 4)
+
+    def block(x: torch.Tensor) -> torch.Tensor:
+        return Increment({4: matrix}, 1.0).reduce(x, training=False) + 1
+
+    whole = torch.compile(block, fullgraph=True, backend="eager")
+    torch.testing.assert_close(whole(x), x @ matrix + 1)

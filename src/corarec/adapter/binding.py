@@ -184,7 +184,9 @@ def _version(x: torch.Tensor) -> int:
 
 
 def _gradient_mode() -> tuple[bool, bool]:
-    return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    # Asking for the inference mode would cut a compiled block in two at every adapted layer.
+    inference = not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
+    return torch.is_grad_enabled(), inference
 
 
 def _autocast_mode(device: str) -> tuple[Any, ...]:
