@@ -15,7 +15,7 @@ JUNE_2001, APRIL_2002, SEPTEMBER_2002 = 991_353_600, 1_017_619_200, 1_030_838_40
 
 @pytest.fixture(scope="module", autouse=True)
 def texts_as_objects() -> Iterator[None]:
-    """Let pandas pickle texts without Arrow, as CoLLM's files hold them, where that is installed."""
+    """Let pandas pickle texts without Arrow, as CoLLM's files hold them, where it is installed."""
     try:
         import pandas
     except ImportError:
