@@ -1,7 +1,8 @@
 """Small invented inputs."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -15,14 +16,12 @@ JUNE_2001, APRIL_2002, SEPTEMBER_2002 = 991_353_600, 1_017_619_200, 1_030_838_40
 
 @pytest.fixture(scope="module", autouse=True)
 def texts_as_objects() -> Iterator[None]:
-    """Let pandas pickle texts without Arrow, as CoLLM's files hold them, where it is installed."""
-    try:
-        import pandas
-    except ImportError:
-        context = nullcontext()
-    else:
-        context = pandas.option_context("mode.string_storage", "python")
-    with context:
+    """Let pandas pickle texts as CoLLM's files hold them, also where Arrow is installed."""
+    with ExitStack() as stack:
+        if find_spec("pandas"):
+            import pandas
+
+            stack.enter_context(pandas.option_context("mode.string_storage", "python"))
         yield
 
 
