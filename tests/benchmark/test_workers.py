@@ -190,6 +190,7 @@ def test_every_worker_has_its_share_of_the_cores_and_a_gpu(
     assert "CUDA_VISIBLE_DEVICES" not in environment(0, 1, ["0", "1"], 8)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert environment(0, 1, [], 8)["OMP_NUM_THREADS"] == "2"
+    assert environment(0, 1, [], 8)["MKL_NUM_THREADS"] == "2", "torch takes it before OpenMP's"
     assert environment(0, 8, [], 8)["OMP_NUM_THREADS"] == "1"
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert environment(0, 2, [], 8)["OMP_NUM_THREADS"] == "4"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -206,17 +206,20 @@ class Workers:
 def environment(place: int, count: int, devices: Sequence[str], cpus: int) -> dict[str, str]:
     """Return the environment of a worker: its share of the CPUs, and its GPU.
 
-    A number of threads that the user set is kept where it is smaller than the share.
+    A number of threads that the user set is kept where it is smaller than the share. That of
+    OpenMP holds for the libraries without one of their own, too: torch takes MKL's before it.
     """
-    share = max(1, cpus // count)
     values = dict(os.environ)
-    for name in THREADS:
-        given = values.get(name, "")
-        kept = int(given) if given.isdecimal() and int(given) > 0 else share
-        values[name] = str(min(kept, share))
+    share = _threads(values, THREADS[0], max(1, cpus // count))
+    values |= {name: str(_threads(values, name, share)) for name in THREADS}
     if count > 1 and devices:
         values[DEVICES] = devices[place % len(devices)]
     return values
+
+
+def _threads(values: Mapping[str, str], name: str, share: int) -> int:
+    given = values.get(name, "")
+    return min(int(given), share) if given.isdecimal() and int(given) > 0 else share
 
 
 def usable_cpus() -> int:
