@@ -64,6 +64,7 @@ def test_the_library_needs_no_package_of_the_command_line(
         (("rich",), "corarec.report.terminal", "cli"),
         (("jinja2",), "corarec.report.page", "report"),
         (("markupsafe",), "corarec.report.svg", "report"),
+        (("matplotlib",), "corarec.report.chart", "report"),
         (("jinja2",), "corarec.pretrain", "pretrain"),
         (("optuna",), "corarec.tune", "tune"),
     ],

@@ -1,13 +1,14 @@
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from corarec.benchmark.ranking import rank_run
 from corarec.benchmark.runs import evaluate_run
 from corarec.errors import ArtifactError, ConfigError
 from corarec.evaluate import BootstrapConfig, RankingConfig
-from corarec.run_page import SHOWN_ITEMS, report_run
+from corarec.run_page import PREDICTIONS, SHOWN_ITEMS, report_run
 from corarec.runs import Run, load_run
 
 FEW = BootstrapConfig(draws=50)
@@ -40,6 +41,32 @@ def test_the_page_tells_what_was_run_and_what_came_of_it(run: Run) -> None:
     places = [html.index(title) for title in best]
     assert len(places) == SHOWN_ITEMS
     assert "Ranking the whole catalogue" not in html
+    assert 'id="weights"' in html
+    assert "<title>block 1, self_attn.v_proj: " in html
+    assert html.count('class="prompt"') == 2
+    assert html.count('<td data-label="Enjoyed">') == 2 * PREDICTIONS
+    assert "User by user: cora \N{MINUS SIGN} mf-b alone" in html
+    plots = run.folder / "report"
+    assert {"weights.svg", "weights.png", "weights.csv", "users-2.csv"} <= {
+        path.name for path in plots.iterdir()
+    }
+    differences = pl.read_csv(plots / "users-1.csv")["difference"]
+    one, other = (result.systems[n].whole.metrics["uauc"] for n in (0, 1))
+    assert one is not None
+    assert other is not None
+    assert differences.mean() == pytest.approx(one.value - other.value, abs=1e-9)
+
+
+def test_a_file_of_ones_own_among_the_plots_stops_the_page(run: Run) -> None:
+    evaluate_run(run, "valid", config=FEW)
+    report_run(run, "valid")
+    mine = run.folder / "report" / "mine.txt"
+    mine.write_text("mine")
+    (run.folder / "report.html").write_text("before")
+    with pytest.raises(ConfigError, match="files that corarec did not write: mine.txt"):
+        report_run(run, "valid")
+    assert (run.folder / "report.html").read_text() == "before"
+    mine.unlink()
 
 
 def test_a_ranking_that_was_measured_is_on_the_page(run: Run) -> None:

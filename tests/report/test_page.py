@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corarec.errors import ConfigError
 from corarec.evaluate import (
     BootstrapConfig,
     RankingTable,
@@ -16,16 +17,24 @@ from corarec.evaluate import (
 )
 from corarec.report.data import (
     Effect,
+    ExamplePrompt,
     ExplainedPrediction,
     Fact,
+    Prediction,
     Recommendation,
     RecommendationList,
     ReportData,
+    ShownToken,
+    TextTable,
     TrainingCurve,
+    WeightNorm,
+    Weights,
 )
+from corarec.report.drawn import draw
+from corarec.report.figures import Palette
 from corarec.report.layout import estimate_text, interval_text, signed
 from corarec.report.page import render_report, write_report
-from corarec.report.views import view_scores
+from corarec.report.views import user_differences, view_scores
 from corarec.types import ScoreTable
 
 MakeScores = Callable[..., ScoreTable]
@@ -81,9 +90,33 @@ def full(results: ResultTable, make_scores: MakeScores) -> ReportData:
         config={"train": {"learning_rate": 0.001}, "note": "</pre><script>alert(1)</script>"},
         results=results,
         training=[
-            TrainingCurve(name="CoRA-MF", train_loss=[(1, 0.7), (2, 0.6)], valid_auc=[(2, 0.71)])
+            TrainingCurve(
+                name="CoRA-MF", train_loss=[(1, 0.7), (2, 0.6)], valid={"auc": [(2, 0.71)]}
+            )
         ],
         scores=[view_scores(make_scores(2.0, 1), "CoRA-MF")],
+        user_differences=[
+            user_differences([make_scores(2.0)], [make_scores(0.5)], ("CoRA-MF", "a <b>"))
+        ],
+        weights=Weights(
+            norms=[WeightNorm(block=0, weight="q_proj", increment=0.5, frozen=2.0)], pairs=9
+        ),
+        prompts=[
+            ExamplePrompt(
+                heading="User <17>",
+                tokens=[
+                    ShownToken(text="<s>", special=True),
+                    ShownToken(text="\u202e<i>", slot="title"),
+                    ShownToken(text="", slot="soft", special=True),
+                ],
+            )
+        ],
+        predictions=[
+            Prediction(user="<17>", title="Salt & <i>", label=0, probability=0.1, right=True),
+            Prediction(
+                user="18", title="\u05de\u05dc\u05d7", label=1, probability=0.2, right=False
+            ),
+        ],
         recommendations=[
             RecommendationList(
                 user="User 17",
@@ -113,6 +146,9 @@ def test_the_page_has_every_section_and_number(full: ReportData) -> None:
         "differences",
         "recommendations",
         "explained",
+        "predictions",
+        "prompts",
+        "weights",
         "training",
         "scores",
         "run",
@@ -156,7 +192,7 @@ def test_the_page_loads_nothing_and_knows_the_dark(full: ReportData) -> None:
 
 def test_every_figure_has_a_caption(full: ReportData) -> None:
     html = render_report(full)
-    assert html.count("<figure") == html.count("<figcaption>") == 9
+    assert html.count("<figure") == html.count("<figcaption>") == 14
     assert all(len(caption) > 20 for caption in re.findall(r"<figcaption>(.*?)</figcaption>", html))
 
 
@@ -177,11 +213,65 @@ def test_the_largest_system_is_bold_but_no_reference(data: ReportData) -> None:
     assert "<strong>" not in render_report(ReportData(title="One", results=alone))
 
 
-def test_the_file_is_written_whole(tmp_path: Path, data: ReportData) -> None:
-    path = tmp_path / "new" / "report.html"
-    write_report(path, data)
-    assert path.read_text("utf-8") == render_report(data)
-    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+def test_the_page_and_its_plots_are_written(tmp_path: Path, data: ReportData) -> None:
+    page = write_report(tmp_path / "new", data)
+    assert page == tmp_path / "new" / "report.html"
+    assert page.read_text("utf-8") == render_report(data)
+    assert {file.name for file in page.parent.iterdir()} == {"report.html", "report"}
+    names = {file.name for file in (page.parent / "report").glob("*.svg")}
+    assert {"forest-auc.svg", "differences-uauc.svg", "parts-auc.svg"} <= names
+
+
+def test_nothing_is_written_where_the_plots_would_replace_a_file(
+    tmp_path: Path, data: ReportData
+) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="files that corarec did not write"):
+        write_report(tmp_path, data)
+    assert not (tmp_path / "report.html").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "report").symlink_to(tmp_path / "report")
+    with pytest.raises(ConfigError, match="is a link, and what it leads to may be yours"):
+        write_report(tmp_path / "other", data)
+    assert (tmp_path / "report" / "mine.txt").read_text() == "mine"
+
+
+def test_what_would_turn_other_text_is_shown_and_does_nothing(full: ReportData) -> None:
+    html = render_report(full)
+    assert "\u202e" not in html
+    assert "\\u202e&lt;i&gt;" in html
+    assert "\u05de\u05dc" in html
+
+
+def test_a_suite_opens_with_its_best_and_draws_the_best_first(data: ReportData) -> None:
+    best, other = data.results.systems
+    results = data.results.model_copy(update={"systems": [other, best]})
+    curves = [TrainingCurve(name=one.name, train_loss=[(1, 0.5)]) for one in (other, best)]
+    suite = data.model_copy(
+        update={
+            "results": results,
+            "of_suite": True,
+            "costs": [],
+            "training": curves,
+            "tables": [
+                TextTable(title="Cost", columns=("System", "steps"), rows=[("A <b>", "1,000")])
+            ],
+        }
+    )
+    page = parsed(render_report(suite))
+    assert page.sections[-2:] == ["tables", "reading"]
+    assert "Best AUC" in page.text
+    assert "CoRA-MF, interval" in page.text
+    assert "No run recorded how long its training took." in page.text
+    assert "A <b>" in page.text
+    many = [other.model_copy(update={"name": f"row {n}"}) for n in range(9)]
+    suite = suite.model_copy(
+        update={"results": results.model_copy(update={"systems": [*many, best]})}
+    )
+    drawn = draw(suite, Palette())
+    assert drawn.training[0].legend[0][1] == "CoRA-MF"
+    assert drawn.results[0].table["system"][0] == "CoRA-MF"
 
 
 def test_p_is_a_bound_on_the_page_too(full: ReportData) -> None:
@@ -231,5 +321,6 @@ def test_every_cell_says_what_it_is_where_the_head_of_a_table_is_hidden(full: Re
     labels = re.findall(r'<td data-label="([^"]*)"', html)
     assert html.count("<td") == len(labels)
     parts = [f"{part} {metric}" for part in ("all", "warm", "cold") for metric in ("AUC", "UAUC")]
-    assert labels == [*parts * 3, "Effect", "Without it"]
+    listed = ["User", "Enjoyed", "Probability"]
+    assert labels == [*parts * 3, "Effect", "Without it", *listed * 2]
     assert "content: attr(data-label)" in html

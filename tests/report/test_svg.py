@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from corarec.report.svg import HEIGHT, WIDTH, Axis, Plot, digits_of, round_step, strip, strip_axis
+from corarec.report.svg import Axis, digits_of, round_step, strip, strip_axis
 
 
 @pytest.mark.parametrize(
@@ -37,25 +37,6 @@ def test_ticks_have_a_real_minus_and_no_negative_zero() -> None:
     axis = Axis(-1, 1, "difference", (-0.5, -1e-9, 0.5), digits=1)
     assert [axis.text(tick) for tick in axis.ticks] == ["\N{MINUS SIGN}0.5", "0.0", "0.5"]
     assert Axis(0, 5000, "step", (2000,), digits=0).text(2000) == "2,000"
-
-
-def test_a_plot_is_well_formed_and_escapes_text() -> None:
-    plot = Plot(Axis.unit("a < b"), Axis.unit("c & d"), 'the "best"')
-    plot.line([(0, 0), (1, 1)], "s0", title="<script>")
-    plot.dot(0.5, 0.5, "s1", ring=True)
-    plot.whisker(0.5, 0.2, 0.8, "s1")
-    plot.steps([0, 0.5, 1], [0.2, 0.4], "s2")
-    plot.guide((0, 0), (1, 1), "chance")
-    svg = ElementTree.fromstring(str(plot.render()))
-    assert svg.attrib["aria-label"] == 'the "best"'
-    texts = [element.text for element in svg.iter() if element.text]
-    assert {"a < b", "c & d", "<script>", "chance"} <= set(texts)
-    (line,) = list(svg.iter("polyline"))
-    (x1, y1), (x2, y2) = (map(float, point.split(",")) for point in line.attrib["points"].split())
-    assert 0 < x1 < x2 < WIDTH
-    assert 0 < y2 < y1 < HEIGHT  # up is larger
-    (steps,) = list(svg.iter("polygon"))
-    assert len(steps.attrib["points"].split()) == 6
 
 
 def test_a_strip_places_an_interval_in_percent() -> None:

@@ -15,6 +15,7 @@ from corarec.adapter.export import export_lora
 from corarec.adapter.generator import CollaborativeQueryGenerator, GeneratorConfig
 from corarec.adapter.holding import held_pair
 from corarec.adapter.model import CoraModel
+from corarec.adapter.norms import IncrementNorm, increment_norms
 from corarec.adapter.register import register
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "CoraConfig",
     "CoraModel",
     "GeneratorConfig",
+    "IncrementNorm",
     "LayerPattern",
     "Role",
     "export_lora",
     "held_pair",
+    "increment_norms",
 ]
 
 register()

@@ -133,7 +133,7 @@ class CoraLayer(nn.Module, BaseTunerLayer):
             return
         base = self.get_base_layer()
         frozen = base._parameters.get("weight")
-        if not isinstance(base, nn.Linear | Conv1D) or not _is_plain(frozen):
+        if not isinstance(base, nn.Linear | Conv1D) or not is_plain(frozen):
             raise ConfigError(
                 f"{self.name} is a {type(base).__name__} whose weight is not stored as plain "
                 "floating-point numbers in memory, so no increment can be merged into it. "
@@ -183,5 +183,6 @@ _PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 """Types of weights that can be added to; 8-bit floats have scales beside them."""
 
 
-def _is_plain(weight: nn.Parameter | None) -> bool:
+def is_plain(weight: nn.Parameter | None) -> bool:
+    """Whether a weight is stored as plain floating-point numbers in memory."""
     return weight is not None and weight.dtype in _PLAIN and not weight.is_meta

@@ -73,7 +73,7 @@ class CoraModel(BaseTuner):
         targets = find_targets(
             model, config.target_modules, config.layers, config.layers_to_transform
         )
-        if any(layer.binding is not self.binding for layer in self._layers()):
+        if any(layer.binding is not self.binding for layer in self.adapted_layers()):
             raise ConfigError(
                 "This model carries a CoRA adapter already. Put a second one beside it with "
                 "`add_adapter(name, config)`, or take the first one off with `unload()`."
@@ -113,12 +113,13 @@ class CoraModel(BaseTuner):
         # PEFT also calls this, by its name, once the weights of an adapter made on meta are loaded.
         generator = self.cora_generator[adapter_name]
         if not any(parameter.is_meta for parameter in generator.parameters()):
-            generator.to(self._layers()[0].weight.device)
+            generator.to(self.adapted_layers()[0].weight.device)
 
     def _create_and_replace(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("CoraModel.inject_adapter adapts the layers itself.")
 
-    def _layers(self) -> list[CoraLayer]:
+    def adapted_layers(self) -> list[CoraLayer]:
+        """Return the layers that an adapter is on, in the order of the model, each once."""
         return [module for module in self.model.modules() if isinstance(module, CoraLayer)]
 
     def set_adapter(self, adapter_name: str | list[str], inference_mode: bool = False) -> None:
@@ -158,7 +159,7 @@ class CoraModel(BaseTuner):
     def _train_generators_with_layers(self) -> None:
         trained = {
             adapter_name
-            for layer in self._layers()
+            for layer in self.adapted_layers()
             for adapter_name, projection in layer.cora_projection.items()
             if any(parameter.requires_grad for parameter in projection.parameters())
         }
@@ -246,7 +247,7 @@ class CoraModel(BaseTuner):
         if cf_vectors is None or not self.binding.enabled or not self.active_adapters:
             # Nothing is bound: layers that are on will ask for the vectors.
             return None
-        if any(layer.merged for layer in self._layers()):
+        if any(layer.merged for layer in self.adapted_layers()):
             raise DataError(
                 "The increment of one pair is merged into the weights, so `cf_vectors` of other "
                 "pairs cannot be applied. Call `unmerge_adapter()` first."
@@ -267,7 +268,9 @@ class CoraModel(BaseTuner):
         adapter_name = self.active_adapters[0]
         if (adapter_name, self.training) in self._reached:
             return
-        names = [layer.name for layer in self._layers() if adapter_name in layer.cora_projection]
+        names = [
+            layer.name for layer in self.adapted_layers() if adapter_name in layer.cora_projection
+        ]
         check_reached(self.model, names, increment)
         self._reached.add((adapter_name, self.training))
 
@@ -320,12 +323,18 @@ class CoraModel(BaseTuner):
         DataError
             The shape or type of `cf_vectors` is wrong.
         """
+        matrices = self.evaluated_matrices(cf_vectors.view(1, -1))
+        return {width: matrix[0] for width, matrix in matrices.items()}
+
+    @torch.no_grad()
+    def evaluated_matrices(self, cf_vectors: torch.Tensor) -> dict[int, torch.Tensor]:
+        """As `matrices`, as in evaluation whatever the mode: without dropout and gradients."""
         generator = self.cora_generator[self.active_adapters[0]]
         was_training = generator.training
         generator.eval()
-        matrices = self.matrices(cf_vectors.view(1, -1))
+        matrices = self.matrices(cf_vectors)
         generator.train(was_training)
-        return {width: matrix[0] for width, matrix in matrices.items()}
+        return matrices
 
     @torch.no_grad()
     def merge_pair(self, cf_vectors: torch.Tensor) -> None:
@@ -342,13 +351,13 @@ class CoraModel(BaseTuner):
         ConfigError
             A weight is quantised.
         """
-        if any(layer.merged for layer in self._layers()):
+        if any(layer.merged for layer in self.adapted_layers()):
             raise DataError("A pair is merged already. Call `unmerge_adapter()` first.")
         adapter_name = self.active_adapters[0]
         scale = self.peft_config[adapter_name].scale
         matrices = self.pair_matrices(cf_vectors)
         try:
-            for layer in self._layers():
+            for layer in self.adapted_layers():
                 layer.merge_matrix(adapter_name, scale * matrices[layer.in_features])
         except ConfigError:
             self.unmerge_adapter()
@@ -361,7 +370,7 @@ class CoraModel(BaseTuner):
                 "has made two of them, which the plain model could not be saved with. Call "
                 "`unmerge_adapter()` first, or keep the adapter on."
             )
-        layers = self._layers()
+        layers = self.adapted_layers()
         model: nn.Module = super()._unload_and_optionally_merge(*args, **kwargs)
         # PEFT takes a layer off under the first of its names only.
         for parent in list(model.modules()):
@@ -372,7 +381,7 @@ class CoraModel(BaseTuner):
 
     def _merged_ties(self) -> list[str]:
         """Return the merged layers whose frozen weight stands elsewhere, too."""
-        merged = [(layer, layer.frozen_weight) for layer in self._layers() if layer.merged]
+        merged = [(layer, layer.frozen_weight) for layer in self.adapted_layers() if layer.merged]
         holders = Counter(id(frozen) for _, frozen in merged)
         holders.update({id(parameter) for parameter in self.model.parameters()})
         return [layer.name for layer, frozen in merged if holders[id(frozen)] > 1]

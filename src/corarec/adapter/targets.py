@@ -65,8 +65,8 @@ def find_targets(
     for module, names in modules.values():
         hits = [name for name in names if any(pattern.matches(name) for pattern in wanted)]
         if blocks is not None:
-            there.update(number for name in hits if (number := _block(name)) is not None)
-            hits = [name for name in hits if _block(name) in blocks]
+            there.update(number for name in hits if (number := block_number(name)) is not None)
+            hits = [name for name in hits if block_number(name) in blocks]
         if not hits:
             continue
         _refuse_outside(model, names, hits)
@@ -92,7 +92,7 @@ def find_targets(
     return targets
 
 
-def _block(name: str) -> int | None:
+def block_number(name: str) -> int | None:
     """Return the number of the block that a module stands in: the first number in its name."""
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 

@@ -81,13 +81,13 @@ class SuiteResult(ResultTable):
     """What made the table; what made a run stands with it."""
 
 
-class _Tables:
+class SuiteTables:
     """The score tables of a suite, one per seed that was run, by name of a row or a column."""
 
     def __init__(self, planner: Planner) -> None:
         self._suite = planner.suite
         self._split = planner.suite.split
-        self.folders = {
+        self.folders: dict[str, dict[int, Path]] = {
             name: {
                 seed: folder
                 for seed, folder in planner.folders(name).items()
@@ -98,6 +98,7 @@ class _Tables:
         }
 
     def of(self, name: str) -> list[ScoreTable]:
+        """Return what there is of a row, of what stands beside one, or of a reference."""
         row = self._suite.systems.get(name)
         if row is not None and row.beside is not None:
             name = row.beside
@@ -134,7 +135,7 @@ def suite_result(
         Two rows are over different rows of data.
     """
     suite = planner.suite
-    tables = _Tables(planner)
+    tables = SuiteTables(planner)
     if tables.anywhere is None:
         raise ArtifactError(
             f"No run of the suite was evaluated on {suite.split} in {planner.home}, so there is no "
@@ -193,7 +194,7 @@ def training_pairs(planner: Planner) -> Pairs | None:
     ArtifactError
         The dataset is not there any more, or another one.
     """
-    anywhere = _Tables(planner).anywhere
+    anywhere = SuiteTables(planner).anywhere
     if not planner.suite.parts.interactions or anywhere is None:
         return None
     dataset, _ = find_dataset(anywhere, load_recipe(anywhere / CONFIG).data)
@@ -208,7 +209,7 @@ def _parts(suite: Suite, table: ScoreTable, train: Pairs | None) -> Parts:
     return parts
 
 
-def _row_facts(row: Row, name: str, suite: Suite, tables: _Tables) -> RowFacts:
+def _row_facts(row: Row, name: str, suite: Suite, tables: SuiteTables) -> RowFacts:
     kind = "recipe" if row.recipe else "use" if row.use else "beside"
     found = {} if row.beside is not None else tables.folders[name]
     return RowFacts(
@@ -251,7 +252,7 @@ def _recipe_digest(folder: Path) -> str:
     return hashlib.sha256(json.dumps([values, cf], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _seconds(tables: _Tables) -> float:
+def _seconds(tables: SuiteTables) -> float:
     """Return the seconds of all runs, those from before there was a record by their log."""
     total = 0.0
     folders = {folder for found in tables.folders.values() for folder in found.values()}

@@ -49,6 +49,7 @@ def benchmark(
     from corarec.benchmark.suite_files import write_suite_data
     from corarec.benchmark.suite_result import suite_result, training_pairs
     from corarec.report.suite_tables import suite_markdown, suite_tables, write_suite_tables
+    from corarec.suite_views import write_suite_views
 
     if dry_run and table_only:
         raise ConfigError("--dry-run and --table-only exclude each other; give one of them.")
@@ -64,7 +65,11 @@ def benchmark(
     if not failures or planner.has_results():
         result = suite_result(planner, bootstrap(draws), training_pairs(planner))
         folder = output or planner.home
-        written = [*write_suite_data(result, folder), *write_suite_tables(result, folder)]
+        written = [
+            *write_suite_data(result, folder),
+            *write_suite_tables(result, folder),
+            *write_suite_views(planner, result, folder),
+        ]
         if form == "json":
             print_json(result.model_dump(mode="json"))
         elif form == "markdown":

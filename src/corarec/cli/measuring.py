@@ -18,6 +18,7 @@ from corarec.cli.options import (
     chosen_metrics,
 )
 from corarec.cli.output import print_json, print_result, say, scoring_progress
+from corarec.errors import ConfigError
 
 
 def evaluate(
@@ -130,14 +131,35 @@ def compare(
 
 
 def report(
-    run: RunFolder, split: SplitOption = "valid", form: TableOrJson = "table", data: RunData = None
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A run that was evaluated, or the results of a benchmark."
+        ),
+    ],
+    split: Annotated[
+        Literal["train", "valid", "test"] | None,
+        typer.Option(help="Of a run; a benchmark has its own. [default: valid]"),
+    ] = None,
+    form: TableOrJson = "table",
+    data: RunData = None,
 ) -> None:
-    """Write one HTML page about an evaluated run."""
+    """Write one HTML page about an evaluated run or a benchmark, and its plots as files."""
     from corarec.run_page import report_run
     from corarec.runs import load_run
+    from corarec.suite_page import holds_suite, report_suite
 
-    page = report_run(load_run(run, data), split)
-    if form == "json":
-        print_json({"run": str(run), "split": split, "page": str(page)})
+    if holds_suite(run):
+        if given := [name for name, value in (("--split", split), ("--data", data)) if value]:
+            raise ConfigError(
+                f"{given[0]} is for the report of a run, and {run} holds the results of a "
+                f"benchmark, which have their own. Leave {given[0]} out."
+            )
+        page, told = report_suite(run), {"suite": str(run)}
     else:
-        say(f"Written to {page}")
+        split = split or "valid"
+        page, told = report_run(load_run(run, data), split), {"run": str(run), "split": split}
+    if form == "json":
+        print_json({**told, "page": str(page), "plots": str(page.with_suffix(""))})
+    else:
+        say(f"Written to {page}, its plots to {page.with_suffix('')}")

@@ -3,7 +3,6 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate
 from typing import Any
@@ -23,43 +22,11 @@ from corarec.prompts.templates import (
     quote,
     slot_names,
 )
+from corarec.prompts.tokens import EncodedPrompts, PromptRow, PromptToken
 from corarec.types import Histories, IntArray, Pairs
 
 SOFT_TOKEN = "<|corarec:soft|>"
 """Stands in the text where a soft token will; no token of the model."""
-
-
-@dataclass(frozen=True)
-class EncodedPrompts:
-    """A batch of prompts, padded on the left so that the last token is always at the end.
-
-    Positions count in the padded rows.
-    """
-
-    input_ids: torch.Tensor
-    """[B, T] int64; padding where a soft token stands"""
-    attention_mask: torch.Tensor
-    """[B, T] int64, 0 on padding"""
-    starts: dict[str, torch.Tensor]
-    """[B] int64 by slot, its first token"""
-    ends: dict[str, torch.Tensor]
-    """[B] int64 by slot, one past its last token"""
-    soft: dict[str, torch.Tensor]
-    """[B, n] int64 by soft slot, its soft tokens"""
-
-
-@dataclass
-class _Row:
-    """One prompt in tokens."""
-
-    ids: list[int]
-    spans: dict[str, tuple[int, int]]
-    soft: dict[str, list[int]]
-
-    @property
-    def title_tokens(self) -> int:
-        start, end = self.spans[TITLE]
-        return end - start
 
 
 class PromptEncoder:
@@ -161,6 +128,11 @@ class PromptEncoder:
         """
         return self._padded(self._rows(pairs, new_titles))
 
+    def tokens(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> list[list[PromptToken]]:
+        """Return every prompt token by token, as `encode` makes it, for people to read."""
+        names = self.tokenizer.convert_ids_to_tokens
+        return [row.shown(names) for row in self._rows(pairs, new_titles)]
+
     def token_counts(self, pairs: Pairs) -> IntArray:
         """Return the length of every prompt in tokens before any shortening: [N]."""
         rows = self._tokenise(self._prompts(pairs, self.config.history_length, ()))
@@ -201,7 +173,7 @@ class PromptEncoder:
                 counts[n] = min(counts[n], left)
         return counts
 
-    def _rows(self, pairs: Pairs, new_titles: Sequence[str]) -> list[_Row]:
+    def _rows(self, pairs: Pairs, new_titles: Sequence[str]) -> list[PromptRow]:
         rows = self._tokenise(self._prompts(pairs, self.config.history_length, new_titles))
         if self.max_length is None:
             return rows
@@ -213,12 +185,12 @@ class PromptEncoder:
                 _, rows[n] = self._shortened(pairs.take(np.array([n])), new_titles)
         return rows
 
-    def _is_too_long(self, row: _Row) -> bool:
+    def _is_too_long(self, row: PromptRow) -> bool:
         assert self.max_length is not None
         without_title = len(row.ids) - row.title_tokens
         return without_title + max(row.title_tokens, self._title_room) > self.max_length
 
-    def _shortened(self, pair: Pairs, new_titles: Sequence[str]) -> tuple[int, _Row]:
+    def _shortened(self, pair: Pairs, new_titles: Sequence[str]) -> tuple[int, PromptRow]:
         """Return the prompt that fits, after the number of titles of its histories."""
         known = max((int(past.lengths()[0]) for past in self._pasts(pair).values()), default=0)
         shown = min(self.config.history_length, known)
@@ -285,7 +257,7 @@ class PromptEncoder:
             return ""
         return ", ".join(quote(self.titles[i]) for i in items if i) or self.config.no_history
 
-    def _tokenise(self, prompts: list[RenderedPrompt]) -> list[_Row]:
+    def _tokenise(self, prompts: list[RenderedPrompt]) -> list[PromptRow]:
         encoded = self.tokenizer(
             [prompt.text for prompt in prompts],
             return_offsets_mapping=True,
@@ -298,7 +270,9 @@ class PromptEncoder:
             )
         ]
 
-    def _row(self, prompt: RenderedPrompt, ids: list[int], offsets: list[tuple[int, int]]) -> _Row:
+    def _row(
+        self, prompt: RenderedPrompt, ids: list[int], offsets: list[tuple[int, int]]
+    ) -> PromptRow:
         # The first token that ends behind the opening quote belongs to the title, whether or not
         # the tokenizer glued the quote or a space to it. Special tokens are at (0, 0).
         starts = list(accumulate((start for start, _ in offsets), max))
@@ -309,7 +283,7 @@ class PromptEncoder:
             if last > first
         }
         if not self._soft:
-            return _Row(ids, spans, {})
+            return PromptRow(ids, spans, {}, prompt.text, offsets)
         places = [t for t, token in enumerate(ids) if token == self._soft_id]
         order = sorted(self._soft, key=lambda name: prompt.spans[name])
         if len(places) != sum(slot.tokens for slot in self._soft.values()):
@@ -321,9 +295,10 @@ class PromptEncoder:
         for name in order:
             count = self._soft[name].tokens
             soft[name], places = places[:count], places[count:]
-        return _Row([self._padding_id if i == self._soft_id else i for i in ids], spans, soft)
+        ids = [self._padding_id if i == self._soft_id else i for i in ids]
+        return PromptRow(ids, spans, soft, prompt.text, offsets)
 
-    def _padded(self, rows: list[_Row]) -> EncodedPrompts:
+    def _padded(self, rows: list[PromptRow]) -> EncodedPrompts:
         width = max(len(row.ids) for row in rows)
         input_ids = torch.full((len(rows), width), self._padding_id, dtype=torch.int64)
         attention_mask = torch.zeros_like(input_ids)

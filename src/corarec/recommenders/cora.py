@@ -12,7 +12,15 @@ from peft import get_peft_model
 from pydantic import Field, NonNegativeInt, model_validator
 from torch import nn
 
-from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern, export_lora, held_pair
+from corarec.adapter import (
+    CoraConfig,
+    GeneratorConfig,
+    IncrementNorm,
+    LayerPattern,
+    export_lora,
+    held_pair,
+    increment_norms,
+)
 from corarec.adapter.config import DEFAULT_ROLES, RoleName
 from corarec.backbone import Backbone
 from corarec.backbone.sharing import PrefixSharing
@@ -291,12 +299,21 @@ class CoraRecommender(PromptRecommender):
         """Say what acts in text that is no prompt of this system."""
         return "nothing: CoRA is off"
 
+    @torch.no_grad()
+    def increment_norms(self, pairs: Pairs) -> list[IncrementNorm]:
+        """Measure the increments of pairs; see `corarec.adapter.increment_norms`."""
+        return increment_norms(self.model.base_model, self._generator_input(pairs))
+
     def _vectors_of(self, pair: Pairs) -> torch.Tensor:
         """Return what the generator reads of one pair: [2d]."""
-        table = self._vectors(pair)
-        users, items = (half.to(self.device) for half in table.lookup(np.zeros(1, np.int64)))
+        return self._generator_input(pair)[0]
+
+    def _generator_input(self, pairs: Pairs) -> torch.Tensor:
+        """Return what the generator reads of pairs: [N, 2d]."""
+        table = self._vectors(pairs)
+        users, items = (half.to(self.device) for half in table.lookup(np.arange(len(pairs))))
         matches = None if table.matches is None else table.matches.to(self.device)
-        return self.vector_input(users, items, matches)[0]
+        return self.vector_input(users, items, matches)
 
     def own_modules(self) -> dict[str, nn.Module]:
         """Return the scales of the CF vectors."""

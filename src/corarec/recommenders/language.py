@@ -13,12 +13,13 @@ import torch
 from peft import PeftModel, set_peft_model_state_dict
 from torch import nn
 
+from corarec.adapter.norms import IncrementNorm
 from corarec.backbone import Backbone, BackboneConfig
 from corarec.cf import VectorSource
 from corarec.data import Catalogue, Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.files import read_json, write_json
-from corarec.prompts import PromptConfig, PromptEncoder, Slot
+from corarec.prompts import PromptConfig, PromptEncoder, PromptToken, Slot
 from corarec.recommenders.base import Recommender, Weights
 from corarec.recommenders.general_text import evaluating, plain_model
 from corarec.recommenders.saved import (
@@ -248,6 +249,14 @@ class LanguageRecommender(Recommender):
         """Say in a few words what acts in text that is no prompt of this system."""
         config = getattr(self.model, "active_peft_config", None)
         return "its LoRA" if config is not None and config.peft_type == "LORA" else "nothing"
+
+    def increment_norms(self, pairs: Pairs) -> list[IncrementNorm] | None:
+        """Return how large the weights are that pairs get, by layer; None where they get none."""
+        return None
+
+    def tokens(self, pairs: Pairs) -> list[list[PromptToken]] | None:
+        """Return the prompt of every pair token by token; None where pairs are no text."""
+        return None
 
     def model_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what the language model reads of a batch of prompts.

@@ -8,7 +8,7 @@ import torch
 from pydantic import model_validator
 
 from corarec.backbone import Backbone
-from corarec.prompts import PromptConfig, PromptEncoder, check_slots
+from corarec.prompts import PromptConfig, PromptEncoder, PromptToken, check_slots
 from corarec.prompts.templates import TITLE
 from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.language import LanguageRecommender, LanguageSystem, Reading
@@ -110,6 +110,10 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
             example=self.encoder.render(pairs.take(slice(0, 1)))[0],
             answers=str(self.answers),
         )
+
+    def tokens(self, pairs: Pairs) -> list[list[PromptToken]] | None:
+        """Return the prompt of every pair token by token."""
+        return self.encoder.tokens(pairs)
 
     def begin(self, phase: Phase) -> None:
         """Take up a phase, its prompt too."""

@@ -1,19 +1,25 @@
-"""The figures of the page: each a drawing, a legend and a caption that says what to see."""
+"""What a figure is, and those of training: a chart, a legend, a caption that says what to see."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 
+from corarec.evaluate.metrics import METRICS, larger_is_better, metric_title
 from corarec.extras import needs
-from corarec.report.data import Point, ScoreView, TrainingCurve
-from corarec.report.svg import Axis, Plot
+from corarec.report.chart import AGAIN, Chart, axes, colour, dash, few, tip, whole_numbers
+from corarec.report.data import Point, TrainingCurve
 
 with needs("report"):
-    from markupsafe import Markup
+    from matplotlib.figure import Figure as Canvas
+
+
+SHOWN = 8
+"""So many systems stand in one figure, for more could not be told apart."""
+COLOURS = 8
 
 _MAX_LINE_POINTS = 150
-_COLOURS = 8
 
 
 class Palette:
@@ -25,150 +31,156 @@ class Palette:
             self(name)
 
     def __call__(self, name: str) -> str:
-        """Return the CSS class of a name; a new name gets the next colour."""
-        return self._series.setdefault(name, f"s{len(self._series) % _COLOURS}")
+        """Return the CSS classes of a name; a new name gets the next colour."""
+        number = len(self._series)
+        series = f"s{number % COLOURS}" + f" {AGAIN}" * (number >= COLOURS)
+        return self._series.setdefault(name, series)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What the template prints."""
+    """What the page prints, and what stands in files beside it."""
 
+    name: str
+    """Of its files, without an ending."""
     title: str
-    drawing: Markup
-    legend: list[tuple[str, str]]
-    """(series class, name)"""
+    chart: Chart | None
+    """None where there is nothing to draw."""
     caption: str
+    """What to see; without a chart, why there is none."""
+    legend: list[tuple[str, str]] = field(default_factory=list)
+    """(series class, name)"""
+    table: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """The data of the chart."""
+    in_page: bool = True
+    """False where the page shows the same in a form of its own."""
+
+
+def best_of(count: int, shown: int = SHOWN) -> str:
+    """Say that not all systems are drawn, where they are not."""
+    return f" Drawn are the best {shown} of {count} systems." if count > shown else ""
 
 
 def training_figures(curves: Sequence[TrainingCurve], palette: Palette) -> list[Figure]:
-    """Draw training loss and validation AUC against the step, one line per run."""
+    """Draw training loss and validation metrics against the step, one line per run."""
     figures = []
-    losses = [(curve.name, _thinned(curve.train_loss)) for curve in curves if curve.train_loss]
+    losses = [(curve.name, curve.train_loss) for curve in curves if curve.train_loss]
     if losses:
-        ends = "; ".join(f"{name} ends at {points[-1][1]:.3f}" for name, points in losses)
-        caption = f"Lower is better, on pairs the run learns from. {ends}."
-        figures.append(_lines("Training loss", losses, "loss per pair", caption, palette))
-    aucs = [(curve.name, list(curve.valid_auc)) for curve in curves if curve.valid_auc]
-    if aucs:
-        best = [(name, max(points, key=lambda point: point[1])) for name, points in aucs]
-        peaks = "; ".join(f"{name} {value:.3f} at step {step:,.0f}" for name, (step, value) in best)
+        ends = _each({name: f"{points[-1][1]:.3f}" for name, points in losses}, "ends at")
         figures.append(
             _lines(
-                "Validation AUC",
-                aucs,
-                "AUC on the validation sample",
-                f"The ring marks the checkpoint that is kept: {peaks}.",
+                "training-loss",
+                "Training loss",
+                losses,
+                "loss per pair",
+                f"Lower is better, on pairs the run learns from. {ends}",
                 palette,
-                rings=dict(best),
             )
         )
+    metrics = dict.fromkeys(metric for curve in curves for metric in curve.valid)
+    for metric in metrics:
+        known = metric.partition("@")[0] in METRICS
+        title = metric_title(metric) if known else metric
+        larger = larger_is_better(metric) if known else "loss" not in metric
+        runs = [(curve, curve.valid[metric]) for curve in curves if curve.valid.get(metric)]
+        best = [(curve.name, _best(points, curve, larger)) for curve, points in runs]
+        peaks = _each({name: f"{value:.3f} at step {step:,.0f}" for name, (step, value) in best})
+        figures.append(
+            _lines(
+                f"validation-{metric}",
+                f"Validation {title}",
+                [(curve.name, points) for curve, points in runs],
+                f"{title} on the validation sample",
+                f"A ring marks the {'largest' if larger else 'smallest'} value of the last phase; "
+                f"the weights with the best validation are kept. {peaks}",
+                palette,
+                rings=best,
+            )
+        )
+    if not figures and curves:
+        why = "No log of a training was found, or it holds no number."
+        return [Figure("training-loss", "Training", None, why)]
     return figures
 
 
-def roc_figure(views: Sequence[ScoreView], palette: Palette) -> Figure:
-    """Draw one ROC curve per system."""
-    plot = Plot(
-        Axis.unit("false positive rate"), Axis.unit("true positive rate"), "ROC curve per system"
+def _best(points: Sequence[Point], curve: TrainingCurve, larger: bool) -> Point:
+    last = [point for point in points if point[0] > curve.last_phase] or points
+    return (max if larger else min)(last, key=lambda point: point[1])
+
+
+def _each(said: Mapping[str, str], word: str = "") -> str:
+    """List what there is to say of each name, where there are few."""
+    if len(said) > SHOWN // 2:
+        return ""
+    return (
+        "; ".join(f"{name} {word} {text}".replace("  ", " ") for name, text in said.items()) + "."
     )
-    plot.guide((0, 0), (1, 1), "chance")
-    for view in views:
-        plot.line(view.roc, palette(view.name), title=f"{view.name}: AUC {view.auc:.3f}")
-    best = max(views, key=lambda view: view.auc)
-    return Figure(
-        "ROC curve",
-        plot.render(),
-        [(palette(view.name), f"{view.name} ({view.auc:.3f})") for view in views],
-        f"Further to the upper left is better; the dashed line is chance. The area under the curve "
-        f"is the AUC, in brackets: {best.name} has the largest.",
-    )
-
-
-def reliability_figure(views: Sequence[ScoreView], palette: Palette) -> Figure | None:
-    """Draw predicted against observed shares; None where no system's scores are logits."""
-    plot = Plot(
-        Axis.unit("predicted probability"), Axis.unit("observed share"), "Reliability diagram"
-    )
-    plot.guide((0, 0), (1, 1), "perfect calibration")
-    legend = []
-    for view in views:
-        if not view.reliability:
-            continue
-        series = palette(view.name)
-        plot.line([(one.predicted, one.observed) for one in view.reliability], series)
-        for one in view.reliability:
-            plot.whisker(one.predicted, one.low, one.high, series)
-            plot.dot(
-                one.predicted,
-                one.observed,
-                series,
-                title=f"{view.name}: predicted {one.predicted:.3f}, observed {one.observed:.3f} "
-                f"in {one.rows:,} rows",
-            )
-        legend.append((series, f"{view.name} (error {view.calibration_error or 0:.3f})"))
-    if not legend:
-        return None
-    return Figure(
-        "Calibration",
-        plot.render(),
-        legend,
-        "A point on the dashed line means that of the items given 70%, 70% were enjoyed; below "
-        "it the system is too sure. Each point is a tenth of the rows, with the 95% interval of "
-        "its share; the error in brackets is the mean distance from the line.",
-    )
-
-
-def user_auc_figure(views: Sequence[ScoreView], palette: Palette) -> Figure | None:
-    """Draw how the users' own AUCs spread; None where no user has both labels."""
-    drawn = [view for view in views if sum(view.user_auc_counts)]
-    if not drawn:
-        return None
-    tallest = max(max(view.user_auc_counts) for view in drawn)
-    counts = Axis.fit([0.0, float(tallest)], "users")
-    counts = Axis(0.0, counts.high, counts.label, counts.ticks, counts.digits)
-    plot = Plot(Axis.unit("AUC within a user"), counts, "Histogram of the users' AUCs")
-    for view in drawn:
-        edges = np.linspace(0, 1, len(view.user_auc_counts) + 1).tolist()
-        plot.steps(edges, view.user_auc_counts, palette(view.name))
-    plot.guide((0.5, 0), (0.5, counts.high), "chance")
-    below = "; ".join(f"{view.name} {_share_below_chance(view):.0%}" for view in drawn)
-    return Figure(
-        "AUC within users",
-        plot.render(),
-        [(palette(view.name), f"{view.name} (mean {view.uauc or 0:.3f})") for view in drawn],
-        f"UAUC is the mean of this spread, in brackets. Users with few rows lie far out by chance "
-        f"alone. Share of users below 0.5: {below}.",
-    )
-
-
-def _share_below_chance(view: ScoreView) -> float:
-    half = len(view.user_auc_counts) // 2
-    return sum(view.user_auc_counts[:half]) / sum(view.user_auc_counts)
 
 
 def _lines(
+    name: str,
     title: str,
-    curves: Sequence[tuple[str, list[Point]]],
+    curves: Sequence[tuple[str, Sequence[Point]]],
     unit: str,
     caption: str,
     palette: Palette,
-    rings: Mapping[str, Point] | None = None,
+    rings: Sequence[tuple[str, Point]] = (),
 ) -> Figure:
-    points = [point for _, curve in curves for point in curve]
-    x = Axis.fit([step for step, _ in points], "optimizer step", margin=0.02)
-    y = Axis.fit([value for _, value in points], unit)
-    plot = Plot(x, y, f"{title} against the step")
-    for name, curve in curves:
-        plot.line(curve, palette(name), title=name)
-    for name, (step, value) in (rings or {}).items():
-        plot.dot(step, value, palette(name), title=f"{value:.4f} at step {step:,.0f}", ring=True)
-    legend = [(palette(name), name) for name, _ in curves]
-    return Figure(title, plot.render(), legend, caption)
+    names = list(dict.fromkeys(name for name, _ in curves))
+    shown = names[:SHOWN]
+
+    def draw(canvas: Canvas) -> None:
+        on = axes(canvas)
+        for system, points in curves:
+            if system in shown:
+                x, y = zip(*thinned(points), strict=True)
+                series = palette(system)
+                marker = "o" if len(x) == 1 else ""
+                (line,) = on.plot(
+                    x,
+                    y,
+                    color=colour(series),
+                    linestyle=dash(series),
+                    linewidth=2,
+                    marker=marker,
+                    solid_joinstyle="round",
+                )
+                tip(line, system)
+        for system, (step, value) in rings:
+            if system in shown:
+                (ring,) = on.plot(
+                    step,
+                    value,
+                    "o",
+                    markersize=9,
+                    markerfacecolor="none",
+                    color=colour(palette(system)),
+                    markeredgewidth=2,
+                )
+                tip(ring, f"{system}: {value:.4f} at step {step:,.0f}")
+        on.margins(x=0.03, y=0.08)
+        on.set_xlabel("optimizer step")
+        on.set_ylabel(unit)
+        few(on.yaxis)
+        whole_numbers(on.xaxis)
+
+    rows = [(system, step, value) for system, points in curves for step, value in points]
+    return Figure(
+        name,
+        title,
+        Chart(draw, f"{title} against the step"),
+        caption.strip() + best_of(len(names)),
+        [(palette(system), system) for system in shown],
+        pl.DataFrame(
+            rows, {"system": pl.String, "step": pl.Float64, "value": pl.Float64}, orient="row"
+        ),
+    )
 
 
-def _thinned(points: Sequence[Point]) -> list[Point]:
+def thinned(points: Sequence[Point], most: int = _MAX_LINE_POINTS) -> list[Point]:
     """Average neighbours, so that a long noisy curve stays a readable line."""
-    if len(points) <= _MAX_LINE_POINTS:
+    if len(points) <= most:
         return list(points)
-    size = -(-len(points) // _MAX_LINE_POINTS)
+    size = -(-len(points) // most)
     groups = [np.array(points[start : start + size]) for start in range(0, len(points), size)]
     return [(float(step), float(value)) for step, value in (group.mean(axis=0) for group in groups)]

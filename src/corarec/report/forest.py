@@ -1,12 +1,13 @@
 """Rows of intervals on one common axis: the metrics of every system, the paired differences."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from corarec.evaluate.metrics import chance, larger_is_better, metric_title
-from corarec.evaluate.result import Comparison, Difference, Evaluation
+from corarec.evaluate.result import Comparison, Difference, Estimate, Evaluation
 from corarec.evaluate.significance import PValue, corrected_p_values, verdict
 from corarec.extras import needs
 from corarec.report.figures import Palette
@@ -38,6 +39,8 @@ class ForestRow:
     detail: str
     series: str
     drawing: Markup
+    numbers: tuple[float, float, float]
+    """Value, lower and upper end of the interval."""
     value: str
     interval: str
     p_value: str = ""
@@ -48,10 +51,19 @@ class ForestRow:
 class Forest:
     """Rows on a common axis."""
 
+    name: str
+    """Of its files, without an ending."""
     title: str
     rows: list[ForestRow]
-    axis: Markup
+    span: Axis
+    guide: float | None
+    """Where the dashed line stands."""
     caption: str
+
+    @property
+    def axis(self) -> Markup:
+        """The marks of the axis, below the rows."""
+        return strip_axis(self.span)
 
 
 def metric_forest(
@@ -64,7 +76,7 @@ def metric_forest(
             *((one, palette(one.name)) for one in systems),
             *((one, REFERENCE) for one in references),
         ]
-        if (estimate := metric_of(evaluation, "all", metric)) is not None
+        if (estimate := metric_of(evaluation, "all", metric)) is not None and drawable(estimate)
     ]
     if not drawn:
         return None
@@ -86,6 +98,7 @@ def metric_forest(
                 guide=guess,
                 label=_spoken(estimate_text(estimate), interval_text(estimate)),
             ),
+            numbers=(estimate.value, estimate.low, estimate.high),
             value=estimate_text(estimate),
             interval=interval_text(estimate),
         )
@@ -96,9 +109,11 @@ def metric_forest(
     level = drawn[0][0].bootstrap.level
     dashed = "" if guess is None else f"; dashed: {guess}"
     return Forest(
+        f"forest-{metric}",
         title,
         rows,
-        strip_axis(axis),
+        axis,
+        guess,
         f"Dot: {title} on all rows; line: its {level:.0%} interval over users{dashed}. Grey: the "
         f"trivial references. {best} is furthest to the {'right' if larger else 'left'}"
         f"{'' if larger else ', which is better'}. Overlap of two "
@@ -115,6 +130,7 @@ def difference_forest(metric: str, comparisons: Sequence[Comparison]) -> Forest 
         for number, comparison in enumerate(comparisons)
         for part in comparison.parts
         if (difference := comparison.parts[part].metrics.get(metric)) is not None
+        and drawable(difference)
     ]
     if not drawn:
         return None
@@ -131,14 +147,21 @@ def difference_forest(metric: str, comparisons: Sequence[Comparison]) -> Forest 
         rule += f" after Holm's correction for the {len(comparisons)} tests of a part"
     outside = any(not axis.low <= one.difference.value <= axis.high for one in drawn)
     return Forest(
+        f"differences-{metric}",
         f"Difference in {title}",
         rows,
-        strip_axis(axis),
+        axis,
+        0.0,
         f"First minus second on the same users. {'Right' if larger else 'Left'} of the dashed "
         f"zero the first is better. A row has a colour where {rule}; a grey row does not tell "
         f"the two apart. Clear of zero: {above} above, {below} below, of {len(drawn)}."
         f"{' An arrow: further out than the axis goes.' if outside else ''}",
     )
+
+
+def drawable(interval: Estimate | Difference) -> bool:
+    """Whether a value and its interval have a place on an axis."""
+    return all(map(math.isfinite, (interval.value, interval.low, interval.high)))
 
 
 @dataclass(frozen=True)
@@ -172,6 +195,7 @@ def _difference_row(one: _Tested, axis: Axis, *, several: bool, larger: bool) ->
             guide=0.0,
             label=_spoken(value, interval),
         ),
+        numbers=(difference.value, difference.low, difference.high),
         value=value,
         interval=interval,
         p_value=f"p {p_value}{holm}",

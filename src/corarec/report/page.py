@@ -1,4 +1,4 @@
-"""One self-contained HTML file: no script, no font, no image from elsewhere."""
+"""One self-contained HTML file, no script or font or image from elsewhere; its plots beside it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,19 +6,16 @@ from pathlib import Path
 import yaml
 
 from corarec import __version__
+from corarec.errors import ConfigError
 from corarec.evaluate.metrics import larger_is_better, metric_title
 from corarec.evaluate.result import Evaluation, RankingTable, ResultTable
 from corarec.extras import needs
 from corarec.files import atomic_file
+from corarec.ownership import check_replaceable
 from corarec.report.data import ReportData
-from corarec.report.figures import (
-    Palette,
-    reliability_figure,
-    roc_figure,
-    training_figures,
-    user_auc_figure,
-)
-from corarec.report.forest import REFERENCE, difference_forest, metric_forest
+from corarec.report.drawn import Drawn, draw
+from corarec.report.figures import Palette
+from corarec.report.forest import REFERENCE
 from corarec.report.layout import (
     MISSING,
     FoldedCell,
@@ -27,9 +24,9 @@ from corarec.report.layout import (
     folded,
     interval_text,
 )
+from corarec.report.plots import FOLDER, KIND, write_plots
 from corarec.report.ranking_tables import ranking_texts
 from corarec.report.tables import (
-    compared_metrics,
     comparisons_note,
     difference_cells,
     has_spread,
@@ -37,9 +34,14 @@ from corarec.report.tables import (
     metric_of,
     results_note,
 )
+from corarec.text import printable_lines
 
 with needs("report"):
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -83,55 +85,81 @@ class Headline:
     detail: str
 
 
-def write_report(output_html: Path, data: ReportData) -> None:
-    """Write the page; it appears whole or not at all.
+def check_place(folder: Path) -> Path:
+    """Return where the page of a folder goes, before any work is done for it.
+
+    Raises
+    ------
+    ConfigError
+        The page is a link to something else, or what stands where its plots go is not corarec's.
+    """
+    page = folder / PAGE
+    if page.is_symlink():
+        raise ConfigError(
+            f"{page} is a link, and what it leads to may be yours. Remove the link to get a page."
+        )
+    if (folder / FOLDER).is_symlink():
+        raise ConfigError(
+            f"{folder / FOLDER} is a link, and what it leads to may be yours. Remove the link to "
+            "get plots."
+        )
+    check_replaceable(folder / FOLDER, KIND)
+    return page
+
+
+def write_report(folder: Path, data: ReportData) -> Path:
+    """Write the page `report.html` and its plots in `report/`; return where the page is.
+
+    Each of the two appears whole or not at all.
 
     Parameters
     ----------
-    output_html
-        The file to write; its folder is made.
+    folder
+        Where they go; it is made.
     data
         What the page shows. Sections without data are left out; all text is escaped.
+
+    Raises
+    ------
+    ConfigError
+        See `check_place`.
     """
-    with atomic_file(output_html) as temporary:
-        temporary.write_text(render_report(data), "utf-8")
+    page = check_place(folder)
+    palette = Palette([system.name for system in data.results.systems])
+    drawn = draw(data, palette)
+    text = render(data, drawn, palette)
+    write_plots(folder / FOLDER, drawn.figures)
+    with atomic_file(page) as temporary:
+        temporary.write_text(text, "utf-8")
+    return page
 
 
 def render_report(data: ReportData) -> str:
     """Return the page as text."""
+    palette = Palette([system.name for system in data.results.systems])
+    return render(data, draw(data, palette), palette)
+
+
+def render(data: ReportData, drawn: Drawn, palette: Palette) -> str:
+    """Return the page as text, its figures being laid out."""
     environment = Environment(
         loader=PackageLoader("corarec.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     results = data.results
-    palette = Palette([system.name for system in results.systems])
     parts = _part_names(results)
     metrics = metric_names([*results.systems, *results.references])
     columns = [(part, metric) for part in parts for metric in metrics]
-    forests = [
-        metric_forest(metric, results.systems, results.references, palette) for metric in metrics
-    ]
-    score_figures = []
-    if data.scores:
-        score_figures = [
-            roc_figure(data.scores, palette),
-            reliability_figure(data.scores, palette),
-            user_auc_figure(data.scores, palette),
-        ]
     return environment.get_template("page.html.jinja").render(
         data=data,
+        drawn=drawn,
         css=environment.get_template("page.css").render(),
         version=__version__,
-        headlines=_headlines(results),
-        forests=[forest for forest in forests if forest],
-        differences=[
-            forest
-            for metric in compared_metrics(results.comparisons)
-            if (forest := difference_forest(metric, results.comparisons))
-        ],
+        headlines=_best_headlines(results) if data.of_suite else _headlines(results),
         parts=parts,
         metrics=[metric_title(metric) for metric in metrics],
         part_rows=_part_rows(results, parts),
@@ -141,10 +169,34 @@ def render_report(data: ReportData) -> str:
         spread=has_spread(results),
         difference_note=comparisons_note(results.comparisons),
         rankings=_rankings(data.ranking),
-        training=training_figures(data.training, palette),
-        score_figures=[figure for figure in score_figures if figure],
+        tables=[
+            _text_table(table.title, TableText(table.columns, table.rows, [], table.note))
+            for table in data.tables
+        ],
+        plots=FOLDER,
         config=yaml.safe_dump(data.config, sort_keys=False, allow_unicode=True),
     )
+
+
+def _shown(value: object) -> object:
+    """Return what stands on the page: text without what would turn or hide other text."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return printable_lines(str(value)) if plain else value
+
+
+def _best_headlines(results: ResultTable) -> list[Headline]:
+    """Open with the best system by each metric."""
+    headlines = []
+    for metric in metric_names(results.systems):
+        best = _best(results.systems, ("all", metric))
+        for one in results.systems:
+            estimate = metric_of(one, "all", metric)
+            if estimate is not None and estimate.value == best:
+                value = estimate_text(estimate)
+                detail = f"{one.name}, interval {interval_text(estimate)}"
+                headlines.append(Headline(f"Best {metric_title(metric)}", value, detail))
+                break
+    return [*headlines, *_rows_headline(results)]
 
 
 def _headlines(results: ResultTable) -> list[Headline]:
@@ -168,12 +220,15 @@ def _headlines(results: ResultTable) -> list[Headline]:
             detail = f"paired interval {interval}, p {p_value}"
             label = f"{metric_title(metric)} against {comparison.second}"
             headlines.append(Headline(label, value, detail))
-    if results.systems:
-        whole = results.systems[0].whole
-        headlines.append(
-            Headline("Rows", f"{whole.rows:,}", f"of {whole.users:,} users, {results.split} split")
-        )
-    return headlines
+    return [*headlines, *_rows_headline(results)]
+
+
+def _rows_headline(results: ResultTable) -> list[Headline]:
+    if not results.systems:
+        return []
+    whole = results.systems[0].whole
+    detail = f"of {whole.users:,} users, {results.split} split"
+    return [Headline("Rows", f"{whole.rows:,}", detail)]
 
 
 def _rankings(ranking: RankingTable | None) -> list[TextTable]:

@@ -50,6 +50,26 @@ def suite_text(result: SuiteResult) -> TableText:
     )
 
 
+def published_text(result: SuiteResult) -> TableText | None:
+    """Lay out the rows of which something is published; None without any."""
+    found = suite_text(result)
+    sources = [source for several in _sources(result).values() for source in several]
+    titles = {metric_title(metric) for metric in result.metrics}
+    kept = [
+        place
+        for place, column in enumerate(found.columns)
+        if place == 0
+        or column in titles
+        or any(column == f"{title} ({source})" for title in titles for source in sources)
+    ]
+    published = {name for name, row in result.rows.items() if row.published}
+    rows = [tuple(row[place] for place in kept) for row in found.systems if row[0] in published]
+    if not rows:
+        return None
+    note = "What others published of their own data, models and splits, beside what was measured."
+    return TableText(tuple(found.columns[place] for place in kept), rows, [], note)
+
+
 def cost_text(result: SuiteResult) -> TableText:
     """Lay out what the runs cost and what made them: a row per system that was run."""
     made = {name: row for name, row in result.rows.items() if row.runs}
@@ -88,11 +108,11 @@ def suite_markdown(result: SuiteResult, *, heading: bool = True) -> str:
     texts.append(cost_text(result))
     return "\n".join(
         [
-            *([f"# {_title(result)}", ""] if heading else []),
+            *([f"# {suite_title(result)}", ""] if heading else []),
             *([result.notes.strip(), ""] if result.notes.strip() else []),
             *([*(f"- {each}" for each in result.missing), ""] if result.missing else []),
             *map(markdown_table, texts),
-            f"{_work(result)} {made_by(result.model_dump())}",
+            f"{work_done(result)} {made_by(result.model_dump())}",
             "",
         ]
     )
@@ -100,7 +120,7 @@ def suite_markdown(result: SuiteResult, *, heading: bool = True) -> str:
 
 def suite_latex(result: SuiteResult) -> str:
     """Return everything as LaTeX tables."""
-    title, label = _title(result), result.suite
+    title, label = suite_title(result), result.suite
     tables = [latex_table(suite_text(result), title, label)]
     if result.comparisons:
         text = comparison_text(result.comparisons)
@@ -112,7 +132,7 @@ def suite_latex(result: SuiteResult) -> str:
 
 def suite_tables(result: SuiteResult) -> list[TerminalTable]:
     """Return the tables for a rich console."""
-    tables = [TerminalTable(suite_text(result), _title(result))]
+    tables = [TerminalTable(suite_text(result), suite_title(result))]
     if result.comparisons:
         tables.append(TerminalTable(comparison_text(result.comparisons), "Paired differences"))
     return [*tables, TerminalTable(cost_text(result), "Cost")]
@@ -127,11 +147,13 @@ def write_suite_tables(result: SuiteResult, folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
-def _title(result: SuiteResult) -> str:
+def suite_title(result: SuiteResult) -> str:
+    """Return what a suite is called: its title, or what it is and of which data."""
     return " ".join(result.title.split()) or f"{result.suite}: {result.dataset}, {result.split}"
 
 
-def _work(result: SuiteResult) -> str:
+def work_done(result: SuiteResult) -> str:
+    """Say how many runs the tables stand on, and how long those took."""
     runs = "1 run" if result.runs == 1 else f"{result.runs:,} runs"
     return f"{runs}, {result.hours:.1f} hours of training and validation in all."
 

@@ -1,4 +1,4 @@
-"""A small chart in SVG: axes, lines, bands, bars and points; colours come from the page's CSS.
+"""Strips in SVG: intervals on a common axis, one in each row, as wide as the page lets them be.
 
 Series are named by CSS classes (`s0`, `s1`, ... and `ref`), so one drawing serves light and dark.
 """
@@ -12,11 +12,6 @@ from corarec.extras import needs
 
 with needs("report"):
     from markupsafe import Markup, escape
-
-Points = Sequence[tuple[float, float]]
-
-WIDTH, HEIGHT = 360, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 44
 
 
 @dataclass(frozen=True)
@@ -39,11 +34,6 @@ class Axis:
         ticks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
         return cls(low, high, label, tuple(ticks.tolist()), digits=digits_of(step))
 
-    @classmethod
-    def unit(cls, label: str) -> "Axis":
-        """Span 0 to 1."""
-        return cls(0.0, 1.0, label, (0.0, 0.25, 0.5, 0.75, 1.0), digits=2)
-
     def fraction(self, value: float) -> float:
         """Return where a value lies, from 0 at the low end to 1 at the high end."""
         return (value - self.low) / (self.high - self.low)
@@ -64,107 +54,6 @@ def round_step(step: float) -> float:
 def digits_of(step: float) -> int:
     """Return how many digits after the point a multiple of `step` needs."""
     return max(0, int(-np.floor(np.log10(step) + 1e-9)))
-
-
-class Plot:
-    """A drawing area with two axes; draw with its methods, then `render`."""
-
-    def __init__(self, x: Axis, y: Axis, description: str) -> None:
-        self._x, self._y, self._description = x, y, description
-        self._marks: list[str] = []
-
-    def line(self, points: Points, series: str, *, title: str = "") -> None:
-        """Join points (x, y) in their order."""
-        path = " ".join(f"{self._px(x):.1f},{self._py(y):.1f}" for x, y in points)
-        self._add(f'<polyline class="line {series}" points="{path}"/>', title)
-
-    def dot(self, x: float, y: float, series: str, *, title: str = "", ring: bool = False) -> None:
-        """Draw one point, or a ring around it."""
-        kind, radius = ("ring", 5.5) if ring else ("dot", 3.5)
-        self._add(
-            f'<circle class="{kind} {series}" cx="{self._px(x):.1f}" cy="{self._py(y):.1f}" '
-            f'r="{radius}"/>',
-            title,
-        )
-
-    def whisker(self, x: float, low: float, high: float, series: str) -> None:
-        """Draw a vertical interval."""
-        self._add(
-            f'<line class="whisker {series}" x1="{self._px(x):.1f}" x2="{self._px(x):.1f}" '
-            f'y1="{self._py(low):.1f}" y2="{self._py(high):.1f}"/>'
-        )
-
-    def steps(self, edges: Sequence[float], heights: Sequence[float], series: str) -> None:
-        """Draw a histogram as a filled outline over `len(heights) + 1` edges."""
-        corners = [(edges[0], 0.0)]
-        for number, height in enumerate(heights):
-            corners += [(edges[number], height), (edges[number + 1], height)]
-        corners.append((edges[-1], 0.0))
-        path = " ".join(f"{self._px(x):.1f},{self._py(y):.1f}" for x, y in corners)
-        self._add(f'<polygon class="steps {series}" points="{path}"/>')
-
-    def guide(self, start: tuple[float, float], end: tuple[float, float], text: str = "") -> None:
-        """Draw a dashed line that the data are read against."""
-        (x1, y1), (x2, y2) = start, end
-        self._add(
-            f'<line class="guide" x1="{self._px(x1):.1f}" y1="{self._py(y1):.1f}" '
-            f'x2="{self._px(x2):.1f}" y2="{self._py(y2):.1f}"/>',
-            text,
-        )
-
-    def render(self) -> Markup:
-        """Return the chart as one inline SVG element."""
-        description = escape(self._description)
-        parts = [
-            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{description}">'
-        ]
-        parts += self._y_axis() + self._x_axis() + self._marks
-        return Markup("".join([*parts, "</svg>"]))
-
-    def _add(self, element: str, title: str = "") -> None:
-        if title:
-            element = f"<g><title>{escape(title)}</title>{element}</g>"
-        self._marks.append(element)
-
-    def _px(self, x: float) -> float:
-        return _LEFT + self._x.fraction(x) * (WIDTH - _LEFT - _RIGHT)
-
-    def _py(self, y: float) -> float:
-        return HEIGHT - _BOTTOM - self._y.fraction(y) * (HEIGHT - _TOP - _BOTTOM)
-
-    def _y_axis(self) -> list[str]:
-        parts = []
-        for tick in self._y.ticks:
-            y = self._py(tick)
-            parts.append(
-                f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-                f'<text class="tick end" x="{_LEFT - 7}" y="{y + 4:.1f}">'
-                f"{self._y.text(tick)}</text>"
-            )
-        middle = (_TOP + HEIGHT - _BOTTOM) / 2
-        parts.append(
-            f'<text class="axis-label mid" transform="translate(11 {middle:.0f}) rotate(-90)">'
-            f"{escape(self._y.label)}</text>"
-        )
-        return parts
-
-    def _x_axis(self) -> list[str]:
-        bottom = HEIGHT - _BOTTOM
-        parts = [
-            f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>'
-        ]
-        parts += [
-            f'<text class="tick mid" x="{self._px(tick):.1f}" y="{bottom + 17}">'
-            f"{self._x.text(tick)}</text>"
-            for tick in self._x.ticks
-        ]
-        middle = (_LEFT + WIDTH - _RIGHT) / 2
-        parts.append(
-            f'<text class="axis-label mid" x="{middle:.0f}" y="{HEIGHT - 6}">'
-            f"{escape(self._x.label)}</text>"
-        )
-        return parts
 
 
 def strip(

@@ -1,57 +1,118 @@
 """From a table of scores to the few points that its figures draw."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import expit
 
 from corarec.errors import DataError
 from corarec.evaluate.metrics import UserAucs, auc, user_aucs
-from corarec.evaluate.rows import check_table
-from corarec.report.data import ReliabilityBin, ScoreView
+from corarec.evaluate.metrics.ece import Ece
+from corarec.evaluate.rows import check_same_rows, check_table
+from corarec.report.data import Distribution, ReliabilityBin, ScoreView, UserDifferences
 from corarec.types import FloatArray, IntArray, ScoreTable
 
 _Z_95 = 1.959964
 _MAX_ROC_POINTS = 200
+_MAX_USER_POINTS = 400
+_SCORE_BINS = 30
+_ROUNDING = 1e-12
+"""Smaller differences come from the order of summation: they are zero."""
 
 
-def view_scores(
-    table: ScoreTable, name: str, *, logits: bool = True, bins: int = 10, user_bins: int = 20
-) -> ScoreView:
-    """Reduce scores to a ROC curve, a reliability diagram and a histogram of users' AUCs.
+def view_scores(table: ScoreTable, name: str, *, user_bins: int = 20) -> ScoreView:
+    """Reduce scores to what their figures draw.
+
+    Where all rows have one label there is no ROC curve, and where scores are not logits no
+    reliability diagram.
 
     Parameters
     ----------
     table
-        Scores with both labels.
+        Scores beside their labels.
     name
         What the system is called in figures.
-    logits
-        Whether the sigmoid of a score is a probability; without, there is no reliability.
-    bins
-        Bins of the reliability diagram, each with about as many rows.
     user_bins
-        Bins of the histogram, of equal width.
+        Bins of the histogram of users, of equal width.
 
     Raises
     ------
     DataError
-        A score is not finite, a label is not 0 or 1, or only one label occurs.
+        There are no rows, a score is not finite, or a label is not 0 or 1.
     """
+    if not len(table):
+        raise DataError(f"There are no scores of {name} to draw. Is the split empty?")
     check_table(table, name)
     value = auc(table.labels, table.scores)
-    if value is None:
-        raise DataError(
-            f"The rows of {name} have one label only; a ROC curve needs both. Check the threshold."
-        )
     users = user_aucs(table.user_ids, table.labels, table.scores)
-    reliability = reliability_bins(table.labels, expit(table.scores), bins) if logits else []
+    reliability = reliability_bins(table.labels, expit(table.scores)) if table.logits else []
     return ScoreView(
         name=name,
         auc=value,
         uauc=users.mean,
-        roc=roc_points(table.labels, table.scores),
+        roc=[] if value is None else roc_points(table.labels, table.scores),
         reliability=reliability,
-        calibration_error=_calibration_error(reliability),
+        calibration_error=calibration_error(reliability),
         user_auc_counts=_histogram(users, user_bins),
+        distribution=distribution(table),
+    )
+
+
+def distribution(table: ScoreTable, bins: int = _SCORE_BINS) -> Distribution:
+    """Count the rows of each label by score, as probabilities where the scores are logits."""
+    values, reach = table.scores, (float(table.scores.min()), float(table.scores.max()))
+    if table.logits:
+        values, reach = expit(table.scores), (0.0, 1.0)
+    edges = np.histogram_bin_edges(values, bins, reach)
+    enjoyed, not_enjoyed = (
+        np.histogram(values[table.labels == label], edges)[0].tolist() for label in (1, 0)
+    )
+    return Distribution(
+        edges=edges.tolist(),
+        enjoyed=enjoyed,
+        not_enjoyed=not_enjoyed,
+        probability=table.logits,
+    )
+
+
+def user_differences(
+    first: Sequence[ScoreTable], second: Sequence[ScoreTable], names: tuple[str, str]
+) -> UserDifferences:
+    """Subtract the AUCs within each user, those of the means over seeds where there are several.
+
+    Parameters
+    ----------
+    first, second
+        One table per seed, all over the same rows.
+
+    Raises
+    ------
+    DataError
+        They are not over the same rows, a score is not finite, or a label is not 0 or 1.
+    """
+    for name, tables in zip(names, (first, second), strict=True):
+        for table in tables:
+            check_table(table, name)
+            check_same_rows(first[0], table, names[0], name)
+    left, right = (
+        [user_aucs(one.user_ids, one.labels, one.scores) for one in side]
+        for side in (first, second)
+    )
+    values = np.mean([one.values for one in left], axis=0)
+    values = -np.sort(-(values - np.mean([one.values for one in right], axis=0)))
+    values[np.abs(values) < _ROUNDING] = 0.0
+    count = len(values)
+    shown = np.unique(np.linspace(0, max(count - 1, 0), _MAX_USER_POINTS).round().astype(int))
+    users = len(np.unique(first[0].user_ids))
+    return UserDifferences(
+        first=names[0],
+        second=names[1],
+        curve=[((n + 0.5) / count, float(values[n])) for n in shown.tolist() if count],
+        better=int((values > 0).sum()),
+        equal=int((values == 0).sum()),
+        worse=int((values < 0).sum()),
+        left_out=users - count,
+        mean=float(values.mean()) if count else None,
     )
 
 
@@ -75,21 +136,26 @@ def roc_points(labels: IntArray, scores: FloatArray) -> list[tuple[float, float]
 
 
 def reliability_bins(
-    labels: IntArray, probabilities: FloatArray, bins: int
+    labels: IntArray, probabilities: FloatArray, bins: int = Ece.bins
 ) -> list[ReliabilityBin]:
-    """Compare predicted with observed in bins of about equally many rows."""
-    order = np.argsort(probabilities, kind="stable")
+    """Compare predicted with observed in bins of equal width, as ECE has them.
+
+    One holds its lower end, the last both its ends; empty ones are left out.
+    """
+    bin_of_row = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
     result = []
-    for rows in np.array_split(order, min(bins, len(order))):
+    for number in np.unique(bin_of_row):
+        rows = bin_of_row == number
         observed = float(labels[rows].mean())
-        low, high = wilson_interval(observed, len(rows))
+        low, high = wilson_interval(observed, int(rows.sum()))
         result.append(
             ReliabilityBin(
-                predicted=float(probabilities[rows].mean()),
+                # A mean of many equal numbers may lie above them by a rounding.
+                predicted=min(1.0, float(probabilities[rows].mean())),
                 observed=observed,
                 low=low,
                 high=high,
-                rows=len(rows),
+                rows=int(rows.sum()),
             )
         )
     return result
@@ -103,7 +169,8 @@ def wilson_interval(share: float, rows: int) -> tuple[float, float]:
     return max(0.0, float(center - half)), min(1.0, float(center + half))
 
 
-def _calibration_error(bins: list[ReliabilityBin]) -> float | None:
+def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
+    """Return the ECE of the bins; None where there are none."""
     if not bins:
         return None
     rows = sum(one.rows for one in bins)
