@@ -134,9 +134,10 @@ def test_user_differences_by_hand() -> None:
 
 def test_one_user_and_no_user() -> None:
     table = hand_made([1, 0] * 4)
-    one = user_differences(*[[table.take(table.user_ids == 1)]] * 2, ("A", "B"))
+    first, last = ([table.take(table.user_ids == user)] for user in (1, 4))
+    one = user_differences(first, first, ("A", "B"))
     assert (one.curve, one.equal, one.mean) == ([(0.5, 0.0)], 1, 0.0)
-    none = user_differences(*[[table.take(table.user_ids == 4)]] * 2, ("A", "B"))
+    none = user_differences(last, last, ("A", "B"))
     assert (none.curve, none.mean, none.left_out) == ([], None, 1)
 
 
