@@ -141,7 +141,8 @@ def test_the_command_tells_a_suite_from_a_run(
 ) -> None:
     write_suite_data(result, tmp_path)
     monkeypatch.setattr(sys, "argv", ["corarec", "report", str(tmp_path), "--format", "json"])
-    cli.main()
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
     said = json.loads(capsys.readouterr().out)
     assert said["page"] == str(tmp_path / "report.html")
     assert said["plots"] == str(tmp_path / "report")
