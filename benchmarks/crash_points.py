@@ -39,6 +39,8 @@ PRELOADED = "CORAREC_CRASH_LIBRARY"
 COMMANDS = ("train", "pretrain-backbone")
 PROCESSES = multiprocessing.get_context("forkserver")
 TRAINER_STATE, MANIFEST = "trainer_state.json", "manifest.json"
+RECORD = "training.json"
+"""What each process cost: a run that was killed had more of them."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -73,7 +75,9 @@ class Job:
         """Return every file beside or under the output, by its path, without seconds."""
         top = self.output.parent
         return {
-            str(path.relative_to(top)): _content(path) if path.is_file() else None
+            str(path.relative_to(top)): (
+                _content(path) if path.is_file() and path.name != RECORD else None
+            )
             for path in sorted(top.rglob("*"))
         }
 

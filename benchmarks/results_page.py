@@ -58,6 +58,7 @@ def page() -> str:
         made_by=made_by,
         suite=suite,
         claims=Claims(results_of(read("study-ml-1m-test.json"))),
+        overall=Claims(results_of(read("suite-overall.json"))),
         cf_table=cf_table,
         generator_only=generator_only,
         probes=probes,
@@ -251,14 +252,14 @@ def cf_table(models: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def suite(name: str) -> str:
-    """Return a suite with its command.
+def suite(name: str, options: str = "") -> str:
+    """Return a suite with its command and the options that it was given.
 
     What `corarec benchmark` wrote as `results.json` lies here as `suite-NAME.json`; what was made
     before there was that command as `study-NAME-test.json`, with fewer columns.
     """
     of_command = read(f"suite-{name}.json")
-    said = command(f"corarec benchmark benchmarks/suites/{name}.yaml")
+    said = command(f"corarec benchmark benchmarks/suites/{name}.yaml {options}".rstrip())
     if of_command is not None:
         result = SuiteResult.model_validate(of_command)
         return f"{said}\n\n{suite_markdown(result, heading=False)}".rstrip()

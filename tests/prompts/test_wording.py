@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 from transformers import PreTrainedTokenizerFast
 
@@ -22,9 +24,10 @@ def test_words_between_slots_are_tokenised_on_their_own(
 def test_a_tokenizer_without_a_start_token_gets_none(
     tiny_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    tiny_tokenizer.bos_token = None
-    assert start_tokens(tiny_tokenizer) == []
-    assert word_tokens(tiny_tokenizer, "") == []
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.bos_token = None
+    assert start_tokens(tokenizer) == []
+    assert word_tokens(tokenizer, "") == []
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,10 @@ def quick_backbone() -> Iterator[None]:
         yield
 
 
-def _load(config: Any) -> Backbone:
+def _load(config: Any, **options: Any) -> Backbone:
     if config.model == "bundled" or config.device_map:
         raise CorarecError("a model that takes long is not loaded in these tests")
-    return load_backbone(config)
+    return load_backbone(config, **options)
 
 
 def files_of(home: Path) -> list[Path]:

@@ -96,7 +96,7 @@ def test_each_phase_trains_its_own_group_and_leaves_the_other_bit_for_bit(
 ) -> None:
     first, last = straight / "phases" / "1-text", straight / "phases" / "2-head"
     assert sorted(p.name for p in straight.iterdir()) == [
-        *["best", "config.yaml", "data.json", "metrics.jsonl", "phases"]
+        *["best", "config.yaml", "data.json", "metrics.jsonl", "phases", "training.json"]
     ]
     assert sorted(p.name for p in first.iterdir()) == ["best", "checkpoints"]
     assert sorted(p.name for p in last.iterdir()) == ["checkpoints"]

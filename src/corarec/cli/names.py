@@ -18,9 +18,36 @@ if TYPE_CHECKING:
     from corarec.types import Config
 
 SOURCES = ("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic")
-SPLIT_RULES = ("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "published")
-CF_MODELS = ("mf", "mf-b", "binary-mf", "lightgcn", "sasrec", "rates", "als", "imported", "fused")
-SYSTEMS = ("binllm", "cora", "collm", "icl", "personprompt", "prompt4nr", "tallrec")
+SPLIT_RULES = (
+    "collm-ml1m",
+    "collm-amazon-book",
+    "temporal",
+    "leave-last-out",
+    "new-items",
+    "published",
+)
+CF_MODELS = (
+    "mf",
+    "mf-b",
+    "binary-mf",
+    "lightgcn",
+    "sasrec",
+    "rates",
+    "als",
+    "statistics",
+    "imported",
+    "fused",
+)
+SYSTEMS = (
+    "binllm",
+    "cllm4rec",
+    "collm",
+    "cora",
+    "icl",
+    "personprompt",
+    "prompt4nr",
+    "tallrec",
+)
 
 
 _GROUPS = {
