@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from corarec import cli
 from corarec.benchmark.benchmark import tasks_of
 from corarec.benchmark.plan import Planner
 from corarec.benchmark.results import read_results
@@ -21,19 +20,9 @@ from corarec.cli.benchmarking import numbers
 from corarec.errors import ConfigError
 from corarec.locks import LOCK, locked
 
+from .conftest import corarec
+
 ROOT = Path(__file__).parents[2]
-
-
-def corarec(*arguments: str | Path) -> int:
-    """Run the command line in this process and return its exit status."""
-    before, sys.argv = sys.argv, ["corarec", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
 
 
 @pytest.fixture

@@ -18,19 +18,9 @@ from corarec import __version__, cli
 from corarec.data import Synthetic, synthetic_world
 from corarec.recipe import RunConfig
 
+from .conftest import corarec
+
 ROOT = Path(__file__).parents[2]
-
-
-def corarec(*arguments: str | Path) -> int:
-    """Run the command line in this process and return its exit status."""
-    before, sys.argv = sys.argv, ["corarec", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
 
 
 @pytest.fixture

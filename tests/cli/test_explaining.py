@@ -1,22 +1,10 @@
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from corarec import cli
-
-
-def corarec(*arguments: str | Path) -> int:
-    before, sys.argv = sys.argv, ["corarec", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
+from .conftest import corarec
 
 
 def words(text: str) -> str:

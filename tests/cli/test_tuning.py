@@ -1,24 +1,15 @@
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from corarec import cli
 from corarec.errors import TrainingError
 from corarec.tune import tuning
 from corarec.tune.trials import Ended
 
-
-def corarec(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["corarec", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+from .conftest import corarec
 
 
 @pytest.fixture
@@ -39,9 +30,9 @@ def typed(tmp_path: Path, recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_tuning_prints_its_trials_and_the_best(
-    typed: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    typed: list[Any], tmp_path: Path, capsys: Any
 ) -> None:
-    assert corarec(*typed, 9, monkeypatch=monkeypatch) == 0
+    assert corarec(*typed, 9) == 0
     printed = capsys.readouterr()
     assert "Best auc on validation: 0.0020 at step 3 of trial" in printed.out
     assert "with train.learning_rate=0.002." in printed.out
@@ -49,7 +40,7 @@ def test_a_tuning_prints_its_trials_and_the_best(
     assert f"corarec train {tmp_path / 'tuned' / 'best.yaml'} --output" in printed.out
     assert "train.learning_rate=" in printed.err  # progress
 
-    assert corarec(*typed, 9, "--format", "json", monkeypatch=monkeypatch) == 0
+    assert corarec(*typed, 9, "--format", "json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["best"]["values"] == {"train.learning_rate": 2e-3}
     assert (told["metric"], told["budget"], len(told["trials"])) == ("auc", 3, 3)
@@ -58,10 +49,10 @@ def test_a_tuning_prints_its_trials_and_the_best(
 
 
 def test_without_a_complete_trial_the_command_fails(
-    typed: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    typed: list[Any], tmp_path: Path, capsys: Any
 ) -> None:
     (tmp_path / "space.yaml").write_text("train.learning_rate: [2.0e-4, 3.0e-4]", "utf-8")
-    assert corarec(*typed, 2, monkeypatch=monkeypatch) == 1
+    assert corarec(*typed, 2) == 1
     printed = capsys.readouterr()
     assert "None of the 2 trials was completed; the last: The loss became nan" in printed.err
     assert not (tmp_path / "tuned" / "best.yaml").exists()
@@ -69,7 +60,5 @@ def test_without_a_complete_trial_the_command_fails(
 
 
 @pytest.mark.parametrize("trials", ["0", "-1", "many"])
-def test_a_budget_that_is_none_cannot_be_typed(
-    trials: str, typed: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert corarec(*typed, trials, monkeypatch=monkeypatch) == 2
+def test_a_budget_that_is_none_cannot_be_typed(trials: str, typed: list[Any]) -> None:
+    assert corarec(*typed, trials) == 2
