@@ -168,8 +168,8 @@ def test_rows_that_were_not_run_are_shown_as_such(
     path = make_suite(rows, name="new.yaml", split="test", comparisons=[["New", "Text"]])
     result = result_of(path, runs)
     assert result.missing == [
-        "New: not run yet.",
-        "New against Text: not tested, for want of runs.",
+        "not run yet: New.",
+        "not tested, for want of runs: New against Text.",
     ]
     assert suite_text(result).systems[0][:4] == ("New", "0 of 1", MISSING, MISSING)
     path = make_suite({"New": {}}, name="none.yaml")

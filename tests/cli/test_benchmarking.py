@@ -146,7 +146,7 @@ def test_a_run_that_fails_is_told_at_the_end_and_the_others_are_done(
     assert "1 of the jobs failed:" in captured.err
     assert "Two, seed 0: " in captured.err
     assert "no-model" in captured.err
-    assert "Two: not run yet." in captured.err
+    assert "not run yet: Two." in captured.err
     assert "One" in captured.out
     assert (runs / "suite" / "results.md").exists()
     assert "no-model" in (runs / "suite" / "logs" / "two-0.log").read_text()

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from corarec.benchmark.plan import Planner, run_content
+from corarec.benchmark.plan import Planner
 from corarec.benchmark.results import read_scores, result_files
+from corarec.benchmark.same_run import run_content
 from corarec.benchmark.suite import BESIDE, REFERENCES, Published, Row, Suite
 from corarec.cf.base import read_identity
 from corarec.errors import ArtifactError
@@ -268,16 +269,16 @@ def _missing(
     suite: Suite, scores: dict[str, list[ScoreTable]], pairs: list[tuple[str, str]]
 ) -> list[str]:
     wanted = len(suite.seeds)
-    said = []
-    for name in suite.systems:
-        there = len(scores[name])
-        if there == 0:
-            said.append(f"{name}: not run yet.")
-        elif there < wanted:
-            said.append(f"{name}: {there} of {wanted} seeds.")
-    said += [
-        f"{first} against {second}: not tested, for want of runs."
-        for first, second in pairs
-        if not (scores[first] and scores[second])
+    nothing = [name for name in suite.systems if not scores[name]]
+    untested = [
+        f"{one} against {other}" for one, other in pairs if not scores[one] or not scores[other]
     ]
+    said = [f"not run yet: {'; '.join(nothing)}."] if nothing else []
+    said += [
+        f"{name}: {there} of {wanted} seeds."
+        for name in suite.systems
+        if 0 < (there := len(scores[name])) < wanted
+    ]
+    if untested:
+        said.append(f"not tested, for want of runs: {'; '.join(untested)}.")
     return said
