@@ -24,6 +24,7 @@ from corarec.score.context import Context
 from corarec.score.scorer import Scorer
 from corarec.testing import SystemConformance
 from corarec.testing.systems import some_rows
+from corarec.types import Histories, Pairs
 
 # Short, since the tiny tokenizer makes a token of nearly every letter.
 PLAIN = {"template": "{history}: {title}? Answer:", "history_length": 2}
@@ -211,6 +212,112 @@ class TestLateCora(SystemConformance):
         for _ in range(2):
             torch.testing.assert_close(recommender.training_logits(**batch), expected)
         assert caplog.text.count("cannot share it, since it has another kind of memory") == 1
+
+
+class TestResidualCora(SystemConformance):
+    system, prompt = "cora", PLAIN
+    options: ClassVar[dict[str, Any]] = {"rank": 4, "residual": "cf"}
+    step_size = 0.01
+
+    def test_an_untrained_system_leaves_the_answers_of_the_frozen_model(
+        self,
+        recommender: LanguageRecommender,
+        small_world: Dataset,
+        pairs: Pairs,
+        tiny_backbone: Path,
+    ) -> None:
+        """It orders pairs as its CF model does, whatever the frozen model says."""
+        assert isinstance(recommender, CoraRecommender)
+        assert recommender.residual is not None
+        rows = small_world.rows("train")
+        recommender.prepare(TrainingData(small_world, rows, rows))
+        alone, scores = recommender.cf.score(pairs), Scorer(recommender).score(pairs)
+        assert len(set(alone)) > 6
+        assert np.argsort(alone).tolist() == np.argsort(scores).tolist()
+        frozen = recommender.frozen()
+        assert frozen is not None
+        np.testing.assert_array_equal(Scorer(frozen).score(pairs), scores)
+
+    def test_the_gate_moves_first_and_then_lets_the_increment_through(
+        self, recommender: CoraRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        assert recommender.residual is not None
+        rows = small_world.rows("train")
+        recommender.prepare(TrainingData(small_world, rows, rows))
+        inputs = recommender.inputs(small_world.pairs(rows[:8]))
+        for moved in (False, True):
+            recommender.zero_grad()
+            recommender.logits(**inputs.batch(np.arange(8))).sum().backward()
+            projections = [p for n, p in recommender.named_parameters() if "projection" in n]
+            assert all(bool(p.grad.any()) == moved for p in projections if p.grad is not None)
+            assert recommender.residual.gate.grad != 0
+            recommender.residual.gate.data.fill_(0.1)
+
+    def test_shuffled_users_have_the_scores_of_their_donors(
+        self, recommender: CoraRecommender, small_world: Dataset
+    ) -> None:
+        pairs = small_world.pairs("train")
+        own = recommender.inputs(pairs).scores
+        recommender.shuffle = UserShuffle(pairs, seed=3)
+        donated = recommender.inputs(pairs).scores
+        assert own is not None
+        assert donated is not None
+        donors = recommender.shuffle.donors(pairs)
+        expected = recommender.cf.score(donors)
+        known = ~UserShuffle.strangers(recommender.cf.vector_table(pairs))
+        np.testing.assert_array_equal(donated[known], expected[known])
+        np.testing.assert_array_equal(donated[~known], own[~known])
+        assert (donated != own).mean() > 0.5
+
+    def test_a_lora_cannot_hold_it(self, recommender: CoraRecommender, tmp_path: Path) -> None:
+        pair = Pairs(np.array([1]), np.array([1]), Histories.from_lists([[]]))
+        with pytest.raises(ConfigError, match=r"system\.residual: cf"):
+            recommender.write_lora(pair, tmp_path, base_model="any")
+
+    def test_other_systems_start_from_it_and_it_from_them(
+        self,
+        recommender: CoraRecommender,
+        small_world: Dataset,
+        cf: VectorSource,
+        tiny_backbone: Path,
+        tmp_path: Path,
+    ) -> None:
+        self.train_a_little(recommender, small_world)
+        recommender.save(tmp_path / "residual")
+        same = self.build(small_world, cf, tiny_backbone, seed=2)
+        assert isinstance(same, CoraRecommender)
+        same.take(same.weights_of(tmp_path / "residual"))
+        assert same.residual is not None
+        assert recommender.residual is not None
+        assert same.residual.state_dict() == recommender.residual.state_dict()
+        values = {"backbone": {"model": str(tiny_backbone)}, "prompt": PLAIN, "rank": 4}
+        plain = build_recommender(CoraSystem.model_validate(values), small_world, cf, seed=2)
+        plain.take(plain.weights_of(tmp_path / "residual"))
+        plain.save(tmp_path / "plain")
+        same.take(same.weights_of(tmp_path / "plain"))
+
+
+class TestLateResidualCora(SystemConformance):
+    system, prompt = "cora", PLAIN
+    options: ClassVar[dict[str, Any]] = {
+        "rank": 4,
+        "residual": "cf",
+        "activation": "title",
+        "dropout": 0.0,
+    }
+    step_size = 0.01
+
+    def test_an_untrained_system_leaves_the_answers_of_the_frozen_model(  # type: ignore[override]
+        self, recommender: CoraRecommender, small_world: Dataset
+    ) -> None:
+        """Training, which shares prefixes, and scoring have the same logits."""
+        self.train_a_little(recommender, small_world)
+        inputs = recommender.inputs(small_world.pairs("train"))
+        batch = inputs.batch(np.arange(8))
+        recommender.eval()
+        with torch.no_grad():
+            apart = recommender.training_logits(**batch)
+            torch.testing.assert_close(apart, recommender.logits(**batch), atol=1e-3, rtol=0)
 
 
 class TestTALLRec(SystemConformance):

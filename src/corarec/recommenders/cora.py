@@ -28,10 +28,12 @@ from corarec.backbone.splitting import split_prompts
 from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder
-from corarec.recommenders.base import TrainingData
+from corarec.recommenders.base import TrainingData, Weights
 from corarec.recommenders.general_text import evaluating
 from corarec.recommenders.language import Ingredients
 from corarec.recommenders.llm import AnswerScore, PromptRecommender, PromptSystem
+from corarec.recommenders.residual import ANSWERS, Residual
+from corarec.recommenders.saved import read_module
 from corarec.recommenders.shared import of_suffix
 from corarec.recommenders.vectors import (
     UserShuffle,
@@ -39,10 +41,12 @@ from corarec.recommenders.vectors import (
     VectorInputConfig,
     VectorPromptInputs,
 )
-from corarec.score.scorer import PairSystem
-from corarec.types import Config, Pairs
+from corarec.score.scorer import Batch, PairSystem, Scorer
+from corarec.types import Config, FloatArray, Pairs
 
 log = logging.getLogger(__name__)
+RESIDUAL = "residual"
+"""The name under which a residual is saved."""
 
 
 class GeneratorChoice(Config):
@@ -98,6 +102,11 @@ class CoraSystem(PromptSystem):
     of the target title on, so that all candidates of a user share the frozen history. Training then
     leads no gradient through the history and runs it once for all rows of a batch that have it in
     common (not with gradient checkpointing, which recomputes whole prompts)."""
+    residual: Literal["none", "cf"] = "none"
+    """`cf`, a variant of ours: the CF model's own score goes straight to the answer, as a logit,
+    and the language model's answer is added with a weight that is trained from zero on. So the
+    order of items is that of the CF model before training, and training can only add to it. For CF
+    models whose scores of training rows do not know these rows' labels."""
 
     @property
     def needs_training_rows(self) -> bool:
@@ -120,6 +129,8 @@ class CoraRecommender(PromptRecommender):
         Whether training sets the scale of its input.
     shuffle
         A control: users get each other's vectors.
+    residual
+        What adds the answers to the CF model's own scores; None: the answers are the logits.
     """
 
     config_class: ClassVar[type[PromptSystem]] = CoraSystem
@@ -138,6 +149,7 @@ class CoraRecommender(PromptRecommender):
         late: bool = False,
         normalise: bool = True,
         shuffle: UserShuffle | None = None,
+        residual: Residual | None = None,
     ) -> None:
         super().__init__(model, backbone, encoder, answer)
         self.cf = cf
@@ -145,6 +157,7 @@ class CoraRecommender(PromptRecommender):
         self.late = late
         self.normalise = normalise
         self.shuffle = shuffle
+        self.residual = residual
         self.shares_in_training = True
         """Whether late activation trains without a gradient through what comes before the title."""
 
@@ -187,22 +200,61 @@ class CoraRecommender(PromptRecommender):
             late=config.activation == "title",
             normalise=config.vectors.normalise == "rms",
             shuffle=shuffle,
+            residual=None if config.residual == "none" else Residual(),
         )
 
     def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> VectorPromptInputs:
         """Gather the prompts and the CF vectors of `pairs`."""
-        return VectorPromptInputs(pairs, self.encoder, new_titles, self._vectors(pairs))
+        table = self._vectors(pairs)
+        scores = None if self.residual is None else self._scores(pairs)
+        return VectorPromptInputs(pairs, self.encoder, new_titles, table, scores)
 
     def prepare(self, data: TrainingData) -> None:
-        """Set the scale of the CF vectors by those of the whole training split."""
+        """Set the scale of the CF vectors by those of the whole training split.
+
+        With a residual also what makes a logit of CF scores, by the rows to learn from.
+        """
         if self.normalise:
             self.vector_input.fit_scale(self._vectors(data.dataset.pairs("train")))
+        if self.residual is not None:
+            rows = data.train_rows
+            some = rows[:: -(-len(rows) // ANSWERS)]
+            with evaluating(self):
+                frozen = FrozenCora(self, joined=False)
+                answers = Scorer(frozen).score(data.dataset.pairs(some))
+            scores = self._scores(data.dataset.pairs(rows))
+            self.residual.fit(scores, data.dataset.labels(rows), answers)
 
     def _vectors(self, pairs: Pairs) -> VectorTable:
         table = self.cf.vector_table(pairs)
         if self.shuffle is None:
             return table
         return self.shuffle.applied(table, self.cf.vector_table(self.shuffle.donors(pairs.for_cf)))
+
+    def _scores(self, pairs: Pairs) -> FloatArray:
+        """Return the CF model's own scores, of the donors where users are shuffled: [N]."""
+        scores = self.cf.score(pairs)
+        if self.shuffle is None:
+            return scores
+        donated = self.cf.score(self.shuffle.donors(pairs.for_cf))
+        return np.where(self.shuffle.strangers(self.cf.vector_table(pairs)), scores, donated)
+
+    def logits_of(self, answers: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the answers, or what the residual makes of them and of the CF scores: [B]."""
+        return answers if self.residual is None else self.residual(answers, batch["cf_scores"])
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return one group: the gate of a residual is trained with what it lets through."""
+        groups = dict(super().parameter_groups())
+        gate = groups.pop(RESIDUAL, [])
+        return {name: [*group, *gate] for name, group in groups.items()}
+
+    def weights_of(self, folder: Path) -> Weights:
+        """Return what was trained in `folder`, the residual of both with it."""
+        weights = super().weights_of(folder)
+        if self.residual is None or not (folder / f"{RESIDUAL}.safetensors").exists():
+            return weights
+        return {**weights, RESIDUAL: read_module(self.residual, folder, RESIDUAL)}
 
     def adapter_input(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the CF vectors of the pairs and, where they act late, on which tokens."""
@@ -225,7 +277,10 @@ class CoraRecommender(PromptRecommender):
             prefixes = sharing.read(split.prefix_ids)
         read = of_suffix(self.read(**batch), split.suffix_ids.shape[1])
         with sharing.joined(prefixes, split) as mask:
-            return self.answer_logits(attention_mask=mask, position_ids=split.position_ids, **read)
+            answers = self.answer_logits(
+                attention_mask=mask, position_ids=split.position_ids, **read
+            )
+        return self.logits_of(answers, batch)
 
     @property
     def begins_without_pairs(self) -> bool:
@@ -272,6 +327,12 @@ class CoraRecommender(PromptRecommender):
                 "LoRA acts on every token, so it would answer otherwise. Export a run with "
                 "activation: prompt."
             )
+        if self.residual is not None:
+            raise ConfigError(
+                "This run adds the language model's answer to the CF model's score "
+                "(system.residual: cf). A LoRA holds no such score, so it would answer otherwise. "
+                "Export a run with residual: none."
+            )
         vectors = self._vectors_of(pair)
         tuner = self.model.base_model
         export_lora(tuner, vectors, folder, base_model=base_model, revision=revision)
@@ -316,15 +377,20 @@ class CoraRecommender(PromptRecommender):
         return self.vector_input(users, items, matches)
 
     def own_modules(self) -> dict[str, nn.Module]:
-        """Return the scales of the CF vectors."""
-        return {"vector_input": self.vector_input}
+        """Return the scales of the CF vectors, and the residual."""
+        own: dict[str, nn.Module] = {"vector_input": self.vector_input}
+        return own if self.residual is None else own | {RESIDUAL: self.residual}
 
 
 class FrozenCora:
-    """What the frozen model answers to the prompts of a CoRA; switched off in this thread only."""
+    """What the frozen model answers to the prompts of a CoRA; switched off in this thread only.
 
-    def __init__(self, system: CoraRecommender) -> None:
+    Where the system has a residual, this holds with it, unless not `joined`.
+    """
+
+    def __init__(self, system: CoraRecommender, *, joined: bool = True) -> None:
         self._system = system
+        self._joined = joined
         self.training = system.training
         self.inputs = system.inputs
 
@@ -336,4 +402,5 @@ class FrozenCora:
     def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer: [B]."""
         with self._system.model.disable_adapter():
-            return self._system.answer_logits(batch["input_ids"], batch["attention_mask"])
+            answers = self._system.answer_logits(batch["input_ids"], batch["attention_mask"])
+        return self._system.logits_of(answers, batch) if self._joined else answers

@@ -127,7 +127,8 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
 
     def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of the answer: [B]."""
-        return self.answer_logits(attention_mask=batch["attention_mask"], **self.read(**batch))
+        answers = self.answer_logits(attention_mask=batch["attention_mask"], **self.read(**batch))
+        return self.logits_of(answers, batch)
 
     def read(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what `answer_logits` takes of a batch beside its mask, by keyword."""

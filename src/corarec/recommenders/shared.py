@@ -166,6 +166,10 @@ class PromptSharing:
     ) -> torch.Tensor:
         """Return the logit of the answer after each prompt: [B]."""
 
+    def logits_of(self, answers: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the logits of pairs by the language model's answers: [B]; as a rule these."""
+        return answers
+
     def soft_vectors(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Return what stands in each soft slot: [B, n, H] by slot."""
         return {}
@@ -194,10 +198,12 @@ class PromptSharing:
         if common == 0 or not is_worth_it(batch, common):
             return None
         prompts = SharedPrompts(self, batch, common)
+        answers: torch.Tensor | None = None
         if way == CACHE:
-            return prompts.robust()
-        sharing = self.prefix_sharing
-        return prompts.fast(sharing) if isinstance(sharing, PrefixSharing) else None
+            answers = prompts.robust()
+        elif isinstance(sharing := self.prefix_sharing, PrefixSharing):
+            answers = prompts.fast(sharing)
+        return None if answers is None else self.logits_of(answers, batch)
 
     @property
     def prefix_sharing(self) -> PrefixSharing | NotSharedError:

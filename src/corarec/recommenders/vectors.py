@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import nn
@@ -12,7 +13,7 @@ from corarec.cf.tables import inverse_rms
 from corarec.cf.vectors import VectorTable
 from corarec.recommenders.llm import PromptInputs
 from corarec.score.scorer import Batch
-from corarec.types import Config, IntArray, Pairs
+from corarec.types import Config, FloatArray, IntArray, Pairs
 
 SCALED_PAIRS = 10_000
 """Pairs that set the scale of the products."""
@@ -110,17 +111,21 @@ class VectorPromptInputs(PromptInputs):
 
     table: VectorTable | None = None
     """The vectors; needed."""
+    scores: FloatArray | None = None
+    """[N] the CF model's own, where they are asked for."""
 
     def batch(self, rows: IntArray) -> Batch:
         """Add `user_vectors` and `item_vectors`, both [B, d], to the prompts.
 
-        Where the CF model has them, also `match_vectors` [B, p].
+        Where the CF model has them, also `match_vectors` [B, p]; with scores `cf_scores` [B].
         """
         assert self.table is not None
         users, items = self.table.lookup(rows)
         batch = {**super().batch(rows), "user_vectors": users, "item_vectors": items}
         if self.table.matches is not None:
             batch["match_vectors"] = self.table.matches[torch.from_numpy(rows.copy())]
+        if self.scores is not None:
+            batch["cf_scores"] = torch.from_numpy(self.scores[rows]).float()
         return batch
 
 
@@ -147,9 +152,15 @@ class UserShuffle:
         return replace(donating, rows=None, item_ids=pairs.item_ids)
 
     @staticmethod
+    def strangers(table: VectorTable) -> npt.NDArray[np.bool_]:
+        """Return of which pairs nothing is known of the user: [N]."""
+        unknown = (table.users == 0).all(dim=1).numpy()
+        return np.asarray(unknown[table.user_rows])
+
+    @staticmethod
     def applied(table: VectorTable, donated: VectorTable) -> VectorTable:
         """Return the items of `table` with the users of `donated`, strangers left strangers."""
-        stranger = (table.users[torch.from_numpy(table.user_rows)] == 0).all(dim=1).numpy()
+        stranger = UserShuffle.strangers(table)
         users = torch.cat([torch.zeros(1, table.vector_size), donated.users])
         user_rows = np.where(stranger, 0, donated.user_rows + 1)
         matches = donated.matches

@@ -57,6 +57,8 @@ class SystemConformance:
     """Of the test that learns eight rows by heart."""
     steps: ClassVar[int] = 30
     """Of the same test."""
+    step_size: ClassVar[float] = 1.0
+    """Of the two steps of plain gradient descent that most tests begin with."""
     trains: ClassVar[bool] = True
     """Whether the system has anything to train."""
     changes_general_text: ClassVar[bool | None] = None
@@ -124,7 +126,7 @@ class SystemConformance:
         assert bool(trained) == self.trains
         if not trained:
             return
-        optimizer = torch.optim.SGD(trained, lr=1.0)
+        optimizer = torch.optim.SGD(trained, lr=self.step_size)
         # By the logits of pairs where the system learns from such, else by its own loss.
         by_pairs = isinstance(recommender, PointwiseRecommender)
         learned = recommender.inputs(dataset.pairs(rows[:16])) if by_pairs else None
