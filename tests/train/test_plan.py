@@ -1,6 +1,6 @@
 import numpy as np
 
-from corarec.train.plan import BatchPlan, Rounds, plan_of
+from corarec.train.plan import BatchPlan, Rounds, UserPlan, plan_of
 
 
 def test_every_row_occurs_once_per_epoch() -> None:
@@ -63,3 +63,36 @@ def test_examples_of_one_kind_are_batched_as_ever() -> None:
     plain, mixed = plan_of(Plain(), 4, seed=2), plan_of(Mixed(), 4, seed=2)  # type: ignore[arg-type]
     assert [plain[n].tolist() for n in range(7)] == [mixed[n].tolist() for n in range(7)]
     assert isinstance(plain, BatchPlan)
+
+
+def test_rows_of_a_user_stand_together_and_every_row_occurs_once() -> None:
+    users = np.random.default_rng(0).integers(0, 15, 240)
+    lengths = np.random.default_rng(1).integers(5, 50, 240)
+    plan = UserPlan(lengths, users, together=4, batch_size=16, seed=0)
+    for epoch in range(2):
+        batches = [plan[epoch * 15 + n] for n in range(15)]
+        assert sorted(np.concatenate(batches)) == list(range(240))
+        alone = [len(set(users[rows].tolist())) for rows in batches]
+        assert np.mean(alone) < 8  # of 16 rows drawn freely about 10 users
+    assert np.concatenate(batches).tolist() != np.concatenate([plan[n] for n in range(15)]).tolist()
+
+
+def test_batches_of_users_follow_from_seed_and_number_alone() -> None:
+    users = np.random.default_rng(0).integers(0, 90, 1000)
+    lengths = np.random.default_rng(1).integers(5, 50, 1000)
+    straight, jumped = (UserPlan(lengths, users, 3, 8, seed=5) for _ in range(2))
+    wanted = [straight[n].tolist() for n in range(300)]
+    assert jumped[299].tolist() == wanted[299]
+    assert jumped[7].tolist() == wanted[7]
+    assert UserPlan(lengths, users, 3, 8, seed=6)[7].tolist() != wanted[7]
+
+
+def test_examples_with_users_are_batched_by_them() -> None:
+    class Compared:
+        lengths = np.arange(12)
+        users = np.arange(12) % 2
+        rows_per_user = 3
+
+    plan = plan_of(Compared(), 3, seed=2)  # type: ignore[arg-type]
+    assert isinstance(plan, UserPlan)
+    assert all(len(set((plan[n] % 2).tolist())) == 1 for n in range(8))

@@ -41,17 +41,24 @@ def plan_phases(config: "RunConfig") -> list[PlannedPhase]:
     """Return the phases of a recipe; one without a name where it lists none."""
     train = config.train
     if not train.phases:
-        return [PlannedPhase(0, True, Phase(), train)]
+        return [PlannedPhase(0, True, Phase(loss=train.loss), train)]
     count = len(train.phases)
     return [
         PlannedPhase(
             number,
             number == count,
-            Phase(phase.name, phase.parameters, phase_prompt(config.system, phase), phase.task),
-            train.of_phase(phase),
+            Phase(
+                phase.name,
+                phase.parameters,
+                phase_prompt(config.system, phase),
+                course.loss,
+                phase.task,
+            ),
+            course,
             phase.init_from,
         )
         for number, phase in enumerate(train.phases, start=1)
+        for course in (train.of_phase(phase),)
     ]
 
 
@@ -77,6 +84,12 @@ def check_phases(system: LanguageSystem, train: TrainConfig) -> None:
     groups = type(system).parameter_groups
     if train.phases and groups == ():
         raise ValueError("this system trains nothing, so that it has no phases; remove them")
+    courses = [train.of_phase(phase) for phase in train.phases] or [train]
+    if any(course.loss.pairwise > 0 for course in courses) and not system.learns_logits:
+        raise ValueError(
+            f"loss.pairwise compares the logits of pairs, but {system.name!r} does not learn these "
+            "as it is configured; set it to 0"
+        )
     for phase in train.phases:
         for name in phase.parameters or ():
             if groups is not None and name not in groups:

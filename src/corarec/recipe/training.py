@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from corarec.prompts import PromptConfig
+from corarec.recommenders.loss import LossConfig
 from corarec.types import Config
 
 
@@ -45,6 +46,8 @@ class Course(Config):
     """Leave out this earliest share of the training rows, for CF vectors that were fitted on it."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
+    loss: LossConfig = LossConfig()
+    """What is added to the cross-entropy of the answers."""
 
 
 class PhaseConfig(Course):

@@ -56,6 +56,11 @@ class LanguageSystem(Config):
         return False
 
     @property
+    def learns_logits(self) -> bool:
+        """Whether its loss is that of the logits of pairs, to which `train.loss` can add."""
+        return False
+
+    @property
     def keeps_dropout(self) -> bool:
         """Whether the language model keeps its own dropout, which then acts in training."""
         return False

@@ -35,6 +35,11 @@ class PromptSystem(LanguageSystem):
     """The score: `yes` is the logit of Yes (the authors' code), `yes-minus-no` its distance to the
     logit of No."""
 
+    @property
+    def learns_logits(self) -> bool:
+        """The logits of pairs are what it learns."""
+        return True
+
     @model_validator(mode="after")
     def _check_slots(self) -> Self:
         check_slots(self.prompt, self.added_slots, self.needed_slots)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from corarec.cf.report import auc
 from corarec.errors import ConfigError
 from corarec.recommenders.base import Recommender, TrainingData, Validate
+from corarec.recommenders.loss import within_users
 from corarec.score.scorer import Batch, Examples, batched, score_batches
 from corarec.types import IntArray, Pairs
 
@@ -22,6 +23,10 @@ class LabelledExamples:
     inputs: Examples
     labels: IntArray
     """[N] 0 or 1"""
+    users: IntArray | None = None
+    """[N], where the loss compares the rows of a user"""
+    rows_per_user: int = 1
+    """How many of these should stand together in a batch."""
 
     def __post_init__(self) -> None:
         self.lengths: IntArray = self.inputs.lengths
@@ -31,8 +36,11 @@ class LabelledExamples:
         return len(self.inputs)
 
     def batch(self, rows: IntArray) -> Batch:
-        """Add `labels` [B] to the tensors of the pairs."""
-        return {**self.inputs.batch(rows), "labels": self._labels[torch.from_numpy(rows)]}
+        """Add `labels` [B], and `users` [B] where they are wanted, to the tensors of the pairs."""
+        batch = {**self.inputs.batch(rows), "labels": self._labels[torch.from_numpy(rows)]}
+        if self.users is not None:
+            batch["users"] = torch.from_numpy(self.users[rows])
+        return batch
 
 
 class PointwiseRecommender(Recommender):
@@ -78,14 +86,21 @@ class PointwiseRecommender(Recommender):
 
     def examples(self, data: TrainingData) -> LabelledExamples:
         """Return the training pairs with their labels."""
-        rows = data.train_rows
-        return LabelledExamples(self.inputs(data.dataset.pairs(rows)), data.dataset.labels(rows))
+        rows, loss = data.train_rows, self.phase.loss
+        pairs = data.dataset.pairs(rows)
+        labelled = LabelledExamples(self.inputs(pairs), data.dataset.labels(rows))
+        if loss.pairwise > 0:
+            labelled.users, labelled.rows_per_user = pairs.user_ids, loss.rows_per_user
+        return labelled
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the mean binary cross-entropy of the logits: a scalar."""
-        labels = batch.pop("labels")
+        """Return the mean binary cross-entropy of the logits and what is added to it: a scalar."""
+        labels, users = batch.pop("labels"), batch.pop("users", None)
         logits = self.training_logits(**batch).float()
-        return functional.binary_cross_entropy_with_logits(logits, labels)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels)
+        if users is not None:
+            loss = loss + self.phase.loss.pairwise * within_users(logits, labels, users)
+        return loss
 
     def validation(self, data: TrainingData) -> Validate:
         """Return what computes the AUC on the validation rows."""

@@ -35,6 +35,11 @@ class TALLRecSystem(LoraSystem):
     """Learn from so many training rows, drawn by the run's seed; none: from all. The original has
     16 to 256."""
 
+    @property
+    def learns_logits(self) -> bool:
+        """Not where it learns the words of the answer."""
+        return self.loss == "answer"
+
 
 class TALLRecRecommender(PromptRecommender):
     """LoRA on a language model that reads the plain prompt."""

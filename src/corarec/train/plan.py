@@ -19,7 +19,15 @@ class Plan(Protocol):
 
 
 def plan_of(examples: Examples, batch_size: int, seed: int) -> Plan:
-    """Return the batches of examples; where these have `kinds` [N], every batch is of one kind."""
+    """Return the batches of examples.
+
+    Where these have `kinds` [N], every batch is of one kind; where they have `users` [N], some rows
+    of a user stand together.
+    """
+    users: IntArray | None = getattr(examples, "users", None)
+    if users is not None:
+        together: int = getattr(examples, "rows_per_user", 1)
+        return UserPlan(examples.lengths, users, together, batch_size, seed)
     kinds: IntArray | None = getattr(examples, "kinds", None)
     if kinds is None:
         return BatchPlan(examples.lengths, batch_size, seed)
@@ -61,6 +69,47 @@ class BatchPlan:
         for first in range(0, len(rows), span):
             part = rows[first : first + span]
             rows[first : first + span] = part[np.argsort(self.lengths[part], kind="stable")]
+        return random.permutation(rows.reshape(-1, self.batch_size))
+
+
+class UserPlan(BatchPlan):
+    """An endless series of length-grouped batches in which rows of a user stand together.
+
+    Each epoch a user's rows are shuffled and cut into blocks of `together` rows, of which the last
+    may be shorter; blocks are put into batches as `BatchPlan` does it with rows. A block may lie
+    across two batches.
+
+    Parameters
+    ----------
+    lengths, users
+        Two of [N]: the length of each row and its user.
+    """
+
+    def __init__(
+        self, lengths: IntArray, users: IntArray, together: int, batch_size: int, seed: int
+    ) -> None:
+        super().__init__(lengths, batch_size, seed)
+        self.users = users
+        self.together = together
+
+    def _shuffle(self, epoch: int) -> IntArray:
+        random = np.random.default_rng((self.seed, epoch))
+        rows = random.permutation(len(self.users))
+        rows = rows[np.argsort(self.users[rows], kind="stable")]
+        users, places = self.users[rows], np.arange(len(rows))
+        new_user = np.append(True, users[1:] != users[:-1])
+        within = places - np.maximum.accumulate(np.where(new_user, places, 0))
+        first = np.flatnonzero(within % self.together == 0)
+        lengths = np.add.reduceat(self.lengths[rows], first) / np.diff(np.append(first, len(rows)))
+        blocks = random.permutation(len(first))
+        span = max(1, MEGABATCH * self.batch_size // self.together)
+        for start in range(0, len(blocks), span):
+            part = blocks[start : start + span]
+            blocks[start : start + span] = part[np.argsort(lengths[part], kind="stable")]
+        order = np.argsort(blocks)  # of each block, its place
+        block_of = np.cumsum(within % self.together == 0) - 1
+        rows = rows[np.argsort(order[block_of], kind="stable")]
+        rows = rows[: self.batches_per_epoch * self.batch_size]
         return random.permutation(rows.reshape(-1, self.batch_size))
 
 
