@@ -41,6 +41,11 @@ def test_what_was_a_study_is_a_suite() -> None:
         ({"systems": {"Item rate": ROW}}, "a trivial reference"),
         ({"systems": {"a b": ROW, "A-b": ROW}}, r"'a b' and 'A-b' would have the same run folders"),
         ({"systems": {"A": {}}}, "one of recipe, use, beside"),
+        ({"systems": {"A": ROW, "B": {"ensemble": "C"}}}, r"`ensemble` of 'B': .*no row 'C'"),
+        (
+            {"systems": {"A": ROW, "B": {"ensemble": "A"}, "C": {"ensemble": "B"}}},
+            r"no row 'B'\. .*Rows: A",
+        ),
         ({"systems": {"A": ROW | {"beside": "B | x"}}}, "one of recipe, use, beside"),
         ({"systems": {"A": ROW, "B": {"beside": "A"}}}, "write ROW | COLUMN"),
         ({"systems": {"A": ROW, "B": {"beside": "C | x"}}}, r"no row 'C'\. .*Rows: A"),

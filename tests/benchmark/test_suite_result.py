@@ -3,8 +3,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from corarec.benchmark.benchmark import tasks_of
 from corarec.benchmark.plan import Planner
@@ -16,7 +18,7 @@ from corarec.benchmark.suite_files import (
     results_frame,
     write_suite_data,
 )
-from corarec.benchmark.suite_result import SuiteResult, suite_result, training_pairs
+from corarec.benchmark.suite_result import SuiteResult, SuiteTables, suite_result, training_pairs
 from corarec.errors import ArtifactError
 from corarec.evaluate import BootstrapConfig
 from corarec.report.layout import MISSING
@@ -27,6 +29,7 @@ from corarec.report.suite_tables import (
     suite_text,
     write_suite_tables,
 )
+from corarec.suite_views import suite_views
 from corarec.train.record import TRAINING
 
 from .conftest import MakeSuite
@@ -67,6 +70,27 @@ def overall(make_suite: MakeSuite, runs: Path) -> Path:
 def result_of(path: Path, runs: Path) -> SuiteResult:
     planner = Planner(load_suite(path), runs, path.stem)
     return suite_result(planner, FEW, training_pairs(planner))
+
+
+def test_an_ensemble_is_one_system_with_the_mean_of_the_logits(
+    overall: Path, runs: Path, tmp_path: Path
+) -> None:
+    values = yaml.safe_load(overall.read_text())
+    values["systems"] |= {"Joined": {"ensemble": ODD}, "Lacking": {"ensemble": "CoRA"}}
+    values["comparisons"] = [["Joined", ODD]]
+    overall.write_text(yaml.safe_dump(values))
+    planner = Planner(load_suite(overall), runs, "overall")
+    (joined,), members = (SuiteTables(planner).of(name) for name in ("Joined", ODD))
+    assert len(members) == 2
+    mean = (members[0].scores + members[1].scores) / 2
+    np.testing.assert_allclose(joined.scores, mean)
+    result = result_of(overall, runs)
+    assert {one.name: one.seeds for one in result.systems}["Joined"] == 1
+    assert result.rows["Joined"].kind == "ensemble"
+    assert "not run yet: Lacking." in result.missing
+    assert (result.comparisons[0].first, result.comparisons[0].first_seeds) == ("Joined", 1)
+    assert "Joined" in suite_markdown(result)
+    assert suite_views(planner, result).scores
 
 
 def test_every_row_stands_in_every_table_and_says_how_many_seeds(overall: Path, runs: Path) -> None:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.cf.vectors import VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable
+from corarec.errors import ConfigError
 from corarec.recommenders.vectors import UserShuffle, VectorInput
 from corarec.types import Histories, Pairs
 
@@ -116,3 +117,34 @@ def test_strangers_get_no_match_of_a_donor() -> None:
     applied = UserShuffle.applied(TABLE, donated)
     assert applied.matches is not None
     assert applied.matches.tolist() == [[0, 0, 0], [-1, 0, 0], [0, 0, 2]]
+
+
+FAMILIES = (
+    VectorFamily("rates", user=(0,), item=(1,)),
+    VectorFamily("content", item=(0,), match=(0, 2)),
+)
+
+
+def test_families_are_zeroed_whole_each_for_itself_and_in_training_only() -> None:
+    torch.manual_seed(0)
+    vectors = VectorInput(match_size=3, drop_families=0.3, families=FAMILIES)
+    e = vectors(torch.ones(5_000, 2), torch.ones(5_000, 2), torch.ones(5_000, 3))
+    user, item, match = e[:, :2], e[:, 4:6], torch.cat([e[:, 2:4], e[:, 6:7]], dim=1)
+    rates, content = user[:, 0], item[:, 0]
+    assert torch.equal(item[:, 1], rates)
+    assert torch.equal(match[:, 0], content)
+    assert torch.equal(match[:, 2], content)
+    for family in (rates, content):
+        assert family.mean() == pytest.approx(0.7, abs=0.03)
+    assert (rates * content).mean() == pytest.approx(0.49, abs=0.03)
+    assert (user[:, 1] == 1).all()  # of no family
+    assert (match[:, 1] == 1).all()
+    vectors.eval()
+    assert vectors(*(torch.ones(9, n) for n in (2, 2, 3))).sum() == 9 * 7
+
+
+def test_vectors_of_one_piece_have_no_family_to_drop() -> None:
+    with pytest.raises(ConfigError, match="vectors have none"):
+        VectorInput(drop_families=0.1)
+    with pytest.raises(ConfigError, match="vectors have 1"):
+        VectorInput(drop_families=0.1, families=FAMILIES[:1])

@@ -1,5 +1,6 @@
 """The trainer on a system small enough to train in a second, with dropout to catch lost RNGs."""
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -180,6 +181,59 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(
         for run in (tmp_path / "straight", folder)
     ]
     assert without_time[0] == without_time[1]
+
+
+AVERAGED = CONFIG.model_copy(update={"average": 0.9})
+
+
+def test_the_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path: Path) -> None:
+    plain, folder = train(tmp_path / "plain"), tmp_path / "mean"
+    folder.mkdir()
+    trainer = make_trainer(folder, AVERAGED)
+    seen: list[torch.Tensor] = []
+    validate = trainer.validate
+
+    def watched() -> dict[str, float]:
+        seen.append(trainer.model.items.weight.detach().clone())
+        return {"auc": validate()["auc"] + len(seen)}  # so that the last one is the best
+
+    trainer.validate = watched
+    trainer.train_or_resume()
+    own = trainer.model.state_dict()
+    assert all(torch.equal(plain[name], own[name]) for name in plain)  # the course is the same
+    best = load_file(folder / BEST / "w")
+    assert torch.equal(best["items.weight"], seen[-1])
+    assert not torch.equal(best["items.weight"], own["items.weight"])
+    steps = [np.linalg.norm(b - a) for a, b in itertools.pairwise(np.array(torch.stack(seen)))]
+    assert max(steps) < 1  # a mean moves slowly
+
+
+def test_a_killed_and_resumed_run_goes_on_with_its_mean(tmp_path: Path) -> None:
+    folders = tmp_path / "straight", tmp_path / "stopped"
+    train(folders[0], AVERAGED)
+    folders[1].mkdir()
+    trainer = make_trainer(folders[1], AVERAGED)
+    training_step, done = trainer.training_step, []
+
+    def stops(*args: Any, **kwargs: Any) -> Any:
+        done.append(1)
+        if len(done) > 2 * 25:
+            raise KeyboardInterrupt
+        return training_step(*args, **kwargs)
+
+    trainer.training_step = stops  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train_or_resume()
+    train(folders[1], AVERAGED)
+    straight, resumed = (last_checkpoint(folder) for folder in folders)
+    assert straight is not None
+    assert resumed is not None
+    for name in ("average.safetensors", "w"):
+        one, other = load_file(straight / name), load_file(resumed / name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    (resumed / "average.safetensors").write_bytes(b"")
+    with pytest.raises(ArtifactError, match="cannot go on exactly"):
+        train(folders[1], AVERAGED.model_copy(update={"steps": 50}))
 
 
 def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class Planner:
         return any(
             all(path.exists() for path in result_files(folder, self.suite.split))
             for name, row in self.suite.systems.items()
-            if row.beside is None
+            if row.has_runs
             for folder in self.folders(name).values()
         )
 

@@ -17,6 +17,8 @@ BESIDE = " | "
 """`CoRA | mf alone` names what was evaluated beside the runs of a row."""
 REFERENCES = (ITEM_RATE, LOGISTIC_REGRESSION, HISTORY_LENGTH)
 """The trivial references stand in every table under these names."""
+KINDS = ("recipe", "use", "beside", "ensemble")
+"""What a row can be."""
 MOST_SEEDS = 1_000
 LONGEST_FOLDER = 200
 """Bytes of the name of a run's folder."""
@@ -65,7 +67,7 @@ class StartFrom(Config):
 
 
 class Row(Config):
-    """One row: either a `recipe`, or `use`, or `beside`."""
+    """One row: either a `recipe`, or `use`, or `beside`, or `ensemble`."""
 
     recipe: Path | None = None
     """Trained here."""
@@ -77,8 +79,15 @@ class Row(Config):
     """A row of another suite."""
     beside: str | None = None
     """Something that was evaluated beside a row, as in `CoRA | mf alone`."""
+    ensemble: str | None = None
+    """The runs of a row as one system: the mean of their logits over the seeds."""
     published: tuple[Published, ...] = ()
     """One or several."""
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether runs are its own, made here or elsewhere; else it follows from other rows."""
+        return self.beside is None and self.ensemble is None
 
     @field_validator("published", mode="before")
     @classmethod
@@ -87,9 +96,9 @@ class Row(Config):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Row":
-        kinds = [name for name in ("recipe", "use", "beside") if getattr(self, name) is not None]
+        kinds = [name for name in KINDS if getattr(self, name) is not None]
         if len(kinds) != 1:
-            raise ValueError(f"a row is one of recipe, use, beside; here: {kinds or 'none'}")
+            raise ValueError(f"a row is one of {', '.join(KINDS)}; here: {kinds or 'none'}")
         if self.recipe is None and (self.set or self.init_from):
             raise ValueError(f"`set` and `init_from` go with a recipe, not with `{kinds[0]}`")
         return self
@@ -169,6 +178,8 @@ class Suite(Config):
         for name, row in self.systems.items():
             if row.beside is not None:
                 self._check_beside(name, row.beside)
+            if row.ensemble is not None:
+                self._check_has_runs(f"`ensemble` of {name!r}: ", row.ensemble)
             if row.init_from is not None:
                 self._check_start(name, row.init_from.row)
             if row.recipe is not None:
@@ -184,20 +195,22 @@ class Suite(Config):
         if name in self.systems or name in REFERENCES:
             return
         row, bar, _ = name.partition(BESIDE)
-        if not bar or row not in self.systems or self.systems[row].beside is not None:
+        if not bar or row not in self.systems or not self.systems[row].has_runs:
             raise ValueError(unknown_row(name, (*self.systems, *REFERENCES)))
 
     def _check_beside(self, name: str, beside: str) -> None:
         row, bar, column = beside.partition(BESIDE)
         if not bar or not column.strip():
             raise ValueError(f"`beside` of {name!r} is {beside!r}; write ROW{BESIDE}COLUMN")
-        if row not in self.systems or self.systems[row].beside is not None:
-            raise ValueError(
-                unknown_row(row, [n for n, r in self.systems.items() if r.beside is None])
-            )
+        self._check_has_runs("", row)
+
+    def _check_has_runs(self, where: str, row: str) -> None:
+        known = [name for name, each in self.systems.items() if each.has_runs]
+        if row not in known:
+            raise ValueError(f"{where}{unknown_row(row, known)}")
 
     def _check_start(self, name: str, start: str) -> None:
-        runs = [other for other, row in self.systems.items() if row.beside is None]
+        runs = [other for other, row in self.systems.items() if row.has_runs]
         path = [name]
         while True:
             if start not in runs:
@@ -270,7 +283,7 @@ def _with_used(suite: Suite, path: Path, chain: list[Path]) -> Suite:
     used = _read_used(other, chain)
     taken = {
         name: row
-        if row.beside is not None
+        if not row.has_runs
         else Row(use=_origin(row, name, other), published=row.published)
         for name, row in used.systems.items()
     }
@@ -289,10 +302,10 @@ def _with_used(suite: Suite, path: Path, chain: list[Path]) -> Suite:
 
 def _origin(row: Row, name: str, suite: Path) -> Used:
     """Return where the runs of a row are: those of the suite, or of one that it uses itself."""
-    if row.beside is not None:
+    if not row.has_runs:
         raise ConfigError(
-            f"{suite}: the row {name!r} stands beside another; use that one, and name what is "
-            "beside it here."
+            f"{suite}: the row {name!r} has no runs of its own. Use the row that it is made of, "
+            "and say here what is to be made of that."
         )
     return row.use or Used(suite=suite, row=name)
 

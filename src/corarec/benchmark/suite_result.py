@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from corarec.benchmark.plan import Planner
 from corarec.benchmark.results import read_scores, result_files
 from corarec.benchmark.same_run import run_content
-from corarec.benchmark.suite import BESIDE, REFERENCES, Published, Row, Suite
+from corarec.benchmark.suite import BESIDE, KINDS, REFERENCES, Published, Row, Suite
 from corarec.cf.base import read_identity
 from corarec.errors import ArtifactError
 from corarec.evaluate import (
@@ -23,6 +26,7 @@ from corarec.evaluate import (
     warm_cold_parts,
 )
 from corarec.evaluate.result import Result
+from corarec.evaluate.rows import check_same_rows
 from corarec.provenance import provenance
 from corarec.recipe import load_recipe
 from corarec.runs.dataset import find_dataset, read_run_data
@@ -56,8 +60,9 @@ class RowFacts(Result):
     """What is known of a row besides its metrics."""
 
     kind: str
-    """`recipe`, `use` or `beside`, as in the suite."""
+    """`recipe`, `use`, `beside` or `ensemble`, as in the suite."""
     seeds_wanted: int
+    """Of an ensemble, which is one system, 1."""
     runs: list[RunFacts] = Field(default_factory=list)
     published: list[Published] = Field(default_factory=list)
 
@@ -95,12 +100,18 @@ class SuiteTables:
                 if all(path.exists() for path in result_files(folder, self._split))
             }
             for name, row in planner.suite.systems.items()
-            if row.beside is None
+            if row.has_runs
         }
 
     def of(self, name: str) -> list[ScoreTable]:
-        """Return what there is of a row, of what stands beside one, or of a reference."""
+        """Return what there is of a row, of what stands beside one, or of a reference.
+
+        An ensemble has one table, if there are all the runs that it is made of.
+        """
         row = self._suite.systems.get(name)
+        if row is not None and row.ensemble is not None:
+            members = self.of(row.ensemble)
+            return [mean_of(members)] if len(members) == len(self._suite.seeds) else []
         if row is not None and row.beside is not None:
             name = row.beside
         if name in REFERENCES:
@@ -116,6 +127,20 @@ class SuiteTables:
     def anywhere(self) -> Path | None:
         """A folder with results, if there is one."""
         return next((each for found in self.folders.values() for each in found.values()), None)
+
+
+def mean_of(tables: Sequence[ScoreTable]) -> ScoreTable:
+    """Return the rows that all tables share with the mean of their scores.
+
+    Raises
+    ------
+    DataError
+        They are over different rows.
+    """
+    first = tables[0]
+    for other in tables[1:]:
+        check_same_rows(first, other, "the first seed of an ensemble", "another")
+    return replace(first, scores=np.mean([table.scores for table in tables], axis=0))
 
 
 def suite_result(
@@ -211,11 +236,11 @@ def _parts(suite: Suite, table: ScoreTable, train: Pairs | None) -> Parts:
 
 
 def _row_facts(row: Row, name: str, suite: Suite, tables: SuiteTables) -> RowFacts:
-    kind = "recipe" if row.recipe else "use" if row.use else "beside"
-    found = {} if row.beside is not None else tables.folders[name]
+    kind = next(kind for kind in KINDS if getattr(row, kind) is not None)
+    found = tables.folders[name] if row.has_runs else {}
     return RowFacts(
         kind=kind,
-        seeds_wanted=len(suite.seeds),
+        seeds_wanted=1 if row.ensemble is not None else len(suite.seeds),
         runs=[_run_facts(seed, folder) for seed, folder in found.items()],
         published=list(row.published),
     )
@@ -268,16 +293,19 @@ def _seconds(tables: SuiteTables) -> float:
 def _missing(
     suite: Suite, scores: dict[str, list[ScoreTable]], pairs: list[tuple[str, str]]
 ) -> list[str]:
-    wanted = len(suite.seeds)
+    wanted = {
+        name: 1 if row.ensemble is not None else len(suite.seeds)
+        for name, row in suite.systems.items()
+    }
     nothing = [name for name in suite.systems if not scores[name]]
     untested = [
         f"{one} against {other}" for one, other in pairs if not scores[one] or not scores[other]
     ]
     said = [f"not run yet: {'; '.join(nothing)}."] if nothing else []
     said += [
-        f"{name}: {there} of {wanted} seeds."
+        f"{name}: {there} of {wanted[name]} seeds."
         for name in suite.systems
-        if 0 < (there := len(scores[name])) < wanted
+        if 0 < (there := len(scores[name])) < wanted[name]
     ]
     if untested:
         said.append(f"not tested, for want of runs: {'; '.join(untested)}.")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from corarec.cf.data import FitData
 from corarec.cf.report import FitCourse, FitReport, OnEpoch, auc
-from corarec.cf.vectors import VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.data.history import KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, TrainingError
 from corarec.files import atomic_directory, read_json, recover, sha256, write_json
@@ -83,6 +83,11 @@ class CFModel(ABC):
     def match_size(self) -> int:
         """`p`, how many numbers its vectors say of user and item together; none, as a rule."""
         return 0
+
+    @property
+    def families(self) -> tuple[VectorFamily, ...]:
+        """What its vectors are made up of; none where they are of one piece, as a rule."""
+        return ()
 
     def check_policy(self, policy: KnowledgePolicy) -> None:
         """See that it can honour a knowledge policy.

@@ -13,7 +13,7 @@ from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import inverse_rms
-from corarec.cf.vectors import VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
@@ -79,6 +79,18 @@ class Fused(CFModel):
     def match_size(self) -> int:
         """The sum of the components' sizes."""
         return sum(component.match_size for component in self._fitted())
+
+    @property
+    def families(self) -> tuple[VectorFamily, ...]:
+        """Its components."""
+        families, half, match = [], 0, 0
+        for number, component in enumerate(self._fitted()):
+            places = tuple(range(half, half + component.vector_size))
+            matches = tuple(range(match, match + component.match_size))
+            name = f"{component.name} {number + 1}"
+            families.append(VectorFamily(name, places, places, matches))
+            half, match = half + component.vector_size, match + component.match_size
+        return tuple(families)
 
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None

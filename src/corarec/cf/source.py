@@ -7,7 +7,7 @@ import numpy as np
 from corarec.cf.base import CFModel, check_knowledge, not_fitted
 from corarec.cf.data import TrainingPairs
 from corarec.cf.fit import seen_rows
-from corarec.cf.vectors import VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.data.dataset import Dataset
 from corarec.types import FloatArray, Log, Pairs
 
@@ -61,6 +61,11 @@ class VectorSource:
     def match_size(self) -> int:
         """`p`, how many numbers the vectors say of user and item together."""
         return self.model.match_size
+
+    @property
+    def families(self) -> tuple[VectorFamily, ...]:
+        """What the vectors are made up of; none where they are of one piece."""
+        return self.model.families
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, each distinct vector once."""

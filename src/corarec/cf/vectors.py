@@ -8,6 +8,16 @@ from corarec.types import IntArray
 
 
 @dataclass(frozen=True)
+class VectorFamily:
+    """Numbers of a model's vectors that belong together, by their places in the three parts."""
+
+    name: str
+    user: tuple[int, ...] = ()
+    item: tuple[int, ...] = ()
+    match: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class VectorTable:
     """The CF vectors of a table of pairs, each distinct vector kept once.
 

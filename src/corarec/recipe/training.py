@@ -48,6 +48,9 @@ class Course(Config):
     """Recompute activations in the backward pass: less memory, about a third more time."""
     loss: LossConfig = LossConfig()
     """What is added to the cross-entropy of the answers."""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """How much of the running mean of the weights is kept at each step, such as 0.98; the mean is
+    what is validated and kept as the best. 0: the weights as they are."""
 
 
 class PhaseConfig(Course):

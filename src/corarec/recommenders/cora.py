@@ -168,7 +168,13 @@ class CoraRecommender(PromptRecommender):
         if cf is None:
             raise ConfigError("CoRA reads CF vectors, but no CF model came. Name one under `cf`.")
         vectors = config.vectors
-        vector_input = VectorInput(vectors.drop_half, vectors.product, cf.match_size)
+        vector_input = VectorInput(
+            vectors.drop_half,
+            vectors.product,
+            cf.match_size,
+            vectors.drop_families,
+            cf.families if vectors.drop_families > 0 else (),
+        )
         half_size = vector_input.half_size(cf.vector_size)
         blocks = config.layers_to_transform
         adapter = CoraConfig(

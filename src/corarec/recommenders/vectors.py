@@ -1,5 +1,6 @@
 """From CF vectors to the input `e` of the generator, and what may be done to them on the way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -10,7 +11,8 @@ from pydantic import Field
 from torch import nn
 
 from corarec.cf.tables import inverse_rms
-from corarec.cf.vectors import VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable
+from corarec.errors import ConfigError
 from corarec.recommenders.llm import PromptInputs
 from corarec.score.scorer import Batch
 from corarec.types import Config, FloatArray, IntArray, Pairs
@@ -33,6 +35,10 @@ class VectorInputConfig(Config):
     drop_half: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability, in training, that a pair's user half or item half (each with half of it) is
     zeroed: teaches the cold case and makes leaning on memorised vectors costly."""
+    drop_families: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability, in training, that a family of the numbers in a pair's vectors is zeroed, each
+    for itself: the families of `statistics`, the components of `fused`. Zero is the mean over the
+    training rows, or no evidence, so that no family alone is leant on."""
     shuffle_users: int | None = None
     """A control: give every known user another user's vector, by this seed."""
 
@@ -43,6 +49,11 @@ class VectorInput(nn.Module):
     Unknown users and items have zeros before and after. Where a CF model says something of user and
     item together (`match_size` numbers), each half carries half of that; dropping either half in
     training drops all of it.
+
+    Parameters
+    ----------
+    families
+        What the vectors are made up of, for `drop_families`.
     """
 
     user_scale: torch.Tensor
@@ -50,8 +61,23 @@ class VectorInput(nn.Module):
     product_scale: torch.Tensor
     match_scale: torch.Tensor
 
-    def __init__(self, drop_half: float = 0.0, product: bool = False, match_size: int = 0) -> None:
+    def __init__(
+        self,
+        drop_half: float = 0.0,
+        product: bool = False,
+        match_size: int = 0,
+        drop_families: float = 0.0,
+        families: Sequence[VectorFamily] = (),
+    ) -> None:
         super().__init__()
+        if drop_families > 0 and len(families) < 2:
+            raise ConfigError(
+                "system.vectors.drop_families zeroes one family of a CF model's numbers or "
+                f"another, and this model's vectors have {len(families) or 'none'}. Take the CF "
+                "model statistics or fused, or set drop_families to 0."
+            )
+        self.drop_families = drop_families
+        self.families = tuple(families)
         self.drop_half = drop_half
         self.product = product
         self.match_size = match_size
@@ -87,6 +113,13 @@ class VectorInput(nn.Module):
         users, items = users * self.user_scale, items * self.item_scale
         if matches is not None:
             matches = matches * self.match_scale
+        if self.training and self.drop_families > 0:
+            kept = torch.rand(len(users), len(self.families), device=users.device)
+            kept = (kept >= self.drop_families).to(users.dtype)
+            users = users * self._kept(kept, "user", users.shape[1])
+            items = items * self._kept(kept, "item", items.shape[1])
+            if matches is not None:
+                matches = matches * self._kept(kept, "match", matches.shape[1])
         if self.training and self.drop_half > 0:
             draw = torch.rand(len(users), 1, device=users.device)
             users = users * (draw >= self.drop_half / 2)
@@ -103,6 +136,14 @@ class VectorInput(nn.Module):
             for half, part in zip(halves, matches.chunk(2, dim=1), strict=True):
                 half.append(part)
         return torch.cat([*halves[0], *halves[1]], dim=1)
+
+    def _kept(self, families: torch.Tensor, side: str, width: int) -> torch.Tensor:
+        """Return which numbers of a side stay: [B, width], by families [B, F] of 0 and 1."""
+        of_family = torch.full((width,), len(self.families), device=families.device)
+        for number, family in enumerate(self.families):
+            of_family[list(getattr(family, side))] = number
+        always = families.new_ones(len(families), 1)
+        return torch.cat([families, always], dim=1)[:, of_family]
 
 
 @dataclass

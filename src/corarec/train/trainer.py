@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
 from corarec.score.scorer import Batch, Examples
 from corarec.staging import sweep
+from corarec.train.average import WeightAverage
 from corarec.train.plan import Plan, plan_of
 
 CHECKPOINTS = "checkpoints"
@@ -96,11 +98,16 @@ class RecommenderTrainer(Trainer):
         self.examples = examples
         self.validate = validate
         self.folder = folder
+        self.average = WeightAverage(recommender, config.average) if config.average > 0 else None
         self.plan = plan_of(examples, config.batch_size, seed)
         self._writing_to = folder / CHECKPOINTS
         super().__init__(
             model=recommender,
-            callbacks=[*callbacks, FiniteGradients("train.learning_rate")],
+            callbacks=[
+                *([self.average] if self.average else []),
+                *callbacks,
+                FiniteGradients("train.learning_rate"),
+            ],
             eval_dataset=[],  # asked for, never read: `validate` has its own rows
             args=TrainingArguments(
                 output_dir=str(folder / CHECKPOINTS),
@@ -183,7 +190,8 @@ class RecommenderTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Compute the validation metrics of the weights as they are."""
         self.model.eval()
-        values = self.validate()
+        with self._chosen_weights():
+            values = self.validate()
         self.model.train()
         chosen = values.get(self.model.metric)
         if chosen is None or not math.isfinite(chosen):
@@ -214,13 +222,20 @@ class RecommenderTrainer(Trainer):
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         improved = bool(super()._determine_best_metric(metrics, trial))
         if improved:
-            with atomic_directory(self.best, WEIGHTS, keep_foreign=True) as folder:
+            with (
+                self._chosen_weights(),
+                atomic_directory(self.best, WEIGHTS, keep_foreign=True) as folder,
+            ):
                 self.model.save(folder)
                 if self.seal is not None:
                     self.seal.write(folder)
         if out_of_patience(self.config, self.state.global_step, self.state.best_global_step):
             self.control.should_training_stop = True
         return improved
+
+    def _chosen_weights(self) -> AbstractContextManager[None]:
+        """Give the model, within a block, the weights that are validated and kept."""
+        return self.average.in_place() if self.average else nullcontext()
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._writing_to)
@@ -230,6 +245,8 @@ class RecommenderTrainer(Trainer):
         with atomic_directory(checkpoint, CHECKPOINT, keep_foreign=True) as folder:
             self._writing_to = folder.parent
             super()._save_checkpoint(model, trial)
+            if self.average:
+                self.average.save(folder)
             if self.seal is not None:
                 self.seal.write(folder)
         remove_old_checkpoints(self.folder)
@@ -258,6 +275,8 @@ class RecommenderTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self.model.load(Path(resume_from_checkpoint))
+        if self.average:
+            self.average.load(Path(resume_from_checkpoint))
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -134,3 +134,22 @@ def test_a_period_as_long_as_train_leaves_nothing_to_learn_from(world: Dataset) 
 def test_no_family_twice() -> None:
     with pytest.raises(ValueError, match="each family at most once"):
         FitConfig(model="statistics", options={"families": ["user", "user"]})
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "streaming"])
+def test_every_number_of_a_vector_is_of_one_family(world: Dataset, policy: str) -> None:
+    known = world.under(KnowledgePolicy(policy=policy))
+    model, _ = fit_cf(known, FitConfig(model="statistics", options={"head": "lr"}))
+    table = VectorSource(model, known).vector_table(known.pairs("valid"))
+    names = [name for _, name in model.statistic_names()]
+    assert len(set(names)) == len(names)
+    sides = {"user": table.users, "item": table.items, "match": table.matches}
+    for side, numbers in sides.items():
+        assert numbers is not None
+        places = [place for family in model.families for place in getattr(family, side)]
+        used = [of for of, _ in model.statistic_names()].count(side)
+        assert sorted(places) == list(range(used))
+        assert (numbers[:, used:] == 0).all()
+    found = {family.name for family in model.families}
+    assert {"user", "item", "residuals", "content", "neighbours", "history"} <= found
+    assert ("running" in found) == (policy == "streaming")

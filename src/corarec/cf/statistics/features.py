@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from corarec.cf.statistics.config import StatisticsConfig
+from corarec.cf.statistics.config import Family, StatisticsConfig
 from corarec.cf.statistics.content import PENALTY, mean_of_liked, profile
 from corarec.cf.statistics.early import Folded
 from corarec.cf.statistics.neighbours import CoCounts, neighbours
@@ -20,6 +20,15 @@ from corarec.types import FloatArray, Histories, IntArray
 Side = Literal["user", "item", "match"]
 USER_SMOOTHINGS, ITEM_SMOOTHINGS = (1.5, 20.0), (2.0, 20.0)
 Columns = Iterator[tuple[Side, str, FloatArray]]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What a column of the statistics is."""
+
+    family: Family
+    side: Side
+    name: str
 
 
 @dataclass(frozen=True)
@@ -56,12 +65,16 @@ class Features:
         self._last: tuple[Tables, CoCounts | None] | None = None
 
     @cached_property
-    def names(self) -> list[tuple[Side, str]]:
-        """Which side each statistic is of, and its name: [F]."""
+    def names(self) -> list[Statistic]:
+        """Which statistics there are: [F]."""
         nobody = np.zeros(0, dtype=np.int64)
         asked = Asked(nobody, nobody, nobody, Histories(nobody, nobody, nobody))
         known = Known(asked, nobody, self.rows.tables(0), self.streaming)
-        return [(side, name) for side, name, _ in self._columns(known, None)]
+        return [
+            Statistic(family, side, name)
+            for family, columns in self._families(known, None)
+            for side, name, _ in columns
+        ]
 
     def of(self, asked: Asked) -> FloatArray:
         """Return the statistics of pairs: [Q, F]."""
@@ -78,7 +91,8 @@ class Features:
             tables, counts = self._at(moment, counts)
             part = asked.take(some)
             known = Known(part, self.rows.rank(part.until), tables, self.streaming)
-            for place, (_, _, column) in enumerate(self._columns(known, counts)):
+            found = (each for _, columns in self._families(known, counts) for each in columns)
+            for place, (_, _, column) in enumerate(found):
                 result[some, place] = column
         return result
 
@@ -106,29 +120,27 @@ class Features:
             self._last = found
         return found
 
-    def _columns(self, known: Known, counts: CoCounts | None) -> Columns:
-        """Yield the statistics of the chosen families, always in one order."""
+    def _families(self, known: Known, counts: CoCounts | None) -> Iterator[tuple[Family, Columns]]:
+        """Yield the chosen families with their statistics, always in one order."""
         chosen = set(self.config.families)
         users, items = self._user_counts(known), self._item_counts(known)
         means = self._means(known)
         if "user" in chosen:
-            yield from _rates("user", *users, means, USER_SMOOTHINGS)
+            yield "user", _rates("user", *users, means, USER_SMOOTHINGS)
         if "item" in chosen:
-            yield from _rates("item", *items, means, ITEM_SMOOTHINGS)
+            yield "item", _rates("item", *items, means, ITEM_SMOOTHINGS)
         if "residuals" in chosen:
-            yield from self._residuals(known, users[0], items[0])
+            yield "residuals", self._residuals(known, users[0], items[0])
         if "content" in chosen:
-            yield from self._content(known)
+            yield "content", self._content(known)
         if "neighbours" in chosen:
-            yield from self._neighbours(known, counts)
+            yield "neighbours", self._neighbours(known, counts)
         if "history" in chosen:
-            yield from self._history(known)
+            yield "history", self._history(known)
         if "running" in chosen and self.streaming:
-            columns = recent(self.rows, self.rows.running.first, known.asked)
-            for name, column in zip(NAMES, columns.T, strict=True):
-                yield "user", name, column
+            yield "running", self._running(known.asked)
         if "early" in chosen:
-            yield from self._early(known.asked)
+            yield "early", self._early(known.asked)
 
     def _user_counts(self, known: Known) -> tuple[FloatArray, FloatArray]:
         users = known.asked.users
@@ -193,6 +205,11 @@ class Features:
         yield "user", "log history", np.log1p(known.asked.histories.lengths())
         for name, column in zip(("rate", "log count", "year"), liked.T, strict=True):
             yield "user", f"{name} of the liked", column
+
+    def _running(self, asked: Asked) -> Columns:
+        columns = recent(self.rows, self.rows.running.first, asked)
+        for name, column in zip(NAMES, columns.T, strict=True):
+            yield "user", name, column
 
     def _early(self, asked: Asked) -> Columns:
         assert self.early is not None, "the family is chosen, so its tables are there"

@@ -16,7 +16,7 @@ from corarec.cf.statistics.features import Features
 from corarec.cf.statistics.heads import Labelled, Linear, Trees, fit_linear, fit_trees
 from corarec.cf.statistics.rows import Asked, KnownRows
 from corarec.cf.tables import known_ids
-from corarec.cf.vectors import VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.data.history import NEVER_OVER, KnowledgePolicy
 from corarec.errors import DataError
 from corarec.types import Config, FloatArray, IntArray, Log, Pairs
@@ -117,9 +117,22 @@ class Statistics(CFModel):
         """How many statistics are of both together."""
         return len(self._sides()["match"])
 
+    @property
+    def families(self) -> tuple[VectorFamily, ...]:
+        """Its families of statistics."""
+        places: dict[str, dict[str, list[int]]] = {}
+        counts = dict.fromkeys(("user", "item", "match"), 0)
+        for each in self._of(None).names:
+            places.setdefault(each.family, {}).setdefault(each.side, []).append(counts[each.side])
+            counts[each.side] += 1
+        return tuple(
+            VectorFamily(name, **{side: tuple(found) for side, found in sides.items()})
+            for name, sides in places.items()
+        )
+
     def statistic_names(self) -> list[tuple[str, str]]:
         """Return of each statistic which side it is of (user, item or match), and its name: [F]."""
-        return list(self._of(None).names)
+        return [(each.side, each.name) for each in self._of(None).names]
 
     def statistics(self, pairs: Pairs) -> FloatArray:
         """Return the statistics of pairs as they are, by `statistic_names`: [N, F]."""
