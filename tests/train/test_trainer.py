@@ -1,6 +1,5 @@
 """The trainer on a system small enough to train in a second, with dropout to catch lost RNGs."""
 
-import itertools
 import json
 import multiprocessing
 import os
@@ -204,8 +203,6 @@ def test_the_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path: Path) -
     best = load_file(folder / BEST / "w")
     assert torch.equal(best["items.weight"], seen[-1])
     assert not torch.equal(best["items.weight"], own["items.weight"])
-    steps = [np.linalg.norm(b - a) for a, b in itertools.pairwise(np.array(torch.stack(seen)))]
-    assert max(steps) < 1  # a mean moves slowly
 
 
 def test_a_killed_and_resumed_run_goes_on_with_its_mean(tmp_path: Path) -> None:

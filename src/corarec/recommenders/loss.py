@@ -17,7 +17,8 @@ class LossConfig(Config):
     logits between liked and disliked rows of a user in a batch. It trades AUC over all rows, of
     which much is between users, for the order within each user (UAUC)."""
     rows_per_user: Annotated[int, Field(ge=2)] = 4
-    """With `pairwise`: how many rows of a user stand together in a batch, where there are so many."""
+    """How many rows of a user stand together in a batch, with `pairwise`; fewer where he has not so
+    many."""
 
 
 def within_users(logits: torch.Tensor, labels: torch.Tensor, users: torch.Tensor) -> torch.Tensor:
