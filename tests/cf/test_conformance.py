@@ -47,6 +47,20 @@ class TestStatistics(CFConformance):
     score_is_product = False
 
 
+class TestPopularity(CFConformance):
+    model, learns_groups, score_is_product = "popularity", False, False
+
+
+class TestEASE(CFConformance):
+    model, options = "ease", {"embedding_size": 12, "penalty": 5.0}
+    score_is_product = False
+
+
+class TestItemKNN(CFConformance):
+    model, options = "item-knn", {"embedding_size": 32, "shrinkage": 1.0}
+    score_is_product = False
+
+
 class TestImported(CFConformance):
     model = "imported"
 

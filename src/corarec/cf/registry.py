@@ -5,10 +5,13 @@ from pathlib import Path
 from corarec.cf.als import ALS
 from corarec.cf.base import CFModel, check_dataset, read_identity
 from corarec.cf.binary_mf import BinaryMF
+from corarec.cf.ease import EASE
 from corarec.cf.fused import Fused
 from corarec.cf.imported import Imported
+from corarec.cf.item_knn import ItemKNN
 from corarec.cf.lightgcn import LightGCN
 from corarec.cf.mf import MF, BiasedMF
+from corarec.cf.popularity import Popularity
 from corarec.cf.rates import Rates
 from corarec.cf.sasrec import SASRec
 from corarec.cf.statistics import Statistics
@@ -29,6 +32,9 @@ CF_MODELS: Registry[CFModel] = Registry(
         "rates": Rates,
         "als": ALS,
         "statistics": Statistics,
+        "popularity": Popularity,
+        "ease": EASE,
+        "item-knn": ItemKNN,
         "imported": Imported,
         "fused": Fused,
     },

@@ -35,6 +35,9 @@ CF_MODELS = (
     "rates",
     "als",
     "statistics",
+    "popularity",
+    "ease",
+    "item-knn",
     "imported",
     "fused",
 )
