@@ -67,6 +67,9 @@ def test_the_library_needs_no_package_of_the_command_line(
         (("matplotlib",), "corarec.report.chart", "report"),
         (("jinja2",), "corarec.pretrain", "pretrain"),
         (("optuna",), "corarec.tune", "tune"),
+        (("fastapi",), "corarec.serve.app", "serve"),
+        (("sqlalchemy",), "corarec.serve.store", "serve"),
+        (("uvicorn",), "corarec.serve.server", "serve"),
     ],
 )
 def test_a_room_without_its_packages_says_what_to_type(

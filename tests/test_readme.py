@@ -30,6 +30,8 @@ NOT_RUN = {
     r"make test": "it would run these very tests",
     r"corarec pretrain-backbone": "its texts do not ship; tests/pretrain runs it on others",
     r"corarec benchmark": "it trains for hours; tests/cli runs a small suite and plans this one",
+    r"corarec serve ": "it serves until it is stopped; tests/serve runs it",
+    r"corarec events export": "nobody told the run anything; tests/serve runs it",
     r"corarec COMMAND --help": "a pattern; tests/cli prints the help of every command",
     r"corarec --install-completion": "it changes the shell's own files",
 }

@@ -15,6 +15,7 @@ from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
 from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.packing import pack
+from corarec.cli.serving import api_key, events, serve
 from corarec.cli.training import doctor, pretrain_backbone, train
 from corarec.cli.tuning import tune
 from corarec.cli.using import quickstart, recommend, score
@@ -50,12 +51,15 @@ for _command, _epilog in (
     (explain, ""),
     (export_lora, ""),
     (pack, ""),
+    (serve, "How to run, secure, size and upgrade it: docs/serving.md."),
+    (api_key, ""),
     (doctor, ""),
     (pretrain_backbone, ""),
     (report, ""),
     (quickstart, ""),
 ):
     app.command(epilog=_epilog)(_command)
+app.add_typer(events, name="events")
 
 
 def _print_version(wanted: bool) -> None:

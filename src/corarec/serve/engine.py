@@ -1,0 +1,82 @@
+"""The run as the scoring thread owns it: told what the store knows, asked for answers."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+
+from corarec.errors import DataError
+from corarec.serve.interim import LiveRun
+from corarec.serve.store import Changes, ItemState, StoredEvent, UserState
+
+log = logging.getLogger(__name__)
+
+NOBODY = UserState([], forgotten=False)
+
+
+class Engine:
+    """Keeps a live run at the state of the store; confined to the scoring thread.
+
+    The store hands over whole states of users and items, so that telling one twice does no harm.
+    """
+
+    def __init__(self, live: LiveRun) -> None:
+        self.live = live
+        self._states: dict[str, UserState] = {}
+        self._told: dict[str, Counter[StoredEvent]] = {}
+        self._held: set[str] = set()
+        """Users with events of items that nobody knows yet."""
+        self._items: dict[str, ItemState] = {}
+
+    def take(self, changes: Changes, *, reset: bool) -> None:
+        """Take in what changed; with `reset` what is not in it is void."""
+        users, items = changes.users, changes.items
+        if reset:
+            users = dict.fromkeys(self._states, NOBODY) | users
+            gone = {item: _removed(state) for item, state in self._items.items()}
+            items = gone | items
+        self._take_items(items)
+        for user, state in users.items():
+            self._take_user(user, state)
+        if items:
+            for user in sorted(self._held):
+                self._take_user(user, self._states[user])
+
+    def _take_items(self, items: Mapping[str, ItemState]) -> None:
+        for item, state in items.items():
+            before = self._items.get(item)
+            try:
+                if not state.removed:
+                    self.live.add_item(item, state.title, time=state.time, **state.metadata)
+                elif before is not None and not before.removed:
+                    self.live.remove_item(item)
+            except DataError as error:
+                # Such as an item that the dataset has by now: what it says goes.
+                log.warning("an added item is left out: %s", error)
+            self._items[item] = state
+
+    def _take_user(self, user: str, state: UserState) -> None:
+        before = self._states.get(user, NOBODY)
+        self._states[user] = state
+        told = self._told.get(user, Counter())
+        if state.forgotten and not before.forgotten:
+            self.live.forget(user)
+            told = Counter()
+        wanted = Counter(state.events)
+        for event in told - wanted:
+            self.live.retract(user, event.item, event.kind, event.time)
+        told &= wanted
+        self._held.discard(user)
+        for event in state.events:
+            if event in told:
+                continue
+            try:
+                self.live.record(user, event.item, event.kind, event.time)
+            except DataError:
+                self._held.add(user)
+            else:
+                told[event] += 1
+        self._told[user] = told
+
+
+def _removed(state: ItemState) -> ItemState:
+    return ItemState(state.title, state.metadata, state.time, removed=True)

@@ -1,0 +1,71 @@
+"""How the service is: for load balancers, Prometheus and people."""
+
+from typing import Any
+
+from corarec import __version__
+from corarec.extras import needs
+from corarec.serve import schemas
+from corarec.serve.answers import RESPONSES, id_of, service_of
+from corarec.serve.metrics import CONTENT_TYPE
+from corarec.serve.service import Service, run_name
+
+with needs("serve"):
+    from fastapi import APIRouter, Request, Response
+    from fastapi.responses import JSONResponse
+
+health = APIRouter(tags=["health"])
+
+
+@health.get("/health/live", response_model=schemas.HealthAnswer)
+async def live(request: Request) -> Any:
+    """Whether the process is worth keeping: 503 where it should be started anew."""
+    service = service_of(request)
+    reason = service.failure or service.hangs()
+    return _health(service, "live" if reason is None else "hanging", reason)
+
+
+@health.get("/health/ready", response_model=schemas.HealthAnswer)
+async def ready(request: Request) -> Any:
+    """Whether requests are answered: 503 with the reason while loading, draining or hanging."""
+    service = service_of(request)
+    reason = service.trouble()
+    return _health(service, "ready" if reason is None else "not ready", reason)
+
+
+def _health(service: Service, status: str, reason: str | None) -> Response:
+    answer = schemas.HealthAnswer(status=status, reason=reason, store=service.store_state())
+    return JSONResponse(answer.model_dump(), 200 if reason is None else 503)
+
+
+@health.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Counters for Prometheus."""
+    return Response(service_of(request).metrics.text(), media_type=CONTENT_TYPE)
+
+
+@health.get("/info", response_model=schemas.InfoAnswer, responses=RESPONSES)
+async def info(request: Request) -> Any:
+    """Say what is served, and within which limits."""
+    service = service_of(request)
+    service.check_open()
+    settings = service.settings
+    names = (
+        "deadline_seconds",
+        "body_bytes",
+        "queue_requests",
+        "queue_pairs",
+        "request_pairs",
+        "request_events",
+        "request_explained",
+        "batch_tokens",
+        "added_items",
+        "keep_shown_days",
+        "keep_events_days",
+    )
+    return {
+        "request_id": id_of(request),
+        "version": __version__,
+        "run": {"name": run_name(settings.run), **service.about},
+        "limits": {name: getattr(settings, name) for name in names},
+        "store": service.store.kind,
+    }

@@ -1,0 +1,379 @@
+"""One scoring thread: requests of all clients join its batches.
+
+A request's work is a generator that runs in the thread: it yields what it wants scored and is sent
+the scores. Several people's few pairs share a forward pass, cut by a budget of tokens; one person's
+many items are scored in slices, by the way that reads their common prompt once. No work holds the
+thread for longer than one of these steps.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, Protocol
+
+import numpy as np
+
+from corarec.score.context import Context
+from corarec.score.scorer import Scorer, score_batches
+from corarec.serve.jobs import Ask, Call, Job, Work, late
+from corarec.serve.metrics import Metrics
+from corarec.serve.problems import Problem
+from corarec.types import IntArray, Pairs
+
+log = logging.getLogger(__name__)
+
+SLICE = 128
+"""Items of one person that are scored in one step."""
+FIRST_TOKENS = 128.0
+"""Tokens of a pair, as long as none was seen."""
+
+
+class Knows(Protocol):
+    """What the scoring thread needs of the run that it serves."""
+
+    @property
+    def scorer(self) -> Scorer:
+        """What scores pairs."""
+
+    @property
+    def new_titles(self) -> Sequence[str]:
+        """Titles of the items that were added, `I + 1` the first."""
+
+    @property
+    def num_items(self) -> int:
+        """`I`, the items that the run was trained with."""
+
+    def join(self, parts: Sequence[tuple[Context, IntArray]]) -> Pairs:
+        """Return the pairs of several people, one after the other."""
+
+
+class ScoringQueue:
+    """The queue and its thread.
+
+    Parameters
+    ----------
+    live
+        What is served; swapped with `swap`.
+    batch_tokens, queue_requests, queue_pairs
+        See `ServeSettings`.
+    stall_seconds
+        A step that takes longer is said to hang.
+    """
+
+    def __init__(
+        self,
+        live: Knows,
+        metrics: Metrics,
+        *,
+        batch_tokens: int,
+        queue_requests: int,
+        queue_pairs: int,
+        stall_seconds: float,
+    ) -> None:
+        self.live = live
+        self.metrics = metrics
+        self.batch_tokens = batch_tokens
+        self.queue_requests = queue_requests
+        self.queue_pairs = queue_pairs
+        self.stall_seconds = stall_seconds
+        self._changed = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._active: deque[Job] = deque()
+        self._controls: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._requests = self._pairs = 0
+        self._stopped = False
+        self._busy_since: float | None = None
+        self._tokens = FIRST_TOKENS
+        self._rate = 0.0
+        self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
+
+    # ---- of any thread
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the step that it is in; what waits fails."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout=self.stall_seconds)
+        for job in [*self._waiting, *self._active]:
+            self._fail(job, Problem(503, "stopping", "The service is stopping.", retry_after=1))
+
+    def submit(self, start: Callable[[], Work], pairs: int, deadline: float) -> Future[Any]:
+        """Queue a request; cancelling its future frees its place.
+
+        Raises
+        ------
+        Problem
+            429: the queue is full.
+        """
+        job = Job(start, pairs, deadline)
+        with self._changed:
+            full = self._requests >= self.queue_requests
+            if full or (self._requests and self._pairs + pairs > self.queue_pairs):
+                self.metrics.refused.inc()
+                raise Problem(
+                    429,
+                    "queue_full",
+                    f"{self._requests} requests with {self._pairs} pairs are waiting, and no more "
+                    f"than {self.queue_requests} with {self.queue_pairs} may. Try again later.",
+                    retry_after=self._wait_seconds(),
+                )
+            self._requests += 1
+            self._pairs += pairs
+            self._tell_size()
+            self._waiting.append(job)
+            self._changed.notify()
+        job.future.add_done_callback(lambda _: self._left(job))
+        return job.future
+
+    def control(self, do: Callable[[], None]) -> Future[None]:
+        """Have something done in the scoring thread before any work that is submitted later."""
+        future: Future[None] = Future()
+        with self._changed:
+            self._controls.append((do, future))
+            self._changed.notify()
+        return future
+
+    def trouble(self) -> str | None:
+        """Return why requests hang, or None where they do not."""
+        now = time.monotonic()
+        if not self._thread.is_alive():
+            return "the scoring thread has ended"
+        since = self._busy_since
+        if since is not None and now - since > self.stall_seconds:
+            return f"the scoring thread has been in one step for {now - since:.0f} seconds"
+        return None
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many requests, and pairs of them, wait or are scored."""
+        return self._requests, self._pairs
+
+    def _left(self, job: Job) -> None:
+        with self._changed:
+            self._requests -= 1
+            self._pairs -= job.pairs
+            self._tell_size()
+
+    def _tell_size(self) -> None:
+        self.metrics.queue_requests.set(self._requests)
+        self.metrics.queue_pairs.set(self._pairs)
+
+    def _wait_seconds(self) -> float:
+        return min(60.0, math.ceil(self._pairs / self._rate)) if self._rate else 1.0
+
+    # ---- of the scoring thread
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._stopped or self._controls or self._waiting or self._active):
+                    self._changed.wait()
+                if self._stopped:
+                    return
+                controls, self._controls = self._controls, deque()
+                arrived, self._waiting = self._waiting, deque()
+            self._busy_since = time.monotonic()
+            for do, future in controls:
+                _settle(future, do)
+            self._active.extend(arrived)
+            self._drop_the_dead()
+            for job in self._active:
+                if job.work is None:
+                    self._advance(job, None)
+            self._active = deque(job for job in self._active if not job.future.done())
+            self._step()
+            self._active = deque(job for job in self._active if not job.future.done())
+            self._busy_since = None
+
+    def _drop_the_dead(self) -> None:
+        now = time.monotonic()
+        for job in self._active:
+            if not job.future.done() and now > job.deadline:
+                self._fail(job, late())
+        self._active = deque(job for job in self._active if not job.future.done())
+
+    def _advance(self, job: Job, scores: Any) -> None:
+        """Start or go on with a job until it wants something or is done."""
+        try:
+            if job.work is None:
+                self.metrics.queue_seconds.observe(time.monotonic() - job.since)
+                job.work = job.start()
+                wanted = next(job.work)
+            else:
+                wanted = job.work.send(scores)
+            while isinstance(wanted, Ask) and not len(wanted):
+                wanted = job.work.send(np.empty(0))
+            job.wanted, job.done = wanted, 0
+            if isinstance(wanted, Ask):
+                job.scores = np.empty(len(wanted), dtype=np.float64)
+        except StopIteration as end:
+            with suppress(InvalidStateError):
+                job.future.set_result(end.value)
+        except Exception as error:
+            self._fail(job, error)
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        with suppress(InvalidStateError):
+            job.future.set_exception(error)
+
+    def _step(self) -> None:
+        """Do one call, one slice of one person's items, and one round of joint batches."""
+        call = next((job for job in self._active if isinstance(job.wanted, Call)), None)
+        if call is not None:
+            assert isinstance(call.wanted, Call)
+            try:
+                result = call.wanted.do()
+            except Exception as error:
+                self._fail(call, error)
+            else:
+                self._advance(call, result)
+            self._to_the_end(call)
+        shared = next((job for job in self._active if job.shared and not job.future.done()), None)
+        if shared is not None:
+            self._slice(shared)
+            self._to_the_end(shared)
+        joint = [
+            job
+            for job in self._active
+            if isinstance(job.wanted, Ask) and not job.shared and not job.future.done()
+        ]
+        if joint:
+            self._batches(joint)
+
+    def _to_the_end(self, job: Job) -> None:
+        """Let the others have their turn."""
+        with suppress(ValueError):
+            self._active.remove(job)
+            self._active.append(job)
+
+    def _slice(self, job: Job) -> None:
+        ask = job.wanted
+        assert isinstance(ask, Ask)
+        ((context, items),) = ask.parts
+        whole = self.live.scorer.scores_catalogues
+        end = len(items) if whole else min(len(items), job.done + SLICE)
+        own = self.live.num_items + len(self.live.new_titles)
+        chosen = _numbered(items[job.done : end], own)
+        titles = [*self.live.new_titles, *ask.titles]
+        started = time.monotonic()
+        try:
+            found = self.live.scorer.score_items(context, chosen, new_titles=titles)
+        except Exception as error:
+            self._fail(job, error)
+            return
+        job.scores[job.done : end] = found
+        job.done = end
+        self._measure(len(found), None, time.monotonic() - started)
+        if end == len(items):
+            self._advance(job, job.scores)
+
+    def _batches(self, jobs: Sequence[Job]) -> None:
+        """Score pairs of several jobs together: as many as about one forward pass holds."""
+        room = max(1, int(self.batch_tokens / self._tokens))
+        share = max(1, room // len(jobs))
+        taken = {job: min(share, len(job.scores) - job.done) for job in jobs}
+        left = room - sum(taken.values())
+        for job in jobs:
+            if left <= 0:
+                break
+            more = min(left, len(job.scores) - job.done - taken[job])
+            taken[job] += more
+            left -= more
+        chosen = dict(list(taken.items())[:room])
+        try:
+            self._score_jointly(chosen)
+        except Exception as error:
+            if len(chosen) == 1:
+                self._fail(next(iter(chosen)), error)
+            else:
+                log.warning("a joint batch failed; its requests are scored one by one")
+                for job, count in chosen.items():
+                    try:
+                        self._score_jointly({job: count})
+                    except Exception as own:
+                        self._fail(job, own)
+        for job, count in chosen.items():
+            if job.future.done():
+                continue
+            job.done += count
+            if job.done == len(job.scores):
+                self._advance(job, job.scores)
+        # Whoever had no room is first next time.
+        self._active.rotate(-len(chosen))
+
+    def _score_jointly(self, taken: dict[Job, int]) -> None:
+        """Put the next scores of some jobs in their places."""
+        titles = list(self.live.new_titles)
+        parts: list[tuple[Context, IntArray]] = []
+        owners: list[tuple[Job, int]] = []
+        for job, count in taken.items():
+            assert isinstance(job.wanted, Ask)
+            own = self.live.num_items + len(titles)
+            titles += job.wanted.titles
+            wanted = job.rows()[job.done : job.done + count]
+            owners += [(job, place) for place in range(job.done, job.done + count)]
+            for context, item in wanted:
+                parts.append((context, _numbered(np.array([item]), own)))
+        pairs = self.live.join(parts)
+        system = self.live.scorer.system
+        examples = system.inputs(pairs, titles)
+        self._tokens = 0.9 * self._tokens + 0.1 * float(np.mean(examples.lengths))
+        for rows in self._cut(examples.lengths):
+            alive = [row for row in rows if not owners[row][0].future.done()]
+            if not alive:
+                continue
+            at = np.array(alive, dtype=np.int64)
+            started = time.monotonic()
+            batch = (np.arange(len(at)), examples.batch(at))
+            found = score_batches(system, [batch], pairs.take(at))
+            tokens = int(examples.lengths[at].max()) * len(at)
+            self._measure(len(at), tokens, time.monotonic() - started)
+            for row, score in zip(alive, found.tolist(), strict=True):
+                job, place = owners[row]
+                job.scores[place] = score
+
+    def _cut(self, lengths: IntArray) -> list[list[int]]:
+        """Return batches of rows of like length, each within the budget of tokens."""
+        batches: list[list[int]] = []
+        longest = 0
+        for row in np.argsort(lengths, kind="stable")[::-1].tolist():
+            if not batches or (len(batches[-1]) + 1) * longest > self.batch_tokens:
+                batches.append([])
+                longest = int(lengths[row])
+            batches[-1].append(row)
+        return batches
+
+    def _measure(self, pairs: int, tokens: int | None, seconds: float) -> None:
+        self.metrics.batch_pairs.observe(pairs)
+        if tokens is not None:
+            self.metrics.batch_tokens.observe(tokens)
+        self.metrics.scored.inc(pairs)
+        self.metrics.scoring_seconds.observe(seconds)
+        rate = pairs / max(seconds, 1e-6)
+        self._rate = rate if not self._rate else 0.8 * self._rate + 0.2 * rate
+
+
+def _numbered(items: IntArray, own: int) -> IntArray:
+    """Return item ids where `-1`, `-2`, ... stand for `own + 1`, `own + 2`, ..."""
+    return np.where(items < 0, own - items, items)
+
+
+def _settle(future: Future[None], do: Callable[[], None]) -> None:
+    try:
+        do()
+    except Exception as error:
+        with suppress(InvalidStateError):
+            future.set_exception(error)
+    else:
+        with suppress(InvalidStateError):
+            future.set_result(None)

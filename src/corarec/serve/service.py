@@ -1,0 +1,269 @@
+"""The service without HTTP: loading, the scoring thread, the store, draining."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from corarec.errors import CorarecError, DataError
+from corarec.runs import load_run
+from corarec.serve.engine import Engine
+from corarec.serve.follow import Follower
+from corarec.serve.interim import LiveRun
+from corarec.serve.jobs import Work, late
+from corarec.serve.metrics import Metrics
+from corarec.serve.opening import open_store, store_of
+from corarec.serve.problems import Problem, unprocessable
+from corarec.serve.queue import ScoringQueue
+from corarec.serve.search import ItemIndex
+from corarec.serve.settings import ServeSettings
+from corarec.serve.store import Changes, Store, StoreUnavailableError
+from corarec.serve.writer import Writer
+from corarec.serve.writes import Expire, Shown, Write
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""So often it is looked whether the store or the CF model changed while nobody asks."""
+RETENTION_SECONDS = 3_600.0
+DAY = 86_400
+STOP_SECONDS = 5.0
+
+
+class Service:
+    """A run that is served.
+
+    Parameters
+    ----------
+    load
+        Opens the run; called in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        metrics: Metrics | None = None,
+        load: Callable[[], LiveRun] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics or Metrics()
+        self.failure: str | None = None
+        """Why it cannot be started."""
+        self._load = load or (lambda: LiveRun(load_run(settings.run, settings.data)))
+        self._started = False
+        self._drain_until: float | None = None
+        self._background: list[asyncio.Task[None]] = []
+
+    # ---- its life
+
+    async def start(self) -> None:
+        """Load in the background; until that is done nothing is ready."""
+        self._background.append(asyncio.create_task(self._become_ready()))
+
+    async def _become_ready(self) -> None:
+        try:
+            await asyncio.to_thread(self._open)
+        except (CorarecError, StoreUnavailableError) as error:
+            self.failure = str(error)
+            log.error("it cannot be served: %s", error)  # noqa: TRY400
+        except Exception as error:
+            self.failure = f"{type(error).__name__}: {error}"
+            log.exception("it cannot be served")
+        else:
+            self._started = True
+            log.info("ready")
+            self._background.append(asyncio.create_task(self._look_after()))
+
+    def _open(self) -> None:
+        settings = self.settings
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self.store: Store = open_store(settings.store or store_of(settings.run))
+        live = self._load()
+        self.engine = Engine(live)
+        self.about = live.info()
+        self.index = ItemIndex(live.run.knowledge.catalogue)
+        self.queue = ScoringQueue(
+            live,
+            self.metrics,
+            batch_tokens=settings.batch_tokens,
+            queue_requests=settings.queue_requests,
+            queue_pairs=settings.queue_pairs,
+            stall_seconds=settings.deadline_seconds,
+        )
+        self.queue.start()
+        self.writer = Writer(self.store, self.metrics)
+        self.writer.start()
+        self.follower = Follower(self.store, self._take)
+        self.follower.read()
+        self.metrics.store_up.set(1)
+
+    def _take(self, changes: Changes, reset: bool) -> None:
+        self.index.change(changes.items, reset=reset)
+        self.queue.control(lambda: self.engine.take(changes, reset=reset))
+
+    async def _look_after(self) -> None:
+        """Follow the store while nobody asks, and remove what is old."""
+        expired = 0.0
+        while True:
+            if time.monotonic() - expired > RETENTION_SECONDS or not expired:
+                expired = time.monotonic()
+                keep, events = self.settings.keep_shown_days, self.settings.keep_events_days
+                now = time.time()
+                before = None if events is None else int(now - events * DAY)
+                self.writer.note(Expire(int(now - keep * DAY), before))
+            await self.follower.catch_up()
+            self.metrics.ready.set(0 if self.trouble() else 1)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def drain(self) -> None:
+        """Take no more requests; those in hand have `drain_seconds`. May be called by a signal."""
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + self.settings.drain_seconds
+            log.info("draining")
+
+    async def stop(self) -> None:
+        """End everything; what is in the store stays."""
+        for task in self._background:
+            task.cancel()
+        if hasattr(self, "queue"):
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self.queue.stop()
+        self.writer.stop(STOP_SECONDS)
+        self.follower.stop()
+        self.store.close()
+
+    # ---- how it is
+
+    def trouble(self) -> str | None:
+        """Return why it is not ready; None where it is."""
+        if self._drain_until is not None:
+            return "draining: the service is being stopped"
+        if self.failure is not None:
+            return f"failed: {self.failure}"
+        if not self._started:
+            return "loading: the run is being opened"
+        return self.hangs()
+
+    def hangs(self) -> str | None:
+        """Return why requests hang, None where they do not."""
+        if not self._started:
+            return None
+        return self.queue.trouble()
+
+    def store_state(self) -> str:
+        """Return how the store is, in words without names of places."""
+        if not self._started:
+            return "unknown"
+        if trouble := self.writer.trouble or self.follower.trouble:
+            return f"unavailable: {trouble}"
+        return "ok"
+
+    def check_open(self) -> None:
+        """See that requests are taken.
+
+        Raises
+        ------
+        Problem
+            503: it is loading, draining, or cannot be started.
+        """
+        if self._drain_until is not None or not self._started:
+            raise Problem(503, "not_ready", f"{self.trouble()}.", retry_after=2)
+
+    # ---- requests
+
+    async def scored(
+        self,
+        start: Callable[[], Work],
+        pairs: int,
+        deadline: float,
+        gone: Callable[[], Awaitable[None]],
+    ) -> Any:
+        """Have work done in the scoring thread with all that is known now, and return its result.
+
+        Parameters
+        ----------
+        pairs
+            What it costs, about.
+        deadline
+            By the monotonic clock.
+        gone
+            Returns when the client went away.
+
+        Raises
+        ------
+        Problem
+            The queue is full, the deadline has passed, the service stops, or what was asked for is
+            not there.
+        ClientGoneError
+            The client went away; its place is free.
+        """
+        self.check_open()
+        await self.follower.catch_up()
+        try:
+            job = self.queue.submit(start, pairs, self._until(deadline))
+            return await self._result(job, deadline, gone)
+        except DataError as error:
+            raise unprocessable(str(error)) from error
+
+    async def written(
+        self, write: Write, deadline: float, gone: Callable[[], Awaitable[None]]
+    ) -> Any:
+        """Have something written; when this returns it is durable and known to later requests.
+
+        Raises
+        ------
+        Problem
+            503 where the store does not take it, 504 where that is not known in time.
+        """
+        self.check_open()
+        return await self._result(self.writer.submit(write), deadline, gone)
+
+    def show(self, shown: Shown) -> None:
+        """Keep a list that is shown, without waiting for it."""
+        self.writer.note(shown)
+
+    def _until(self, deadline: float) -> float:
+        return deadline if self._drain_until is None else min(deadline, self._drain_until)
+
+    async def _result(
+        self, future: Future[Any], deadline: float, gone: Callable[[], Awaitable[None]]
+    ) -> Any:
+        answer = asyncio.wrap_future(future)
+        left = asyncio.ensure_future(gone())
+        try:
+            while not answer.done() and not left.done():
+                until = self._until(deadline)
+                wait = min(1.0, until - time.monotonic())
+                if wait <= 0:
+                    break
+                await asyncio.wait(
+                    (answer, left), timeout=wait, return_when=asyncio.FIRST_COMPLETED
+                )
+            if answer.done():
+                return answer.result()
+            if left.done():
+                self.metrics.gone.inc()
+                raise ClientGoneError
+            self.metrics.late.inc()
+            raise late()
+        finally:
+            left.cancel()
+            answer.cancel()
+            future.cancel()
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def run_name(path: Path) -> str:
+    """Return the name of a run without where it lies."""
+    return path.resolve().name
