@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
+from corarec.cf.report import auc
 from corarec.cf.statistics import Statistics
 from corarec.data import Dataset, KnowledgePolicy, PrepareConfig, prepare
 from corarec.errors import ArtifactError, ConfigError, DataError
@@ -138,8 +139,8 @@ def test_no_family_twice() -> None:
 
 @pytest.mark.parametrize("policy", ["snapshot", "streaming"])
 def test_every_number_of_a_vector_is_of_one_family(world: Dataset, policy: str) -> None:
-    known = world.under(KnowledgePolicy(policy=policy))
-    model, _ = fit_cf(known, FitConfig(model="statistics", options={"head": "lr"}))
+    known = under(world, policy)
+    model = fit(known, head="lr")
     table = VectorSource(model, known).vector_table(known.pairs("valid"))
     names = [name for _, name in model.statistic_names()]
     assert len(set(names)) == len(names)
@@ -153,3 +154,24 @@ def test_every_number_of_a_vector_is_of_one_family(world: Dataset, policy: str) 
     found = {family.name for family in model.families}
     assert {"user", "item", "residuals", "content", "neighbours", "history"} <= found
     assert ("running" in found) == (policy == "streaming")
+
+
+def test_with_folds_a_training_row_is_scored_without_its_user(
+    world: Dataset, tmp_path: Path
+) -> None:
+    known = under(world, "snapshot")
+    plain, folded = fit(known, rounds=60), fit(known, rounds=60, folds=3)
+    rows = known.learnable()
+    of_train, of_valid = known.pairs(rows), known.pairs("valid")
+    sources = [VectorSource(model, known) for model in (plain, folded)]
+    np.testing.assert_array_equal(*(source.score(of_valid) for source in sources))
+    labels = known.labels(rows)
+    first, second = (auc(labels, source.score(of_train)) for source in sources)
+    assert second < first - 0.02
+    folded.save(tmp_path / "cf")
+    again = VectorSource(load_cf(tmp_path / "cf"), known)
+    np.testing.assert_array_equal(again.score(of_train), sources[1].score(of_train))
+    table, other = (source.vector_table(of_train) for source in sources)
+    assert torch.equal(table.users, other.users)
+    with pytest.raises(ValueError, match="one fold leaves no rows"):
+        Statistics.config_class.model_validate({"folds": 1})

@@ -42,6 +42,10 @@ class StatisticsConfig(Config):
     """Ensembles of trees, each on another 0.7 of the rows, whose logits are averaged."""
     leaf_rows: int = Field(default=200, gt=0)
     """Training rows in a leaf at least."""
+    folds: int = Field(default=0, ge=0, le=100)
+    """With 2 or more: a training row's own score is of a head that was fitted without the rows of
+    its user, who are parted into so many folds, for a second stage that learns what the score
+    misses. The fit then takes so many times longer. 0: all rows have the one head's score."""
     genres: str | None = None
     """The column of the items' table with the genres, a list or text parted by `|` or `,`; None:
     the first of genres, genre, categories, category and main_category that is there."""
@@ -54,6 +58,13 @@ class StatisticsConfig(Config):
     kept one kind of rows only tells nothing of taste."""
     early_factors: int = Field(default=24, gt=0, le=256)
     """Factors of the earlier star ratings."""
+
+    @field_validator("folds")
+    @classmethod
+    def _not_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("1 came: one fold leaves no rows to fit on; give 0, or 2 and more")
+        return folds
 
     @field_validator("families")
     @classmethod

@@ -33,6 +33,10 @@ class Labelled:
     labels: IntArray
     """[N] 0 or 1"""
 
+    def take(self, rows: np.ndarray) -> "Labelled":
+        """Keep some of the rows."""
+        return Labelled(self.features[rows], self.labels[rows])
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -118,6 +122,52 @@ class Trees:
             raise ValueError("a node of the trees reads what is not there")
         trees._depth()
         return trees
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What makes a score of statistics: one part or both."""
+
+    linear: Linear | None
+    trees: Trees | None
+
+    def by_name(self, features: FloatArray) -> dict[str, FloatArray]:
+        """Return the logits of the parts, `lr` and `trees`: [N] each."""
+        parts = {"lr": self.linear, "trees": self.trees}
+        return {name: part.logits(features) for name, part in parts.items() if part is not None}
+
+    def logits(self, features: FloatArray) -> FloatArray:
+        """Return the mean of the parts' logits: [N]."""
+        return np.mean(list(self.by_name(features).values()), axis=0)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all of it by name."""
+        linear = {} if self.linear is None else {"linear": torch.from_numpy(self.linear.weights)}
+        return linear | ({} if self.trees is None else self.trees.tensors())
+
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor], width: int, head: str) -> "Heads":
+        """Take over what `tensors` returned, for `width` features.
+
+        Raises
+        ------
+        KeyError, ValueError
+            A tensor is missing, or is not of so many features.
+        """
+        linear = None if head == "trees" else Linear(tensors["linear"].numpy())
+        if linear is not None and linear.weights.shape != (width + 1,):
+            raise ValueError(f"the regression is not of {width} statistics")
+        return cls(linear, None if head == "lr" else Trees.of(tensors, width))
+
+
+def fit_heads(train: Labelled, valid: Labelled, config: StatisticsConfig, seed: int) -> Heads:
+    """Fit the parts that are asked for."""
+    linear = trees = None
+    if config.head != "trees":
+        linear = fit_linear(train, valid, config.inverse_penalties)
+    if config.head != "lr":
+        trees = fit_trees(train, valid, config, seed)
+    return Heads(linear, trees)
 
 
 def fit_linear(train: Labelled, valid: Labelled, inverse_penalties: tuple[float, ...]) -> Linear:

@@ -13,7 +13,7 @@ from corarec.cf.statistics.config import StatisticsConfig
 from corarec.cf.statistics.content import content_of
 from corarec.cf.statistics.early import Early, Folded, fit_early
 from corarec.cf.statistics.features import Features
-from corarec.cf.statistics.heads import Labelled, Linear, Trees, fit_linear, fit_trees
+from corarec.cf.statistics.heads import Heads, Labelled, fit_heads
 from corarec.cf.statistics.rows import Asked, KnownRows
 from corarec.cf.tables import known_ids
 from corarec.cf.vectors import VectorFamily, VectorTable
@@ -47,8 +47,9 @@ class Statistics(CFModel):
         self._content: FloatArray = np.zeros((0, 0))
         self._early: Early | None = None
         self._spread: FloatArray = np.zeros((0, 0))
-        self._linear: Linear | None = None
-        self._trees: Trees | None = None
+        self._heads: Heads | None = None
+        self._without: list[Heads] = []
+        """of each fold of users, fitted without it"""
         self._policy: KnowledgePolicy | None = None
         self._features: tuple[Log, Features] | None = None
 
@@ -99,11 +100,18 @@ class Statistics(CFModel):
         self._spread = np.stack([known.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)])
         train = Labelled(self._standardised(known), labels)
         valid = Labelled(self._standardised(self._statistics(data.valid)), data.valid_labels)
-        self._linear = self._trees = None
-        if options.head != "trees":
-            self._linear = fit_linear(train, valid, options.inverse_penalties)
-        if options.head != "lr":
-            self._trees = fit_trees(train, valid, options, seed)
+        self._heads = fit_heads(train, valid, options, seed)
+        folds = data.train.user_ids[learned] % max(options.folds, 1)
+        self._without = [
+            fit_heads(train.take(folds != fold), valid, options, seed)
+            for fold in range(options.folds)
+            if len(np.unique(labels[folds != fold])) == 2
+        ]
+        if len(self._without) < options.folds:
+            raise DataError(
+                f"Of the {options.folds} folds of users one holds all training rows of a label. "
+                "Set cf.options.folds to 0, or to another number."
+            )
         return FitCourse()
 
     @property
@@ -164,14 +172,20 @@ class Statistics(CFModel):
         )
 
     def score(self, pairs: Pairs) -> FloatArray:
-        """Return the logits of the head: [N]."""
-        return np.mean(list(self.scores_by_head(pairs).values()), axis=0)
+        """Return the logits of the head: [N]; with folds those of one without a row's own user."""
+        features = self._standardised(self._statistics(pairs))
+        scores = self._fitted_heads().logits(features)
+        if self._without and isinstance(pairs, TrainingPairs):
+            folds = pairs.user_ids % len(self._without)
+            for fold, heads in enumerate(self._without):
+                own = np.flatnonzero(~np.isnan(pairs.own_labels) & (folds == fold))
+                if len(own):
+                    scores[own] = heads.logits(features[own])
+        return scores
 
     def scores_by_head(self, pairs: Pairs) -> dict[str, FloatArray]:
         """Return the logits of the parts of the head, `lr` and `trees`: [N] each."""
-        features = self._standardised(self._statistics(pairs))
-        heads = {"lr": self._linear, "trees": self._trees}
-        return {name: head.logits(features) for name, head in heads.items() if head is not None}
+        return self._fitted_heads().by_name(self._standardised(self._statistics(pairs)))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the training rows, the content of the items, and what was fitted."""
@@ -182,11 +196,10 @@ class Statistics(CFModel):
             "sizes": torch.tensor(self._sizes),
             "content": torch.from_numpy(self._content),
             "spread": torch.from_numpy(self._spread),
+            **self._fitted_heads().tensors(),
         }
-        if self._linear is not None:
-            tensors["linear"] = torch.from_numpy(self._linear.weights)
-        if self._trees is not None:
-            tensors |= self._trees.tensors()
+        for fold, heads in enumerate(self._without):
+            tensors |= {f"fold.{fold}.{name}": part for name, part in heads.tensors().items()}
         if self._early is not None:
             known = np.isfinite(log.stars)
             stars = np.stack([np.where(known, log.stars, 0.0), known], axis=1)
@@ -218,15 +231,14 @@ class Statistics(CFModel):
         self._features = None
         width = len(self.statistic_names())
         self._spread = tensors["spread"].numpy()
-        self._linear = self._trees = None
-        if self._options.head != "trees":
-            self._linear = Linear(tensors["linear"].numpy())
-        if self._options.head != "lr":
-            self._trees = Trees.of(tensors, width)
-        if self._spread.shape != (2, width) or (
-            self._linear is not None and self._linear.weights.shape != (width + 1,)
-        ):
+        if self._spread.shape != (2, width):
             raise ValueError(f"what was fitted is not of {width} statistics")
+        self._heads = Heads.of(tensors, width, self._options.head)
+        self._without = []
+        for fold in range(self._options.folds):
+            start = f"fold.{fold}."
+            part = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+            self._without.append(Heads.of(part, width, self._options.head))
 
     def _of(self, pairs: Pairs | None) -> Features:
         """Return what computes the statistics from the rows that may be known to these pairs."""
@@ -271,6 +283,11 @@ class Statistics(CFModel):
         shown = np.where(known[:, None], values, 0.0).astype(np.float32)
         half[:, : values.shape[1]] = torch.from_numpy(shown)
         return half
+
+    def _fitted_heads(self) -> Heads:
+        if self._heads is None:
+            raise not_fitted(self)
+        return self._heads
 
     def _fitted_log(self) -> Log:
         if self._log is None:
