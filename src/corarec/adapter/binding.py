@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from corarec.backbone.last_position import is_narrow
 from corarec.errors import ConfigError, DataError
 
 
@@ -68,15 +69,18 @@ class Increment:
                 "layer out of `layers` or its role out of `target_modules`."
             )
         reduced = functional.dropout(x, self.dropout, training) @ self._matrix(x, name)
-        if self.active is None:
+        active = self.active
+        if active is None:
             return reduced
-        if self.active.shape != x.shape[:2]:
+        if is_narrow() and x.shape[1] == 1:
+            active = active[:, -1:]
+        if active.shape != x.shape[:2]:
             raise DataError(
-                f"`cf_active` has the shape {list(self.active.shape)}, but the batch has "
+                f"`cf_active` has the shape {list(active.shape)}, but the batch has "
                 f"{x.shape[0]} rows of {x.shape[1]} tokens where it reaches {name}. Give one bool "
                 "for each token."
             )
-        return reduced * self.active.to(x.device).unsqueeze(-1)
+        return reduced * active.to(x.device).unsqueeze(-1)
 
     def _matrix(self, x: torch.Tensor, name: str) -> torch.Tensor:
         """Return `alpha / r * A` in the rows, the type and the place of `x`, made once for each.

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from corarec.adapter.binding import Increment
+from corarec.backbone.compiling import is_compiled
 from corarec.errors import ConfigError, DataError
 
 
@@ -65,7 +66,7 @@ def check_reached(model: nn.Module, names: Sequence[str], increment: Increment) 
     ConfigError
         The model reads the weight of a layer without calling it.
     """
-    if any(getattr(module, "_compiled_call_impl", None) for module in model.modules()):
+    if any(is_compiled(module) for module in model.modules()):
         return
     missed = [name for name in names if name not in increment.called]
     if past := [name for name in missed if name in increment.read]:

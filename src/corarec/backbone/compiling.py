@@ -35,6 +35,13 @@ def uncompiled() -> Iterator[None]:
                 torch.compiler.set_stance("default")
 
 
+def is_compiled(module: torch.nn.Module) -> bool:
+    """Return whether a module has a compiled form."""
+    form = module._compiled_call_impl
+    # What `last_position` puts there is none, but may hold one.
+    return getattr(form, "compiled", form) is not None
+
+
 def compiler_at_hand() -> bool:
     """Return whether torch.compile finds a compiler; where not, say so in one line."""
     if torch.cuda.is_available():

@@ -1,49 +1,44 @@
 """One prefix, many suffixes: the keys and values of what prompts have in common, computed once.
 
-The model's attention is reached through the registry of Transformers: a function of ours stands in
-front of the model's own. Within `PrefixSharing.read` it notes keys and values, within
-`PrefixSharing.joined` it joins them with those of the suffixes; anywhere else it is the model's own
-to the bit.
+Within `PrefixSharing.read` a function in front of the model's attention notes keys and values,
+within `PrefixSharing.joined` it joins them with those of the suffixes.
 """
 
-import logging
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers import PreTrainedModel
 
+from corarec.backbone.attention import (
+    NotSharedError,
+    Substitute,
+    Watcher,
+    doing,
+    standing_in_front,
+)
 from corarec.backbone.compiling import uncompiled
 from corarec.backbone.splitting import SplitPrompts, split_prompts
-
-log = logging.getLogger(__name__)
 
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
 TOLERANCE_16_BIT = 0.05
 """How far, relative to the largest, logits by a shared prefix may lie from those of the whole
 prompt in the trial that every model undergoes."""
-_OURS = "corarec_shared_"
 _TRIAL_TOKENS = 12
 
-Attention = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
 KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]
 
 
-class NotSharedError(Exception):
-    """Why a model's prompts cannot share a prefix."""
+__all__ = ["NotSharedError", "PrefixSharing", "Prefixes", "join"]
 
 
 class _EnoughError(Exception):
     """The last keys and values are noted, and nothing behind them is asked for."""
 
 
-class _Reading:
+class _Reading(Watcher):
     """Notes keys and values of the prefixes, layer by layer."""
 
     def __init__(self, layers: int | None) -> None:
@@ -51,13 +46,13 @@ class _Reading:
         self._layers = layers
 
     @torch.compiler.disable
-    def note(self, key: torch.Tensor, value: torch.Tensor) -> None:
+    def note(self, module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> None:
         self.kept.append((key, value))
         if len(self.kept) == self._layers:
             raise _EnoughError
 
 
-class _Joining:
+class _Joining(Substitute):
     """Gives the suffixes the keys and values of their prefixes, layer by layer."""
 
     def __init__(self, kept: KeysAndValues, rows: torch.Tensor, mask: torch.Tensor) -> None:
@@ -79,25 +74,9 @@ class _Joining:
         if len(past_key) not in (1, len(query)) or len(self._rows) != len(query):
             raise NotSharedError("its attention reads something else than the rows of the batch")
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        mask = self._mask.to(query.device)
+        # Of the last tokens alone, where only these have queries.
+        mask = self._mask[:, :, -query.shape[2] :].to(query.device)
         return join(query, key, value, past_key, past_value, mask, scale, softcap), None
-
-
-class _Place(threading.local):
-    """What the attention of this thread is doing; None: what the model's own does."""
-
-    now: _Reading | _Joining | None = None
-
-    @contextmanager
-    def doing(self, what: _Reading | _Joining) -> Iterator[None]:
-        self.now = what
-        try:
-            yield
-        finally:
-            self.now = None
-
-
-_PLACE = _Place()
 
 
 def join(
@@ -178,15 +157,8 @@ class PrefixSharing:
         self.model = model
         self.reach = _reach(model.config)
         self._layers: int | None = None
-        own = model.config._attn_implementation
-        if not str(own).startswith(_OURS):
-            _stand_in_front(model, own)
-        try:
+        with standing_in_front(model):
             self._try()
-        except BaseException:
-            if not str(own).startswith(_OURS):
-                model.set_attn_implementation(own)
-            raise
 
     def holds(self, split: SplitPrompts) -> bool:
         """Return whether every token of these prompts sees all tokens before it."""
@@ -203,7 +175,7 @@ class PrefixSharing:
         if inputs_embeds is not None:
             read = {"inputs_embeds": inputs_embeds}
         reading = _Reading(self._layers)
-        with torch.no_grad(), _PLACE.doing(reading), suppress(_EnoughError):
+        with torch.no_grad(), doing(reading), suppress(_EnoughError):
             self.model(**read, use_cache=False, logits_to_keep=1)
         return Prefixes(reading.kept)
 
@@ -228,7 +200,7 @@ class PrefixSharing:
         dtype = kept[0][0].dtype
         mask = torch.zeros(split.visible.shape, dtype=dtype, device=split.visible.device)
         mask = mask.masked_fill(~split.visible, torch.finfo(dtype).min).unsqueeze(1)
-        with _PLACE.doing(_Joining(kept, split.rows, mask)):
+        with doing(_Joining(kept, split.rows, mask)):
             yield mask
 
     def _try(self) -> None:
@@ -297,48 +269,3 @@ def _reach(config: Any) -> float:
         if parameters.get("rope_type") in ("dynamic", "longrope")
     ]
     return min((bound for bound in bounds if isinstance(bound, int) and bound > 0), default=1e9)
-
-
-def _stand_in_front(model: PreTrainedModel, own: str | None) -> None:
-    """Put our function in front of the model's attention, under a name of the registry."""
-    if own == "eager":
-        names = {type(module).__module__ for module in model.modules()}
-        found = {
-            name: function
-            for name in names
-            if (function := getattr(sys.modules[name], "eager_attention_forward", None))
-        }
-        if len(set(found.values())) != 1:
-            raise NotSharedError("its attention does not go through Transformers' registry")
-        attention = next(iter(found.values()))
-        name = f"{_OURS}eager_{min(found)}"
-    elif own == "sdpa":
-        attention, name = ALL_ATTENTION_FUNCTIONS[own], f"{_OURS}{own}"
-    else:
-        raise NotSharedError(f"its attention is {own!r}, where sdpa or eager is wanted")
-    if not model._can_set_attn_implementation():
-        raise NotSharedError("its attention does not go through Transformers' registry")
-    AttentionInterface.register(name, _in_front_of(attention))
-    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[own])
-    model.set_attn_implementation(name)
-    if model.config._attn_implementation != name:
-        raise NotSharedError("its attention does not go through Transformers' registry")
-
-
-def _in_front_of(own: Attention) -> Attention:
-    def attend(
-        module: torch.nn.Module,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        **options: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        now = _PLACE.now
-        if isinstance(now, _Joining):
-            return now.attend(query, key, value, **options)
-        if now is not None:
-            now.note(key, value)
-        return own(module, query, key, value, attention_mask, **options)
-
-    return attend

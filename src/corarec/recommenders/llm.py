@@ -1,13 +1,17 @@
 """What the systems that ask a language model about a pair share: a prompt and an answer."""
 
+import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import model_validator
 
 from corarec.backbone import Backbone
+from corarec.backbone.last_position import LastPosition, NotSharedError
 from corarec.prompts import PromptConfig, PromptEncoder, PromptToken, check_slots
 from corarec.prompts.templates import TITLE
 from corarec.recommenders.answer_head import AnswerHead
@@ -19,6 +23,7 @@ from corarec.score.scorer import Batch
 from corarec.types import IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class PromptSystem(LanguageSystem):
@@ -135,6 +140,40 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
         answers = self.answer_logits(attention_mask=batch["attention_mask"], **self.read(**batch))
         return self.logits_of(answers, batch)
 
+    def scoring_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logit of the answer, the last block run for the last position alone: [B].
+
+        Where the language model is not built so that it can be, as `logits`.
+        """
+        if not self._answers_usually:
+            return self.logits(**batch)
+        with self.last_only():
+            return self.logits(**batch)
+
+    def last_only(self) -> AbstractContextManager[None]:
+        """Return a context in which the last block runs for the last position, where it can."""
+        last = self.last_position
+        return last.only() if isinstance(last, LastPosition) else nullcontext()
+
+    @property
+    def last_position(self) -> LastPosition | NotSharedError:
+        """What lets the language model answer for the last position alone, or why it cannot."""
+        with _ONE_AT_A_TIME:
+            return self._last_position
+
+    @cached_property
+    def _last_position(self) -> LastPosition | NotSharedError:
+        try:
+            with self.before_pairs(), torch.inference_mode(False):
+                return LastPosition(self.base_model)
+        except NotSharedError as reason:
+            return reason
+
+    @property
+    def _answers_usually(self) -> bool:
+        # Logits of another making may do with prompts what they like.
+        return type(self).logits is PromptRecommender.logits
+
     def read(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what `answer_logits` takes of a batch beside its mask, by keyword."""
         tokens = {"input_ids": batch["input_ids"]}
@@ -171,7 +210,7 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
                 attention_mask=attention_mask,
                 # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies
                 # the whole vocabulary matrix once per row.
-                logits_to_keep=torch.tensor([input_ids.shape[1] - 1], device=input_ids.device),
+                logits_to_keep=torch.tensor([-1], device=input_ids.device),
                 **({"use_cache": False} | extra),
             )
         last = output.logits[:, -1].float()
@@ -181,6 +220,4 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
 
     def ways_to_share(self) -> Sequence[str]:
         """Return the ways in which it can read a common beginning once, the quickest first."""
-        # Logits of another making may do with prompts what they like.
-        usual = type(self).logits is PromptRecommender.logits
-        return super().ways_to_share() if usual else ()
+        return super().ways_to_share() if self._answers_usually else ()

@@ -84,6 +84,10 @@ class PointwiseRecommender(Recommender):
         """Return the logits that the loss is made of: [B]; where they can be had for less work."""
         return self.logits(**batch)
 
+    def scoring_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+        """Return the logits, up to rounding, where nothing else is asked for: [B]."""
+        return self.logits(**batch)
+
     def examples(self, data: TrainingData) -> LabelledExamples:
         """Return the training pairs with their labels."""
         rows, loss = data.train_rows, self.phase.loss

@@ -23,7 +23,7 @@ from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
 from corarec.score.context import Context
 from corarec.score.ranker import Ranker, SharingSystem
-from corarec.score.scorer import Scorer
+from corarec.score.scorer import Scorer, batched, score_batches
 from corarec.testing.language import save_tiny_backbone
 from corarec.types import FloatArray, Histories, IntArray, Pairs
 
@@ -144,6 +144,14 @@ class SystemConformance:
         together = _scores(recommender, pairs)
         alone = [_scores(recommender, pairs.take(np.array([n])))[0] for n in range(len(pairs))]
         np.testing.assert_allclose(together, alone, atol=5e-5)
+
+    def test_scores_are_its_logits(
+        self, recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
+    ) -> None:
+        """However scoring saves work."""
+        self.train_a_little(recommender, small_world)
+        plain = score_batches(recommender, batched(recommender.inputs(pairs)), pairs)
+        np.testing.assert_allclose(_scores(recommender, pairs), plain, atol=1e-5)
 
     def test_prompts_are_padded_on_the_left(
         self, recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
