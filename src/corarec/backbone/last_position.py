@@ -105,14 +105,14 @@ class LastPosition:
             ids, mask = self._prompts()
             self.block, attention = self._find(ids)
             usual = self.block._compiled_call_impl
-            if not isinstance(usual, _LastBlock):
-                self.block._compiled_call_impl = _LastBlock(self.block, usual)
+            call = usual if isinstance(usual, _LastBlock) else _LastBlock(self.block, usual)
+            self.block._compiled_call_impl = self._call = call
             try:
                 try:
                     self._try(ids, mask)
                 except NotSharedError:
                     # What stands behind the blocks may count on as many positions as came in.
-                    self.block._compiled_call_impl.widens = True
+                    self._call.widens = True
                     self._try(ids, mask)
                 self._skip_queries(attention, ids)
             except BaseException:
@@ -211,11 +211,11 @@ class LastPosition:
 
     def _noted(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         taken: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.block._compiled_call_impl.watch = taken.append
+        self._call.watch = taken.append
         try:
             self._logits(ids, torch.ones_like(ids), self.only())
         finally:
-            self.block._compiled_call_impl.watch = None
+            self._call.watch = None
         return taken[0]
 
 
@@ -278,11 +278,12 @@ class _Skipped:
 
     def __init__(self, layer: nn.Module) -> None:
         self.layer = layer
+        self.out_features: int = layer.out_features  # type: ignore[assignment]
 
     def __call__(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         if not _SWITCH.noting:
             return self.layer._call_impl(x, *args, **kwargs)
-        return x.new_full((1,), torch.nan).expand(*x.shape[:-1], self.layer.out_features)
+        return x.new_full((1,), torch.nan).expand(*x.shape[:-1], self.out_features)
 
 
 def _of_last(value: Any, length: int) -> Any:

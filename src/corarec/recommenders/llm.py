@@ -11,7 +11,8 @@ import torch
 from pydantic import model_validator
 
 from corarec.backbone import Backbone
-from corarec.backbone.last_position import LastPosition, NotSharedError
+from corarec.backbone.attention import NotSharedError
+from corarec.backbone.last_position import LastPosition
 from corarec.prompts import PromptConfig, PromptEncoder, PromptToken, check_slots
 from corarec.prompts.templates import TITLE
 from corarec.recommenders.answer_head import AnswerHead
