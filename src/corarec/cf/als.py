@@ -1,5 +1,6 @@
 """`als`: ridge regressions in turn for users and items, a training pair's own row left out."""
 
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +12,7 @@ from pydantic import Field
 from corarec.cf.als_factors import Factors
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData
+from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
 from corarec.cf.tables import biased_product, known_ids, own_labels
 from corarec.cf.vectors import VectorTable
@@ -67,6 +69,17 @@ class ALS(CFModel):
         """`d`: the factor and two numbers for the biases."""
         return self._options.embedding_size + 2
 
+    @property
+    def takes(self) -> Takes:
+        """Rows: a user is the ridge regression that the fit itself makes, over all rows."""
+        return "rows"
+
+    def knowing(self, feedback: Feedback) -> "ALS":
+        """Return this model with the users of the feedback as ridge regressions on all rows."""
+        model = copy(self)
+        model._factors = self._fitted().folding(feedback)
+        return model
+
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
@@ -100,7 +113,7 @@ class ALS(CFModel):
             A pair is marked as a training row that the model was not fitted on.
         """
         factors = self._fitted()
-        users = torch.from_numpy(known_ids(pairs.user_ids, factors.num_users + 1))
+        users = torch.from_numpy(factors.user_places(pairs.user_ids))
         items = torch.from_numpy(known_ids(pairs.item_ids, len(factors.held_items)))
         own = torch.from_numpy(own_labels(pairs))
         factors.check_rows(users, items, own)

@@ -1,12 +1,14 @@
 """The state of alternating least squares: training rows, one held side, all else by ridge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 
+from corarec.cf.feedback import Feedback, Overlay
 from corarec.cf.ridge import RidgeSide
+from corarec.cf.tables import known_ids
 from corarec.errors import DataError
 from corarec.types import IntArray
 
@@ -30,6 +32,34 @@ class Factors:
     bias_penalty: float
     """on the biases"""
 
+    overlay: Overlay = field(default_factory=Overlay)
+    """Users who are not, or not any more, as they were fitted."""
+    folded: RidgeSide | None = None
+    """Their regressions, by their place in the overlay."""
+
+    def user_places(self, user_ids: IntArray) -> IntArray:
+        """Return the regression of each user: `0..U`, then those that were folded in: [N]."""
+        known = known_ids(user_ids, self.num_users + 1)
+        return self.overlay.places(user_ids, self.num_users + 1) if self.folded else known
+
+    def folding(self, feedback: Feedback) -> "Factors":
+        """Return these factors with some users as regressions on all that is known of them.
+
+        Rows of items that no training row has say nothing.
+        """
+        rows = feedback.rows
+        items = torch.from_numpy(known_ids(rows.item_ids, len(self.held_items)))
+        places = torch.from_numpy(np.searchsorted(feedback.users, rows.user_ids))
+        labels = torch.from_numpy(rows.labels)
+        known = torch.from_numpy(feedback.current) & (self.item_side.counts[items] > 0)
+        of_known = self.held_items[items[known]]
+        side = self._side(places[known], of_known, len(feedback.users), labels[known])
+        # What the fit itself has made is shared, not made again.
+        factors = replace(self, overlay=Overlay(feedback.users), folded=side)
+        for name in ("rate", "user_side", "item_side"):
+            vars(factors)[name] = getattr(self, name)
+        return factors
+
     @cached_property
     def rate(self) -> float:
         """`m`, the share of liked training rows."""
@@ -38,13 +68,15 @@ class Factors:
     @cached_property
     def user_side(self) -> RidgeSide:
         """The regressions that give `[p, b_u]`."""
-        return self._side(self.user_ids, self.held_items[self.item_ids], self.num_users + 1)
+        return self._side(
+            self.user_ids, self.held_items[self.item_ids], self.num_users + 1, self.labels
+        )
 
     @cached_property
     def item_side(self) -> RidgeSide:
         """The regressions that give `[q, b_i]`."""
         users = self.user_side.coefficients[self.user_ids]
-        return self._side(self.item_ids, users, len(self.held_items))
+        return self._side(self.item_ids, users, len(self.held_items), self.labels)
 
     def halves(
         self, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor
@@ -74,6 +106,8 @@ class Factors:
         DataError
             One is not.
         """
+        if not (own >= 0).any():
+            return
         trained = self._keys(self.user_ids, self.item_ids, self.labels)
         foreign = ~np.isin(self._keys(users, items, own), trained) & (own >= 0).numpy()
         if foreign.any():
@@ -88,8 +122,10 @@ class Factors:
         keys: IntArray = ((users * len(self.held_items) + items) * 2 + own).numpy()
         return keys
 
-    def _side(self, ids: torch.Tensor, others: torch.Tensor, size: int) -> RidgeSide:
-        features, targets = self._rows(others.double(), self.labels)
+    def _side(
+        self, ids: torch.Tensor, others: torch.Tensor, size: int, labels: torch.Tensor
+    ) -> RidgeSide:
+        features, targets = self._rows(others.double(), labels)
         width = features.shape[1]
         penalties = torch.full((width,), self.penalty, dtype=torch.float64)
         penalties[-1] = self.bias_penalty
@@ -117,10 +153,17 @@ class Factors:
         distinct, rows = torch.unique(keys, dim=0, return_inverse=True)
         ids, others, own = distinct.unbind(1)
         left_out = own >= 0
-        coefficients = side.coefficients[ids]
+        inside = ids.clamp(max=side.size - 1)
+        coefficients, counts = side.coefficients[inside], side.counts[inside]
+        if self.folded is not None:
+            # Only users stand beyond the end of their side.
+            beyond = ids >= side.size
+            places = ids[beyond] - side.size
+            coefficients[beyond] = self.folded.coefficients[places]
+            counts[beyond] = self.folded.counts[places]
         features, targets = self._rows(held[others[left_out]], own[left_out])
         coefficients[left_out] = side.without(ids[left_out], features, targets)
-        others_left = torch.bincount(side.ids, minlength=side.size)[ids] - left_out.long()
+        others_left = counts - left_out.long()
         present = (others_left > 0).double()[:, None]
         ends = [coefficients[:, -1:], torch.ones_like(present)][::bias_place]
         half = torch.cat([coefficients[:, :-1], *ends], dim=1) * present

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from corarec.cf.data import FitData
+from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.report import FitCourse, FitReport, OnEpoch, auc
 from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.data.history import KnowledgePolicy
@@ -78,6 +79,29 @@ class CFModel(ABC):
         from the row.
         """
         return ("train",)
+
+    @property
+    def takes(self) -> Takes:
+        """How the fitted model takes what people like and dislike later: not at all, as a rule."""
+        return "nothing"
+
+    def knowing(self, feedback: Feedback) -> "CFModel":
+        """Return this model with some users as they are by all that is known of them.
+
+        It is for models that take `rows`. The space stays as it is: item vectors do not move, and
+        neither does any user whom the feedback does not name. A user whose rows all took part in
+        the fit keeps the fitted vector; others are folded in by what their rows say, new ones as
+        those that the fit knew. This model does not change, and shares its tables with the result.
+
+        Raises
+        ------
+        ConfigError
+            It does not take rows.
+        """
+        raise ConfigError(
+            f"The CF model '{self.name}' cannot take feedback into its vectors. Use it as it was "
+            "fitted, so that the prompt alone knows what came later."
+        )
 
     @property
     def match_size(self) -> int:

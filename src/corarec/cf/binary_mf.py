@@ -1,15 +1,19 @@
 """Matrix factorisation whose vectors are bits (BinLLM, arXiv 2406.03210)."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
+from corarec.cf.folding import Prior
+from corarec.cf.folding_tables import FoldingTable
 from corarec.cf.pointwise import (
     Inputs,
     PointwiseConfig,
@@ -19,8 +23,7 @@ from corarec.cf.pointwise import (
     zero_embedding,
 )
 from corarec.cf.report import FitCourse, OnEpoch
-from corarec.cf.tables import TableModel, known_ids
-from corarec.types import Config, FloatArray, IntArray, Pairs
+from corarec.types import Config, FloatArray, Pairs
 
 
 class BinaryMFConfig(PointwiseConfig):
@@ -39,7 +42,7 @@ class BinaryMFConfig(PointwiseConfig):
     """Standard deviation of the embeddings' start values."""
 
 
-class BinaryMF(TableModel):
+class BinaryMF(FoldingTable):
     """Codes of +1 and -1: an embedding through a linear layer, tanh and the sign.
 
     Users and items have a linear layer each. In training each number is its sign with a
@@ -49,6 +52,9 @@ class BinaryMF(TableModel):
     A user or item that never occurs in training has the zero vector, as everywhere; its code,
     which is the sign of the layer's bias, is shared by all such and stands in `codes` and in the
     score.
+
+    A user is folded in as real numbers, under the spread of the fitted codes; their signs are the
+    code.
     """
 
     name: ClassVar[str] = "binary-mf"
@@ -79,13 +85,8 @@ class BinaryMF(TableModel):
     def codes(self, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the codes of the pairs' users and items, +1 and -1: two of [N, bits]."""
         users, items = (
-            self._filled(table, ids, unknown)
-            for table, ids, unknown in zip(
-                (self.user_table, self.item_table),
-                (pairs.user_ids, pairs.item_ids),
-                self._unknown,
-                strict=True,
-            )
+            torch.where(codes.any(dim=1, keepdim=True), codes, unknown)
+            for codes, unknown in zip(self.halves(pairs), self._unknown, strict=True)
         )
         return users, items
 
@@ -106,10 +107,14 @@ class BinaryMF(TableModel):
         super().restore(tensors)
         self._unknown = unknown
 
-    @staticmethod
-    def _filled(table: torch.Tensor, ids: IntArray, unknown: torch.Tensor) -> torch.Tensor:
-        codes = table[torch.from_numpy(known_ids(ids, len(table)))]
-        return torch.where(codes.any(dim=1, keepdim=True), codes, unknown)
+    @cached_property
+    def prior(self) -> Prior:
+        """Where users are expected before any row."""
+        return Prior.of(self._fitted_unknowns)
+
+    def vector(self, solution: FloatArray) -> FloatArray:
+        """Return the signs."""
+        return np.where(solution >= 0, 1.0, -1.0)
 
 
 class _BinaryNetwork(PointwiseNetwork):

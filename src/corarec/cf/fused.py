@@ -1,5 +1,6 @@
 """Several CF models as one: their vectors side by side."""
 
+from copy import copy
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -11,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from corarec.cf.base import CFModel, check_knowledge, not_fitted
 from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData
+from corarec.cf.feedback import TAKES, Feedback, Takes
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import inverse_rms
 from corarec.cf.vectors import VectorFamily, VectorTable
@@ -91,6 +93,21 @@ class Fused(CFModel):
             families.append(VectorFamily(name, places, places, matches))
             half, match = half + component.vector_size, match + component.match_size
         return tuple(families)
+
+    @property
+    def takes(self) -> Takes:
+        """What its components take; one that cannot stays as it was fitted."""
+        taken = {component.takes for component in self._fitted()}
+        return next((way for way in TAKES if way in taken), "nothing")
+
+    def knowing(self, feedback: Feedback) -> "Fused":
+        """Return this model with every component that takes rows knowing them."""
+        model = copy(self)
+        model._components = [
+            component.knowing(feedback) if component.takes == "rows" else component
+            for component in self._fitted()
+        ]
+        return model
 
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None

@@ -13,6 +13,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData
+from corarec.cf.feedback import Takes
 from corarec.cf.report import FitCourse, OnEpoch, auc
 from corarec.cf.statistics.rows import chunks, flat
 from corarec.cf.tables import known_ids
@@ -65,6 +66,11 @@ class ItemToItem(CFModel):
     def vector_size(self) -> int:
         """`d`, the embedding size."""
         return self._choices.embedding_size
+
+    @property
+    def takes(self) -> Takes:
+        """The history of each pair is all that it reads."""
+        return "history"
 
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None

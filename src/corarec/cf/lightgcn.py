@@ -1,6 +1,7 @@
 """LightGCN (He et al. 2020): embeddings smoothed over the graph of liked items."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,9 @@ from scipy import sparse
 
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
+from corarec.cf.feedback import Feedback
+from corarec.cf.folding import Prior
+from corarec.cf.folding_tables import FoldingTable
 from corarec.cf.pointwise import (
     Inputs,
     PointwiseConfig,
@@ -20,8 +24,7 @@ from corarec.cf.pointwise import (
     zero_embedding,
 )
 from corarec.cf.report import FitCourse, OnEpoch
-from corarec.cf.tables import TableModel
-from corarec.types import Config, IntArray, Pairs
+from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
 class LightGCNConfig(PointwiseConfig):
@@ -33,11 +36,15 @@ class LightGCNConfig(PointwiseConfig):
     """Standard deviation of the embeddings' start values."""
 
 
-class LightGCN(TableModel):
+class LightGCN(FoldingTable):
     """LightGCN: `E_(l+1) = D^-1/2 A D^-1/2 E_l`, vector = mean over l, score = dot product.
 
     `A` joins users and items by the training positives (equations 3, 4 and 8 of the paper). What is
     kept after the fit are the smoothed vectors.
+
+    A user is folded in by smoothing once more over his or her liked items, whose vectors and
+    degrees stay as they are; what the start embedding adds to that is solved for under the penalty
+    of the fit, by likes and dislikes.
     """
 
     name: ClassVar[str] = "lightgcn"
@@ -61,6 +68,25 @@ class LightGCN(TableModel):
         users, items = vectors.split([data.num_users + 1, data.num_items + 1])
         self.set_tables(users.clone(), items.clone())
         return course
+
+    @cached_property
+    def prior(self) -> Prior:
+        """What the start embedding may add: it enters the mean of `layers + 1` vectors once."""
+        rows = 1 if self.report is None else self.report.train_rows
+        parts = (self._options.layers + 1) ** 2
+        penalty = max(rows * self._options.weight_decay * parts, 1.0)
+        width = self.vector_size
+        return Prior(np.zeros(width), np.full(width, penalty))
+
+    def centre(self, liked: IntArray, feedback: Feedback) -> FloatArray | float:
+        """Return `sum(q_i / sqrt(degree of the user x degree of i))` over the liked items."""
+        liked = np.unique(liked)
+        if not len(liked):
+            return 0.0
+        counts = feedback.popularity
+        degrees = np.maximum(counts[np.where(liked < len(counts), liked, 0)], 1)
+        vectors, _ = self.regressors(liked)
+        return np.asarray(vectors.T @ (1 / np.sqrt(degrees * len(liked))))
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take over both tables."""

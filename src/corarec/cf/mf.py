@@ -1,6 +1,7 @@
 """Matrix factorisation (Rendle et al. 2009), trained pointwise, without and with biases."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ from torch import nn
 
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
+from corarec.cf.folding import Prior
+from corarec.cf.folding_tables import FoldingTable
 from corarec.cf.pointwise import (
     Inputs,
     PointwiseConfig,
@@ -20,7 +23,7 @@ from corarec.cf.pointwise import (
     zero_embedding,
 )
 from corarec.cf.report import FitCourse, OnEpoch
-from corarec.cf.tables import TableModel, biased_product, known_ids
+from corarec.cf.tables import biased_product
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
@@ -34,7 +37,7 @@ class MFConfig(PointwiseConfig):
     longer to decay than the patience lasts: on ML-1M some seeds then stop at chance."""
 
 
-class MF(TableModel):
+class MF(FoldingTable):
     """Matrix factorisation.
 
     Without biases the vectors are the embeddings, `d = embedding_size`, and the score is their dot
@@ -42,6 +45,9 @@ class MF(TableModel):
     `d = embedding_size + 2` and `p' . q' = p . q + b_u + b_i` is the score without the global mean.
     The vector of an unknown user or item is zero throughout (its `1` too); the score still counts
     the bias of the half that is known.
+
+    A user is folded in under the penalty of the fit; with biases, where the fit stops long before
+    the penalty rules, under the spread of the fitted users.
     """
 
     name: ClassVar[str] = "mf"
@@ -75,9 +81,33 @@ class MF(TableModel):
         """Return `p . q`, with biases `mean + b_u + b_i + p . q`: [N] logits."""
         if not self._options.biases:
             return super().score(pairs)
-        users = self.user_table[torch.from_numpy(known_ids(pairs.user_ids, len(self.user_table)))]
-        items = self.item_table[torch.from_numpy(known_ids(pairs.item_ids, len(self.item_table)))]
-        return biased_product(users, items) + float(self._mean)
+        return biased_product(*self.halves(pairs)) + float(self._mean)
+
+    @cached_property
+    def prior(self) -> Prior:
+        """Where users are expected before any row."""
+        penalty = 0.0
+        if self.report is not None and not self._options.biases:
+            penalty = self.report.train_rows * self._options.weight_decay
+        if penalty == 0:
+            return Prior.of(self._fitted_unknowns)
+        width = self.vector_size
+        return Prior(np.zeros(width), np.full(width, penalty))
+
+    def regressors(self, items: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the item factors; with biases also a 1 for the user's, and the item's own."""
+        vectors, offsets = super().regressors(items)
+        if not self._options.biases:
+            return vectors, offsets
+        return vectors[:, :-1], vectors[:, -1] + float(self._mean)
+
+    def unknowns(self, vectors: FloatArray) -> FloatArray:
+        """Leave out the user's 1 where there are biases."""
+        return vectors[:, :-1] if self._options.biases else vectors
+
+    def vector(self, solution: FloatArray) -> FloatArray:
+        """Put the user's 1 back."""
+        return np.append(solution, 1.0) if self._options.biases else solution
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return both tables and the global mean (a logit)."""

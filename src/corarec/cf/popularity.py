@@ -1,5 +1,6 @@
 """`popularity`: how often an item was liked, all over or of late; it knows no taste."""
 
+from copy import copy
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData, TrainingPairs
+from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.statistics.rows import KnownRows
 from corarec.cf.tables import known_ids
@@ -44,11 +46,25 @@ class Popularity(CFModel):
         self._options = config
         self._rows: _Counted | None = None
         self._shown: tuple[Log, _Counted] | None = None
+        self._num_users = 0
+        """Users who came after the fit included."""
 
     @property
     def policies(self) -> tuple[str, ...]:
         """All: it counts to a moment."""
         return ("train", "snapshot", "streaming")
+
+    @property
+    def takes(self) -> Takes:
+        """With `streaming` rows: counts run. Otherwise they are those of the fit."""
+        streams = self.report is not None and self.report.knowledge.policy == "streaming"
+        return "rows" if streams else "nothing"
+
+    def knowing(self, feedback: Feedback) -> "Popularity":
+        """Return this model for the new users, too; what they did is in the log of the pairs."""
+        model = copy(self)
+        model._num_users = max(self._fitted().rows.num_users, feedback.num_users)
+        return model
 
     @property
     def vector_size(self) -> int:
@@ -134,7 +150,10 @@ class Popularity(CFModel):
         if log is None or pairs.known_until is None:
             return own
         if self._shown is None or self._shown[0] is not log:
-            self._shown = log, self._new(log, own.rows.num_users, own.rows.num_items)
+            self._shown = (
+                log,
+                self._new(log, max(own.rows.num_users, self._num_users), own.rows.num_items),
+            )
         return self._shown[1]
 
     def _new(self, log: Log, num_users: int, num_items: int) -> "_Counted":

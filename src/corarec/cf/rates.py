@@ -1,5 +1,6 @@
 """`rates`: a leave-one-out target encoding of user and item."""
 
+from copy import copy
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData
+from corarec.cf.feedback import Feedback, Overlay, Takes
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.tables import known_ids, own_labels
 from corarec.cf.vectors import VectorTable
@@ -48,6 +50,28 @@ class Rates(CFModel):
         self._options = config
         self._users: IntArray | None = None
         self._items: IntArray | None = None
+        self._overlay = Overlay()
+        self._folded: IntArray = np.zeros((0, 2), dtype=np.int64)
+
+    @property
+    def takes(self) -> Takes:
+        """Rows: a user's are counted; the counts of items, and what sizes vectors, stay."""
+        return "rows"
+
+    def knowing(self, feedback: Feedback) -> "Rates":
+        """Return this model with the rows of the users of the feedback counted.
+
+        Rows of items that the fit did not know count, too: they tell how much the user likes.
+        """
+        if self._users is None:
+            raise not_fitted(self)
+        model = copy(self)
+        base = self._users[known_ids(feedback.users, len(self._users))]
+        for some, sign in ((feedback.new, 1), (feedback.gone, -1)):
+            places = np.searchsorted(feedback.users, feedback.rows.user_ids[some])
+            base = base + sign * _count(places, feedback.rows.labels[some], len(base) - 1)
+        model._overlay, model._folded = Overlay(feedback.users), np.maximum(base, 0)
+        return model
 
     @property
     def vector_size(self) -> int:
@@ -64,14 +88,14 @@ class Rates(CFModel):
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, one per user (item) and own label."""
-        users, user_rows = self._half(self._users, pairs.user_ids, pairs)
+        users, user_rows = self._half(self._users, pairs.user_ids, pairs, folded=True)
         items, item_rows = self._half(self._items, pairs.item_ids, pairs)
         sized = self._unit_size(users, self._users), self._unit_size(items, self._items)
         return VectorTable(*sized, user_rows, item_rows)
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the sum of both halves' log-odds: [N] logits."""
-        users, user_rows = self._half(self._users, pairs.user_ids, pairs)
+        users, user_rows = self._half(self._users, pairs.user_ids, pairs, folded=True)
         items, item_rows = self._half(self._items, pairs.item_ids, pairs)
         mean = self._mean()
         user_odds, item_odds = _logit(mean + users[:, 0]), _logit(mean + items[:, 0])
@@ -112,12 +136,16 @@ class Rates(CFModel):
         return np.stack([rate - mean, np.log1p(count)], axis=1)
 
     def _half(
-        self, counts: IntArray | None, ids: IntArray, pairs: Pairs
+        self, counts: IntArray | None, ids: IntArray, pairs: Pairs, *, folded: bool = False
     ) -> tuple[FloatArray, IntArray]:
         """Return the distinct (centred rate, log count) [R, 2] and each pair's place in it [N]."""
         if counts is None:
             raise not_fitted(self)
-        keys = 3 * known_ids(ids, len(counts)) + own_labels(pairs) + 1
+        places = known_ids(ids, len(counts))
+        if folded and len(self._folded):
+            places = self._overlay.places(ids, len(counts))
+            counts = np.concatenate([counts, self._folded])
+        keys = 3 * places + own_labels(pairs) + 1
         distinct, rows = np.unique(keys, return_inverse=True)
         known, own = distinct // 3, distinct % 3 - 1
         rest = counts[known] - np.stack([own >= 0, own == 1], axis=1)

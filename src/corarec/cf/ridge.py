@@ -28,6 +28,11 @@ class RidgeSide:
     """How many regressions there are."""
 
     @cached_property
+    def counts(self) -> torch.Tensor:
+        """How many rows every id has: [size]."""
+        return torch.bincount(self.ids, minlength=self.size)
+
+    @cached_property
     def inverse(self) -> torch.Tensor:
         """`(X'X + L)^-1` of every id: [size, f, f]."""
         width = self.features.shape[1]

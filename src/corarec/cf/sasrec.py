@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.checkpoint import Checkpointer, purpose_of
 from corarec.cf.data import FitData
+from corarec.cf.feedback import Takes
 from corarec.cf.pointwise import PointwiseConfig, fit_pointwise
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.sasrec_network import SASRecNetwork
@@ -62,6 +63,11 @@ class SASRec(CFModel):
     def vector_size(self) -> int:
         """`d`, the embedding size."""
         return self._options.embedding_size
+
+    @property
+    def takes(self) -> Takes:
+        """The history of each pair is all that it reads."""
+        return "history"
 
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None

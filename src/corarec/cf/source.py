@@ -1,15 +1,22 @@
 """`VectorSource`: a fitted CF model as everything behind it may see it."""
 
+from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from corarec.cf.base import CFModel, check_knowledge, not_fitted
 from corarec.cf.data import TrainingPairs
+from corarec.cf.feedback import LiveFeedback
 from corarec.cf.fit import seen_rows
 from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.data.dataset import Dataset
+from corarec.errors import ArtifactError
 from corarec.types import FloatArray, Log, Pairs
+
+KEPT = 256
+"""Groups of users whose folded vectors are kept."""
 
 
 class VectorSource:
@@ -40,6 +47,8 @@ class VectorSource:
         self.model = model
         self._own_labels: FloatArray | None = None
         self._log = log
+        self._live: LiveFeedback | None = None
+        self._knowing: OrderedDict[tuple[bytes, bytes], CFModel] = OrderedDict()
         if dataset is not None:
             check_knowledge(model, Path("use"), dataset.policy)
             if dataset.policy.policy != "train":
@@ -69,19 +78,70 @@ class VectorSource:
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, each distinct vector once."""
-        return self.model.vector_table(self.known(pairs))
+        return self.model_for(pairs).vector_table(self.known(pairs))
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the model's own logits that the user enjoys the item: [N]."""
-        return self.model.score(self.known(pairs))
+        return self.model_for(pairs).score(self.known(pairs))
+
+    def follow(self, live: LiveFeedback | None) -> None:
+        """From now on know what a service knows of the users whom pairs ask about; None: no more.
+
+        A source that follows serves one thread. Rows of the dataset are still as they were fitted.
+        """
+        self._live = live
+        self._knowing.clear()
+
+    def swap(self, model: CFModel) -> None:
+        """Take another model of the same space, such as one that `extended` returned.
+
+        Raises
+        ------
+        ArtifactError
+            Its vectors are not like those of the present one.
+        """
+        before, after = self.model, model
+        if (before.name, before.vector_size, before.match_size) != (
+            after.name,
+            after.vector_size,
+            after.match_size,
+        ):
+            raise ArtifactError(
+                f"A '{after.name}' CF model with vectors of {after.vector_size} numbers came in "
+                f"place of a '{before.name}' with {before.vector_size}, and the system was trained "
+                "on the latter. Make one with `corarec refresh`."
+            )
+        self.model = model
+        self._knowing.clear()
+
+    def model_for(self, pairs: Pairs) -> CFModel:
+        """Return the model as it answers for these pairs: with what was fed back of their users."""
+        pairs = pairs.for_cf
+        if self._live is None or pairs.rows is not None or self.model.takes != "rows":
+            return self.model
+        users = self._live.changed(np.unique(pairs.user_ids))
+        if not len(users):
+            return self.model
+        key = users.tobytes(), self._live.versions(users).tobytes()
+        if key not in self._knowing:
+            self._knowing[key] = self.model.knowing(self._live.feedback(users))
+            if len(self._knowing) > KEPT:
+                self._knowing.popitem(last=False)
+        self._knowing.move_to_end(key)
+        return self._knowing[key]
 
     def known(self, pairs: Pairs) -> Pairs:
         """Return the pairs with what their model may see beside them; for it alone."""
         pairs = pairs.for_cf
         if pairs.rows is None:
-            if self._log is None:
+            log = self._log
+            if self._live is not None and (followed := self._live.log()) is not None:
+                log = followed
+                if pairs.known_until is None:
+                    pairs = replace(pairs, known_until=np.full(len(pairs), self._live.now))
+            if log is None:
                 return pairs
-            return TrainingPairs.of(pairs, np.full(len(pairs), np.nan), self._log)
+            return TrainingPairs.of(pairs, np.full(len(pairs), np.nan), log)
         if self._own_labels is None:
             raise ValueError(
                 "These pairs are rows of a dataset, and this CF model has none beside it, so which "

@@ -1,10 +1,14 @@
 """CF models that keep one fixed vector per user and per item."""
 
+from copy import copy
+from typing import Self
+
 import numpy as np
 import torch
 
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import TrainingPairs
+from corarec.cf.feedback import Overlay
 from corarec.cf.vectors import VectorTable
 from corarec.errors import DataError
 from corarec.types import PADDING_ID, FloatArray, IntArray, Pairs
@@ -20,6 +24,10 @@ class TableModel(CFModel):
     """[U + 1, d] float32"""
     _items: torch.Tensor | None = None
     """[I + 1, d] float32"""
+    _overlay = Overlay()
+    """Users who are not, or not any more, as they were fitted."""
+    _folded: torch.Tensor | None = None
+    """[R, d] float32: their vectors"""
 
     @property
     def user_table(self) -> torch.Tensor:
@@ -57,14 +65,12 @@ class TableModel(CFModel):
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair, each user's and item's once."""
-        users, user_rows = np.unique(
-            known_ids(pairs.user_ids, len(self.user_table)), return_inverse=True
-        )
+        users, user_rows = np.unique(self._user_places(pairs), return_inverse=True)
         items, item_rows = np.unique(
             known_ids(pairs.item_ids, len(self.item_table)), return_inverse=True
         )
         return VectorTable(
-            self.user_table[torch.from_numpy(users)],
+            self._users_at(users),
             self.item_table[torch.from_numpy(items)],
             user_rows,
             item_rows,
@@ -72,10 +78,33 @@ class TableModel(CFModel):
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the dot product of the user's and the item's vector: [N] logits."""
-        users = torch.from_numpy(known_ids(pairs.user_ids, len(self.user_table)))
+        users, items = self.halves(pairs)
+        return (users * items).sum(1).numpy().astype(np.float64)
+
+    def halves(self, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the user and the item vectors of the pairs: two of [N, d]."""
         items = torch.from_numpy(known_ids(pairs.item_ids, len(self.item_table)))
-        scores = (self.user_table[users] * self.item_table[items]).sum(1)
-        return scores.numpy().astype(np.float64)
+        return self._users_at(self._user_places(pairs)), self.item_table[items]
+
+    def with_users(self, users: IntArray, vectors: torch.Tensor) -> Self:
+        """Return this model with other vectors [R, d] of some users [R], ascending."""
+        model = copy(self)
+        model._overlay, model._folded = Overlay(users), vectors
+        return model
+
+    def _user_places(self, pairs: Pairs) -> IntArray:
+        size = len(self.user_table)
+        known = known_ids(pairs.user_ids, size)
+        return self._overlay.places(pairs.user_ids, size) if self._folded is not None else known
+
+    def _users_at(self, places: IntArray) -> torch.Tensor:
+        size, rows = len(self.user_table), torch.from_numpy(places)
+        if self._folded is None:
+            return self.user_table[rows]
+        vectors = self.user_table[rows.clamp(max=size - 1)]
+        folded = rows >= size
+        vectors[folded] = self._folded[rows[folded] - size]
+        return vectors
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return both tables."""

@@ -49,12 +49,12 @@ class BinLLMRecommender(PromptRecommender):
                 f"BinLLM writes the codes of a 'binary-mf' CF model, but {came} came. Set cf.model "
                 "to binary-mf."
             )
-        model = cf.model
 
         def texts(half: int, pairs: Pairs) -> list[str]:
-            return [
-                code_text(code, config.form) for code in model.codes(pairs.for_cf)[half].tolist()
-            ]
+            model = cf.model_for(pairs)
+            assert isinstance(model, BinaryMF)
+            codes = model.codes(pairs.for_cf)[half]
+            return [code_text(code, config.form) for code in codes.tolist()]
 
         slots = {
             USER: TextSlot(lambda pairs: texts(0, pairs)),

@@ -1,5 +1,6 @@
 """`statistics`: counts under a knowledge policy, as vectors and as a score."""
 
+from copy import copy
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ import torch
 
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData, TrainingPairs
+from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.statistics.config import StatisticsConfig
 from corarec.cf.statistics.content import content_of
@@ -57,6 +59,21 @@ class Statistics(CFModel):
     def policies(self) -> tuple[str, ...]:
         """Those under which a training row does not see its own label."""
         return ("snapshot", "streaming")
+
+    @property
+    def takes(self) -> Takes:
+        """With `streaming` rows: all counts run. With `snapshot` the history of each pair.
+
+        Labels from after a snapshot are hidden until the next one is made.
+        """
+        streams = self._policy is not None and self._policy.policy == "streaming"
+        return "rows" if streams else "history"
+
+    def knowing(self, feedback: Feedback) -> "Statistics":
+        """Return this model for the new users, too; what they did is in the log of the pairs."""
+        model = copy(self)
+        model._sizes = max(self._sizes[0], feedback.num_users), self._sizes[1]
+        return model
 
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None

@@ -1,0 +1,451 @@
+"""What a service knows of items: those of the dataset and those that were added since."""
+
+import heapq
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from unicodedata import normalize
+
+import numpy as np
+import polars as pl
+
+from corarec.data import Catalogue
+from corarec.data.vocabulary import Vocabulary
+from corarec.errors import DataError, did_you_mean
+from corarec.extras import needs
+from corarec.runs.live_people import Limits, checked_name
+from corarec.types import BoolArray, IntArray
+
+YEAR = "year"
+_YEAR = re.compile(r"\((\d{4})\)\s*$")
+_PARTED = re.compile(r"\s*[|,]\s*")
+_VALUE_CHARS = 1_000
+NOT_METADATA = ("item_id", "raw_id", "title", "row")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item as a service knows it."""
+
+    item: str
+    title: str
+    added: bool
+    """After the dataset was made."""
+    removed: bool
+    """Not offered any more."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An item that a search found."""
+
+    item: str
+    title: str
+    match: float
+    """0 to 100"""
+    added: bool
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which items may be recommended."""
+
+    where: Mapping[str, Any] = field(default_factory=dict)
+    """Column of the items' metadata -> a value, or several of which one must fit; where a column
+    holds several values (a list, or a text parted by `|` or `,`) one of them must."""
+    year_from: int | None = None
+    year_to: int | None = None
+    """Years, from the column `year` or the end of the title; items without one do not fit."""
+    unseen: bool = True
+    """Leave out what the person had anything to do with."""
+    added_only: bool = False
+    """Only items that were added since the dataset was made."""
+
+
+class Items:
+    """Items by their numbers: `1..I` of the catalogue, added ones from `I + 1` on.
+
+    The number of an added item that was removed is given to another once nobody refers to it.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, limits: Limits, metadata: pl.DataFrame | None = None
+    ) -> None:
+        self.catalogue, self.limits = catalogue, limits
+        self.new_titles: list[str] = []
+        """Titles of the items from `I + 1` on; empty where a number is free."""
+        self._table = metadata
+        self._ids: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._metadata: dict[int, dict[str, Any]] = {}
+        self._times: dict[int, int] = {}
+        self._removed: set[int] = set()
+        self._free: list[int] = []
+        self._version = 0
+        self._kept: dict[str, tuple[int, Any]] = {}
+
+    @property
+    def known(self) -> int:
+        """`I`, the items of the catalogue."""
+        return self.catalogue.num_items
+
+    @property
+    def count(self) -> int:
+        """The largest number there is."""
+        return self.known + len(self.new_titles)
+
+    @property
+    def num_added(self) -> int:
+        """How many items were added and not removed."""
+        return len(self._ids) - sum(number > self.known for number in self._removed)
+
+    def number(self, item: str, *, removed: bool = False) -> int:
+        """Return the number of an item by its raw id.
+
+        Raises
+        ------
+        DataError
+            Nobody knows it, or it was removed and those are not asked for.
+        """
+        number = self._find(item)
+        if not number:
+            raise DataError(
+                f"There is no item {item!r:.80}. Items go by the ids of the source, such as "
+                f"{', '.join(self.catalogue.vocabulary.raw_ids[:3])}; a new one is added by its "
+                "title first."
+            )
+        if number in self._removed and not removed:
+            raise DataError(f"The item {item!r:.80} was removed. Add it again to ask about it.")
+        return number
+
+    def named(self, name: str) -> int:
+        """Return the number of an item by raw id or, where none has that, by its exact title.
+
+        Raises
+        ------
+        DataError
+            There is none; names titles that come close.
+        """
+        if isinstance(name, str) and self._find(name):
+            return self.number(name)
+        title = normalize("NFC", name) if isinstance(name, str) else ""
+        number = self._by_title.get(title, 0)
+        if not number:
+            hint = did_you_mean(title, list(self._by_title)) if len(title) <= 200 else ""
+            raise DataError(f"No item has the id or the title {name!r:.80}. {hint}".rstrip())
+        return number
+
+    def raw(self, number: int) -> str | None:
+        """Return the raw id of an item; None of one that nobody added."""
+        if 0 < number <= self.known:
+            return self.catalogue.vocabulary.raw(np.array([number]))[0]
+        return self._names.get(number)
+
+    def title(self, number: int) -> str:
+        """Return the title of an item."""
+        if number <= self.known:
+            return self.catalogue.titles[number]
+        return self.new_titles[number - self.known - 1]
+
+    def item(self, number: int) -> Item:
+        """Return what is known of an item."""
+        raw = self.raw(number)
+        assert raw is not None
+        removed = number in self._removed
+        return Item(raw, self.title(number), number > self.known, removed, self.metadata(number))
+
+    def added(self) -> list[int]:
+        """Return the numbers of the items that were added and not removed, in order of arrival."""
+        return [number for number in self._ids.values() if number not in self._removed]
+
+    def time(self, number: int) -> int:
+        """Return when an item was added; 0 of others."""
+        return self._times.get(number, 0)
+
+    def add(
+        self, item: str, title: str, *, time: int = 0, metadata: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Add an item by its title; return whether that changed anything.
+
+        Raises
+        ------
+        DataError
+            It is one of the dataset, a value is none, or there is no room.
+        """
+        item = checked_name(item, "item")
+        title = checked_name(title, "title", self.limits.title_chars)
+        title = normalize("NFC", title.strip())
+        told = _checked_metadata(metadata or {})
+        number = self._find(item)
+        if 0 < number <= self.known:
+            if number in self._removed and title == self.title(number):
+                self._removed.discard(number)
+                self._touch()
+                return True
+            raise DataError(
+                f"The item {item!r:.80} is one of the dataset, called {self.title(number)!r:.80}. "
+                "Its title is what the system was trained with; choose another id for a new item."
+            )
+        if number:
+            same = self.title(number) == title and self._metadata.get(number, {}) == told
+            if same and number not in self._removed:
+                return False
+            self._removed.discard(number)
+        else:
+            if len(self._ids) >= self.limits.items:
+                raise DataError(
+                    f"{len(self._ids):,} items were added, the most that are kept. Remove some, or "
+                    "raise the limit."
+                )
+            number = self._new_number()
+            self._ids[item], self._names[number] = number, item
+        self.new_titles[number - self.known - 1] = title
+        self._metadata[number], self._times[number] = told, time
+        self._touch()
+        return True
+
+    def remove(self, item: str, *, in_use: bool) -> bool:
+        """Take an item out of what is offered; return whether it was there.
+
+        One that was added and that nobody refers to (`in_use`) is forgotten.
+        """
+        number = self._find(item)
+        if not number or number in self._removed:
+            return False
+        self._touch()
+        if number <= self.known or in_use:
+            self._removed.add(number)
+            return True
+        del self._ids[item], self._names[number]
+        self._metadata.pop(number, None)
+        self._times.pop(number, None)
+        self.new_titles[number - self.known - 1] = ""
+        heapq.heappush(self._free, number)
+        return True
+
+    def offered(self) -> IntArray:
+        """Return the numbers of all items that may be offered, ascending."""
+        return self._cached("offered", self._make_offered)
+
+    def catalogue_now(self) -> Catalogue:
+        """Return all items, added ones included, as a catalogue; popularity is of the dataset."""
+        return self._cached("catalogue", self._make_catalogue)
+
+    def metadata(self, number: int) -> dict[str, Any]:
+        """Return what is known of an item beside its title."""
+        if number > self.known:
+            return dict(self._metadata.get(number, {}))
+        if self._table is None or not number:
+            return {}
+        row = self._table.row(number - 1, named=True)
+        return {key: row[key] for key in self._columns if row[key] is not None}
+
+    def fitting(self, filters: Filters) -> BoolArray:
+        """Return which items fit, whoever asks: [count + 1].
+
+        Raises
+        ------
+        DataError
+            There is no such column, or a bound is no year.
+        """
+        fits = np.ones(self.count + 1, dtype=np.bool_)
+        fits[0] = False
+        if filters.added_only:
+            fits[: self.known + 1] = False
+        for column, wanted in filters.where.items():
+            values = self._values(column)
+            wanted_values = _texts(wanted, split=False)
+            fits &= np.array([bool(value & wanted_values) for value in values], dtype=np.bool_)
+        for bound in (filters.year_from, filters.year_to):
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int)):
+                raise DataError(f"A year is {bound!r:.40}; wanted is a whole number.")
+        if filters.year_from is not None:
+            fits &= self._years >= filters.year_from
+        if filters.year_to is not None:
+            fits &= (self._years <= filters.year_to) & (self._years > 0)
+        return fits
+
+    def columns(self) -> dict[str, list[str]]:
+        """Return the columns of the metadata, each with the values that it has, 200 at most."""
+        names = self._names_of_columns()
+        found = {name: sorted(frozenset().union(*self._values(name))) for name in names}
+        return {name: values[:200] for name, values in found.items()}
+
+    def search(self, query: str, count: int = 10) -> list[Hit]:
+        """Return the items whose titles come closest to a query, the closest first.
+
+        Raises
+        ------
+        ConfigError
+            The package for it is not installed.
+        DataError
+            The query is no text, or longer than 200 characters.
+        """
+        if not isinstance(query, str) or len(query) > 200:
+            raise DataError("The query is no text of at most 200 characters.")
+        if not isinstance(count, int) or not 0 < count <= 1000:
+            raise DataError(f"The count is {count!r:.40}; wanted is 1 to 1,000.")
+        with needs("serve"):
+            from rapidfuzz import fuzz, process
+        wanted = _plain(query)
+        if not wanted:
+            return []
+        numbers, titles = self._cached("titles", self._make_titles)
+        found = process.extract(
+            wanted, titles, scorer=fuzz.WRatio, limit=4 * count, score_cutoff=50
+        )
+        # Of titles that come equally close the shortest and then the first.
+        ordered = sorted(
+            found, key=lambda hit: (not hit[0].startswith(wanted), -hit[1], len(hit[0]), hit[2])
+        )
+        hits = []
+        for _, match, place in ordered[:count]:
+            item = self.item(numbers[place])
+            hits.append(Hit(item.item, item.title, round(match, 1), item.added))
+        return hits
+
+    def _find(self, item: str) -> int:
+        if not isinstance(item, str):
+            raise DataError(f"The item is {item!r:.60}; wanted is a text.")
+        return self._ids.get(item, 0) or self.catalogue.vocabulary.number(item)
+
+    def _new_number(self) -> int:
+        if self._free:
+            return heapq.heappop(self._free)
+        self.new_titles.append("")
+        return self.count
+
+    def _touch(self) -> None:
+        self._version += 1
+
+    def _cached(self, name: str, make: Any) -> Any:
+        kept = self._kept.get(name)
+        if kept is None or kept[0] != self._version:
+            kept = self._kept[name] = self._version, make()
+        return kept[1]
+
+    @property
+    def _by_title(self) -> dict[str, int]:
+        return self._cached("by title", self._make_by_title)  # type: ignore[no-any-return]
+
+    def _make_by_title(self) -> dict[str, int]:
+        # Of equal titles the first that was known.
+        return {self.title(number): number for number in self.offered().tolist()[::-1]}
+
+    def _make_offered(self) -> IntArray:
+        numbers = np.concatenate([np.arange(1, self.known + 1), np.array(self.added(), np.int64)])
+        return np.unique(numbers[~np.isin(numbers, list(self._removed))])
+
+    def _make_titles(self) -> tuple[list[int], list[str]]:
+        numbers = self.offered().tolist()
+        return numbers, [_plain(self.title(number)) for number in numbers]
+
+    def _make_catalogue(self) -> Catalogue:
+        catalogue, new = self.catalogue, range(self.known + 1, self.count + 1)
+        raw_ids = [self._names.get(number, f"\0{number}") for number in new]
+        return Catalogue(
+            titles=[*catalogue.titles, *self.new_titles],
+            noun=catalogue.noun,
+            nouns=catalogue.nouns,
+            vocabulary=Vocabulary([*catalogue.vocabulary.raw_ids, *raw_ids]),
+            popularity=np.concatenate([catalogue.popularity, np.zeros(len(new), np.int64)]),
+        )
+
+    @cached_property
+    def _columns(self) -> list[str]:
+        table = self._table
+        return [] if table is None else [n for n in table.columns if n not in NOT_METADATA]
+
+    def _names_of_columns(self) -> list[str]:
+        added = (name for told in self._metadata.values() for name in told)
+        return list(dict.fromkeys([*self._columns, *added]))
+
+    def _values(self, column: str) -> list[frozenset[str]]:
+        """Return the values of a column of every item: [count + 1]."""
+        if column not in (names := self._names_of_columns()):
+            there = list(
+                dict.fromkeys([*self._columns, *(k for m in self._metadata.values() for k in m)])
+            )
+            raise DataError(
+                f"Items have no {column!r:.60} to filter by; they have "
+                f"{', '.join(names[:20]) or 'titles alone'}."
+            )
+        return self._cached(f"column {column}", lambda: self._make_values(column))  # type: ignore[no-any-return]
+
+    def _make_values(self, column: str) -> list[frozenset[str]]:
+        given: list[Any] = [None] * self.known
+        if self._table is not None and column in self._columns:
+            given = self._table[column].to_list()
+        new = range(self.known + 1, self.count + 1)
+        given += [self._metadata.get(number, {}).get(column) for number in new]
+        return [frozenset(), *(_texts(value) for value in given)]
+
+    @property
+    def _years(self) -> IntArray:
+        return self._cached("years", self._make_years)  # type: ignore[no-any-return]
+
+    def _make_years(self) -> IntArray:
+        titles = [self.title(number) for number in range(self.count + 1)]
+        found = [_YEAR.search(title) for title in titles]
+        years = np.array([int(match[1]) if match else 0 for match in found], dtype=np.int64)
+        if YEAR in self._columns or any(YEAR in m for m in self._metadata.values()):
+            for number, values in enumerate(self._values(YEAR)):
+                told = [int(float(value)) for value in values if _is_number(value)]
+                if told:
+                    years[number] = told[0]
+        return years
+
+
+def _plain(title: str) -> str:
+    """Return a title as searched for: no case, no accents, no marks."""
+    letters = normalize("NFKD", title.casefold())
+    return " ".join("".join(c if c.isalnum() else " " for c in letters if not _mark(c)).split())
+
+
+def _mark(letter: str) -> bool:
+    return "̀" <= letter <= "ͯ"
+
+
+def _texts(value: Any, *, split: bool = True) -> frozenset[str]:
+    if value is None:
+        return frozenset()
+    if isinstance(value, str):
+        parts: Sequence[Any] = _PARTED.split(value) if split else [value]
+    elif isinstance(value, list | tuple | set | frozenset | pl.Series):
+        parts = list(value)
+    else:
+        parts = [value]
+    return frozenset(str(part).strip() for part in parts if str(part).strip())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return np.isfinite(float(text)) and abs(float(text)) < 1e6
+    except ValueError:
+        return False
+
+
+def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    if len(metadata) > 50:
+        raise DataError(f"{len(metadata)} columns of metadata came; wanted are 50 at most.")
+    for name, value in metadata.items():
+        checked_name(name, "name of a column", 100)
+        several = list(value) if isinstance(value, list | tuple) else [value]
+        plain = all(
+            part is None
+            or isinstance(part, str | int | bool)
+            or (isinstance(part, float) and np.isfinite(part))
+            for part in several
+        )
+        if not plain or len(several) > 200 or len(str(value)) > _VALUE_CHARS:
+            raise DataError(
+                f"The metadata {name!r:.60} is {value!r:.60}; wanted is a text, a finite number or "
+                f"a list of these, of {_VALUE_CHARS:,} characters at most."
+            )
+        if value is not None:
+            kept[name] = several if isinstance(value, list | tuple) else value
+    return kept
