@@ -22,10 +22,12 @@ class TestBiasedMF(CFConformance):
 class TestBinaryMF(CFConformance):
     model = "binary-mf"
     options: ClassVar[dict[str, Any]] = {"embedding_size": 8, "batch_size": 32, "patience": 20}
+    fold_tolerance = 0.25
 
 
 class TestLightGCN(CFConformance):
     model, options = "lightgcn", {"embedding_size": 8, "batch_size": 32}
+    fold_tolerance = 0.25
 
 
 class TestSASRec(CFConformance):
@@ -34,10 +36,12 @@ class TestSASRec(CFConformance):
 
 class TestRates(CFConformance):
     model, learns_groups, score_is_product = "rates", False, False
+    fold_tolerance = 1e-9
 
 
 class TestALS(CFConformance):
     model, options = "als", {"embedding_size": 4, "penalty": 1.0}
+    fold_tolerance = 1e-6
     score_is_product = False
 
 

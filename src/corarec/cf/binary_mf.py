@@ -80,6 +80,7 @@ class BinaryMF(FoldingTable):
         )
         layers = network.user_layer, network.item_layer
         self._unknown = torch.stack([_signs(layer.bias.detach()) for layer in layers])
+        self.measure_firmness(data)
         return course
 
     def codes(self, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
@@ -108,7 +109,7 @@ class BinaryMF(FoldingTable):
         self._unknown = unknown
 
     @cached_property
-    def prior(self) -> Prior:
+    def plain_prior(self) -> Prior:
         """Where users are expected before any row."""
         return Prior.of(self._fitted_unknowns)
 

@@ -1,15 +1,23 @@
 """Tables of vectors into which users are folded by what they like and dislike."""
 
+import math
 from abc import abstractmethod
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import torch
 
+from corarec.cf.data import FitData
 from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.folding import Prior, Rows, held_back, solved
 from corarec.cf.tables import TableModel, known_ids
-from corarec.types import PADDING_ID, BoolArray, FloatArray, IntArray
+from corarec.types import PADDING_ID, BoolArray, FloatArray, Histories, IntArray, Log, Pairs
+
+MEASURED = 40
+"""Users, and items, by whose scores the firmness is measured."""
+GRID = 10.0 ** np.arange(-2, 4.5, 0.5)
 
 
 class FoldingTable(TableModel):
@@ -24,10 +32,80 @@ class FoldingTable(TableModel):
         """Rows: a user's vector is solved for anew."""
         return "rows"
 
+    _firmness: float | None = None
+    """What the penalty is multiplied with; None in models of earlier versions."""
+
     @property
     @abstractmethod
+    def plain_prior(self) -> Prior:
+        """Where the numbers of users are expected before any row, but for how firmly."""
+
+    @property
+    def plain_firmness(self) -> float:
+        """How firmly where that was not measured."""
+        return 1.0
+
+    @cached_property
     def prior(self) -> Prior:
         """Where the numbers of users are expected before any row."""
+        firmness = self.plain_firmness if self._firmness is None else self._firmness
+        return Prior(self.plain_prior.centre, self.plain_prior.penalty * firmness)
+
+    def measure_firmness(self, data: FitData) -> None:
+        """Take the penalty under which users of the fit, by their rows, score most as fitted.
+
+        A fit ends where validation says, which is not where its own penalty would lead.
+        """
+        train = data.train
+        liked = train.item_ids[data.train_labels == 1]
+        popularity = np.bincount(liked, minlength=data.num_items + 1)
+        users = np.unique(train.user_ids[train.user_ids > 0])
+        users = users[np.linspace(0, len(users) - 1, min(MEASURED, len(users))).astype(np.int64)]
+        rows = np.flatnonzero(np.isin(train.user_ids, users))
+        rows = rows[np.argsort(train.user_ids[rows], kind="stable")]
+        none = np.zeros(len(rows), dtype=np.int64)
+        of_users = train.user_ids[rows], train.item_ids[rows], data.train_labels[rows]
+        log = Log(*of_users, none, np.full(len(rows), np.nan))
+        new, current = np.zeros(len(rows), np.bool_), np.ones(len(rows), np.bool_)
+        # By other numbers, or their fitted vectors would be where folding begins.
+        beyond = len(self.user_table)
+        log = replace(log, user_ids=log.user_ids + beyond)
+        feedback = Feedback(users + beyond, log, new, current, popularity)
+        items = np.flatnonzero(self._known_items)
+        items = items[np.linspace(0, len(items) - 1, min(MEASURED, len(items))).astype(np.int64)]
+        wanted = self.score(_every(users, items))
+        least, best = math.inf, None
+        for firmness in GRID * self.plain_firmness:
+            tried = copy(self)
+            tried._firmness = float(firmness)
+            vars(tried).pop("prior", None)
+            found = tried.knowing(feedback).score(_every(users + beyond, items))
+            distance = float(np.square(found - wanted).mean())
+            if distance < least:
+                least, best = distance, float(firmness)
+        self._firmness = best
+        vars(self).pop("prior", None)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return both tables, and how firmly users are held when they are folded in."""
+        tensors = super().tensors()
+        if self._firmness is None:
+            return tensors
+        return tensors | {"firmness": torch.tensor([self._firmness], dtype=torch.float64)}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over both tables, and the firmness where it was measured.
+
+        Raises
+        ------
+        ValueError
+            The firmness is none.
+        """
+        super().restore(tensors)
+        if "firmness" in tensors:
+            self._firmness = float(tensors["firmness"])
+            if not (math.isfinite(self._firmness) and self._firmness > 0):
+                raise ValueError(f"a firmness of {self._firmness}")
 
     def regressors(self, items: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return what the regression reads of items [n]: features [n, f] and offsets [n]."""
@@ -81,3 +159,10 @@ class FoldingTable(TableModel):
         """What is solved for of every fitted user: [R, f]."""
         known = self.user_table[self.user_table.any(dim=1)]
         return self.unknowns(known.double().numpy())
+
+
+def _every(users: IntArray, items: IntArray) -> Pairs:
+    """Return the pairs of all these users and items."""
+    count = len(users) * len(items)
+    nothing = Histories.repeated(np.zeros(0, np.int64), count)
+    return Pairs(np.repeat(users, len(items)), np.tile(items, len(users)), nothing)

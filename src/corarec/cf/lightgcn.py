@@ -67,16 +67,21 @@ class LightGCN(FoldingTable):
             vectors = network.smooth()
         users, items = vectors.split([data.num_users + 1, data.num_items + 1])
         self.set_tables(users.clone(), items.clone())
+        self.measure_firmness(data)
         return course
 
     @cached_property
-    def prior(self) -> Prior:
-        """What the start embedding may add: it enters the mean of `layers + 1` vectors once."""
-        rows = 1 if self.report is None else self.report.train_rows
-        parts = (self._options.layers + 1) ** 2
-        penalty = max(rows * self._options.weight_decay * parts, 1.0)
-        width = self.vector_size
-        return Prior(np.zeros(width), np.full(width, penalty))
+    def plain_prior(self) -> Prior:
+        """What the start embedding may add to smoothing: nothing is expected."""
+        return Prior(np.zeros(self.vector_size), np.ones(self.vector_size))
+
+    @property
+    def plain_firmness(self) -> float:
+        """The penalty of the fit on what enters the mean of `layers + 1` vectors once."""
+        decay, report = self._options.weight_decay, self.report
+        if report is None or decay == 0:
+            return 1.0
+        return report.train_rows * decay * (self._options.layers + 1) ** 2
 
     def centre(self, liked: IntArray, feedback: Feedback) -> FloatArray | float:
         """Return `sum(q_i / sqrt(degree of the user x degree of i))` over the liked items."""

@@ -46,8 +46,8 @@ class MF(FoldingTable):
     The vector of an unknown user or item is zero throughout (its `1` too); the score still counts
     the bias of the half that is known.
 
-    A user is folded in under the penalty of the fit; with biases, where the fit stops long before
-    the penalty rules, under the spread of the fitted users.
+    A user is folded in under a penalty like that of the fit; with biases, of which the fit is sure
+    long before it is of factors, under the spread of the fitted users.
     """
 
     name: ClassVar[str] = "mf"
@@ -75,6 +75,7 @@ class MF(FoldingTable):
             items = torch.cat([items, item_ones, network.item_bias.weight.detach()], 1)
             self._mean = network.mean.detach()
         self.set_tables(users, items)
+        self.measure_firmness(data)
         return course
 
     def score(self, pairs: Pairs) -> FloatArray:
@@ -84,15 +85,19 @@ class MF(FoldingTable):
         return biased_product(*self.halves(pairs)) + float(self._mean)
 
     @cached_property
-    def prior(self) -> Prior:
-        """Where users are expected before any row."""
-        penalty = 0.0
-        if self.report is not None and not self._options.biases:
-            penalty = self.report.train_rows * self._options.weight_decay
-        if penalty == 0:
+    def plain_prior(self) -> Prior:
+        """Without biases around zero, with them the spread of the fitted users."""
+        if self._options.biases:
             return Prior.of(self._fitted_unknowns)
-        width = self.vector_size
-        return Prior(np.zeros(width), np.full(width, penalty))
+        return Prior(np.zeros(self.vector_size), np.ones(self.vector_size))
+
+    @property
+    def plain_firmness(self) -> float:
+        """Without biases the penalty of the fit."""
+        decay, report = self._options.weight_decay, self.report
+        if self._options.biases or report is None or decay == 0:
+            return 1.0
+        return report.train_rows * decay
 
     def regressors(self, items: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the item factors; with biases also a 1 for the user's, and the item's own."""

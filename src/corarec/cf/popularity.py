@@ -62,6 +62,8 @@ class Popularity(CFModel):
 
     def knowing(self, feedback: Feedback) -> "Popularity":
         """Return this model for the new users, too; what they did is in the log of the pairs."""
+        if self.takes != "rows":
+            super().knowing(feedback)
         model = copy(self)
         model._num_users = max(self._fitted().rows.num_users, feedback.num_users)
         return model

@@ -238,7 +238,7 @@ class PromptEncoder:
         prompts = []
         for n, item in enumerate(pairs.item_ids):
             own = {name: values[n] for name, values in texts.items()}
-            past = {name: self._listed(shown[n]) for name, shown in pasts.items()}
+            past = {name: self._listed(shown[n], new_titles) for name, shown in pasts.items()}
             title = quote(self._title(item, new_titles) if self._shows_titles else "")
             prompts.append(self.template.fill(fixed | own | past | {TITLE: title}))
         return prompts
@@ -251,11 +251,12 @@ class PromptEncoder:
         both = {HISTORY: pairs.histories, DISLIKED: disliked}
         return {name: past for name, past in both.items() if name in self._used}
 
-    def _listed(self, items: IntArray) -> str:
+    def _listed(self, items: IntArray, new_titles: Sequence[str]) -> str:
         """Return the titles of items as a prompt shows them; item 0 is none."""
         if not self._shows_titles:
             return ""
-        return ", ".join(quote(self.titles[i]) for i in items if i) or self.config.no_history
+        titles = [quote(self._title(item, new_titles)) for item in items.tolist() if item]
+        return ", ".join(titles) or self.config.no_history
 
     def _tokenise(self, prompts: list[RenderedPrompt]) -> list[PromptRow]:
         encoded = self.tokenizer(

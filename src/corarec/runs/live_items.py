@@ -366,9 +366,6 @@ class Items:
     def _values(self, column: str) -> list[frozenset[str]]:
         """Return the values of a column of every item: [count + 1]."""
         if column not in (names := self._names_of_columns()):
-            there = list(
-                dict.fromkeys([*self._columns, *(k for m in self._metadata.values() for k in m)])
-            )
             raise DataError(
                 f"Items have no {column!r:.60} to filter by; they have "
                 f"{', '.join(names[:20]) or 'titles alone'}."

@@ -259,6 +259,14 @@ class People:
         """Return whether anybody told anything of an item."""
         return any(key[0] == item for person in self._people.values() for key in person.told)
 
+    def is_known(self, row: int) -> bool:
+        """Return whether a row of the dataset may be known."""
+        return bool(self._known[row])
+
+    def told_names(self) -> list[str]:
+        """Return the users who are not of the dataset."""
+        return list(self._numbers)
+
     def rows(self, number: int) -> UserRows:
         """Return all that is known of a user; of a stranger nothing."""
         if number >= PASSING:

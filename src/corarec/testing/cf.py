@@ -30,6 +30,10 @@ class CFConformance:
     """The knowledge policy under which all but the look ahead is tested, which is under all that
     the model names."""
 
+    fold_tolerance: ClassVar[float] = 0.5
+    """Of a model that takes rows: how far the scores of a user who is folded in as a stranger, by
+    all rows of the fit, lie from the fitted ones, as a share of the spread of these."""
+
     @staticmethod
     def prepare(options: dict[str, Any], data: FitData, folder: Path) -> dict[str, Any]:
         """Return the options of a fit; a model that reads files writes them here."""
@@ -187,6 +191,59 @@ class CFConformance:
             first, second = (table.matches for table in tables)
             if first is not None and second is not None:
                 torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
+
+    def test_feedback_is_taken_or_refused(self, fitted: CFModel) -> None:
+        feedback = cf_world.feedback_of({40: [(3, 1)]})
+        if fitted.takes != "rows":
+            with pytest.raises(ConfigError, match="cannot take feedback into its vectors"):
+                fitted.knowing(feedback)
+            return
+        everybody = cf_world.everything([5, 40])
+        before = fitted.score(everybody)
+        knowing = fitted.knowing(feedback)
+        np.testing.assert_array_equal(fitted.score(everybody), before)
+        if self.knowledge == "train":
+            same = everybody.user_ids == 5
+            np.testing.assert_array_equal(knowing.score(everybody)[same], before[same])
+            users, _ = knowing.vector_table(everybody).lookup(np.flatnonzero(~same)[:1])
+            assert users.abs().sum() > 0
+
+    def test_folded_in_by_the_rows_of_the_fit_a_stranger_scores_as_the_user(
+        self, fitted: CFModel
+    ) -> None:
+        if fitted.takes != "rows" or self.knowledge != "train":
+            pytest.skip("this model folds nobody in")
+        rows = cf_world.train_rows()
+        strangers = {user + 100: told for user, told in rows.items()}
+        knowing = fitted.knowing(cf_world.feedback_of(strangers))
+        wanted = fitted.score(cf_world.everything(list(rows)))
+        found = knowing.score(cf_world.everything(list(strangers)))
+        distance = np.sqrt(np.square(found - wanted).mean()) / wanted.std()
+        assert distance <= self.fold_tolerance
+
+    def test_a_user_without_new_rows_keeps_the_fitted_vector(self, fitted: CFModel) -> None:
+        if fitted.takes != "rows" or self.knowledge != "train":
+            pytest.skip("this model folds nobody in")
+        rows = cf_world.train_rows()
+        knowing = fitted.knowing(cf_world.feedback_of(rows, fitted=True))
+        everybody = cf_world.everything(list(rows))
+        tables = knowing.vector_table(everybody), fitted.vector_table(everybody)
+        each = np.arange(len(everybody))
+        for halves in zip(*(table.lookup(each) for table in tables), strict=True):
+            torch.testing.assert_close(*halves, atol=1e-6, rtol=1e-6)
+
+    def test_a_like_and_a_dislike_move_a_user_apart(self, fitted: CFModel) -> None:
+        if fitted.takes != "rows" or self.knowledge != "train":
+            pytest.skip("this model folds nobody in")
+        item, scores = 4, []
+        for label in (1, 0):
+            told = {2: [*cf_world.train_rows()[2], (item, label)], 40: [(item, label)]}
+            feedback = cf_world.feedback_of(told, fitted=[True] * (len(told[2]) - 1))
+            pairs = cf_world.pairs_of([2, 40], [item, item])
+            scores.append(fitted.knowing(feedback).score(pairs))
+        # Codes of bits may need more than one row to change.
+        assert (scores[0] >= scores[1]).all()
+        assert (scores[0] > scores[1]).any()
 
     def test_save_and_load_give_the_same_bits(
         self, fitted: CFModel, held_out: tuple[Pairs, IntArray], tmp_path: Path

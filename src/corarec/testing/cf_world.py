@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 
 from corarec.cf.data import FitData, TrainingPairs
+from corarec.cf.feedback import Feedback
 from corarec.data.history import DAY, KnowledgePolicy
 from corarec.data.vocabulary import Vocabulary
 from corarec.types import Histories, IntArray, Log, Pairs
@@ -95,3 +96,46 @@ def held_out(policy: str = "train") -> tuple[Pairs, IntArray]:
     """Test rows of the toy world and their labels."""
     rows = np.flatnonzero(world_rows()["part"] == TEST)
     return all_pairs(world_rows(), policy).take(rows), world_rows()["label"][rows]
+
+
+def train_rows() -> dict[int, list[tuple[int, int]]]:
+    """Return the items and labels of every user's training rows."""
+    rows, found = world_rows(), {}
+    for place in np.flatnonzero(rows["part"] == TRAIN).tolist():
+        told = int(rows["item"][place]), int(rows["label"][place])
+        found.setdefault(int(rows["user"][place]), []).append(told)
+    return found
+
+
+def everything(users: list[int]) -> Pairs:
+    """Return the pairs of some users and all items of the world."""
+    items = list(range(1, NUM_ITEMS))
+    return pairs_of([user for user in users for _ in items], items * len(users))
+
+
+def feedback_of(
+    told: dict[int, list[tuple[int, int]]], *, fitted: bool | list[bool] = False
+) -> Feedback:
+    """Return what users told of items, as (item, label).
+
+    `fitted` says whether that was in the fit, of all or of the first rows.
+    """
+    users = np.array(sorted(told), dtype=np.int64)
+    rows = [(user, *pair) for user in users.tolist() for pair in told[user]]
+    columns = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
+    user_ids, items, labels = columns
+    count = len(rows)
+    times, stars = np.full(count, 10**9), np.full(count, np.nan)
+    in_fit = np.zeros(count, dtype=np.bool_)
+    first = [fitted] * count if isinstance(fitted, bool) else fitted
+    in_fit[: len(first)] = first
+    world = world_rows()
+    liked = world["item"][(world["part"] == TRAIN) & (world["label"] == 1)]
+    return Feedback(
+        users,
+        Log(user_ids, items, labels, times, stars),
+        in_fit,
+        np.ones(count, dtype=np.bool_),
+        np.bincount(liked, minlength=NUM_ITEMS + 1),
+        int(users.max()),
+    )

@@ -71,6 +71,8 @@ class Statistics(CFModel):
 
     def knowing(self, feedback: Feedback) -> "Statistics":
         """Return this model for the new users, too; what they did is in the log of the pairs."""
+        if self.takes != "rows":
+            super().knowing(feedback)
         model = copy(self)
         model._sizes = max(self._sizes[0], feedback.num_users), self._sizes[1]
         return model
