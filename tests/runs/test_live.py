@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from corarec.errors import DataError
-from corarec.runs.live import LiveRun
+from corarec.runs.live import ASKED, LiveRun
 from corarec.runs.live_items import Filters
 
 NOW = 2_000_000_000
@@ -148,7 +148,8 @@ def test_pairs_of_many_people_score_together_as_alone(live: LiveRun) -> None:
     users = live.example_users(3)
     live.add_item("new", "Rivers (1999)")
     live.record("zoe", "new", "like", NOW)
-    asked = [*zip(users, items, strict=True), ("zoe", items[0]), ("zoe", ("title", "Oh (1950)"))]
+    asked: list[ASKED] = [*zip(users, items, strict=True), ("zoe", items[0])]
+    asked.append(("zoe", ("title", "Oh (1950)")))
     together = live.score(asked)
     alone = [live.score([pair])[0] for pair in asked]
     np.testing.assert_allclose(

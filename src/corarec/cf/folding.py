@@ -34,7 +34,7 @@ class Prior:
         floor = least * float(np.square(known).mean())
         return cls(known.mean(0), 1 / np.maximum(known.var(0), floor))
 
-    def moved(self, by: FloatArray) -> "Prior":
+    def moved(self, by: FloatArray | float) -> "Prior":
         """Return it with another centre."""
         return Prior(self.centre + by, self.penalty)
 

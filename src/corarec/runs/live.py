@@ -707,7 +707,7 @@ class LiveRun:
         numbers = np.arange(self._items.count + 1)
         known = (numbers > 0) & (numbers <= self._items.known)
         if self.run.cf is not None:
-            known = self._vectors(numbers).any(axis=1)
+            return np.asarray(self._vectors(numbers).any(axis=1))
         return np.asarray(known)
 
     def _cold(self, pairs: Pairs) -> tuple[BoolArray, BoolArray]:

@@ -329,7 +329,7 @@ class Items:
 
     @property
     def _by_title(self) -> dict[str, int]:
-        return self._cached("by title", self._make_by_title)  # type: ignore[no-any-return]
+        return self._cached("by title", self._make_by_title)
 
     def _make_by_title(self) -> dict[str, int]:
         # Of equal titles the first that was known.
@@ -370,7 +370,7 @@ class Items:
                 f"Items have no {column!r:.60} to filter by; they have "
                 f"{', '.join(names[:20]) or 'titles alone'}."
             )
-        return self._cached(f"column {column}", lambda: self._make_values(column))  # type: ignore[no-any-return]
+        return self._cached(f"column {column}", lambda: self._make_values(column))
 
     def _make_values(self, column: str) -> list[frozenset[str]]:
         given: list[Any] = [None] * self.known
@@ -382,7 +382,7 @@ class Items:
 
     @property
     def _years(self) -> IntArray:
-        return self._cached("years", self._make_years)  # type: ignore[no-any-return]
+        return self._cached("years", self._make_years)
 
     def _make_years(self) -> IntArray:
         titles = [self.title(number) for number in range(self.count + 1)]

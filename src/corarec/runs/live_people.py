@@ -465,9 +465,5 @@ def _joined(numbers: IntArray, parts: Sequence[UserRows]) -> Log:
     )
 
 
-_NOTHING = UserRows(
-    *(np.zeros(0, np.int64) for _ in range(3)),
-    np.zeros(0),
-    np.zeros(0, np.bool_),
-    np.zeros(0, np.bool_),
-)
+_NONE, _NO = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+_NOTHING = UserRows(_NONE, _NONE, _NONE, np.zeros(0), _NO, _NO)

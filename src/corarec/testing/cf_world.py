@@ -100,7 +100,8 @@ def held_out(policy: str = "train") -> tuple[Pairs, IntArray]:
 
 def train_rows() -> dict[int, list[tuple[int, int]]]:
     """Return the items and labels of every user's training rows."""
-    rows, found = world_rows(), {}
+    rows = world_rows()
+    found: dict[int, list[tuple[int, int]]] = {}
     for place in np.flatnonzero(rows["part"] == TRAIN).tolist():
         told = int(rows["item"][place]), int(rows["label"][place])
         found.setdefault(int(rows["user"][place]), []).append(told)
