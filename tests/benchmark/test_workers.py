@@ -1,10 +1,7 @@
 """Processes and their order, with jobs that only sleep or fail."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -12,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from corarec.benchmark import workers as module
-from corarec.benchmark.jobs import FitJob, Job
-from corarec.benchmark.workers import Task, Workers, environment, visible_devices
+from corarec.benchmark.jobs import FitJob
+from corarec.benchmark.workers import Task, Workers
 from corarec.cf import FitConfig
+from corarec.workers import environment as variables
+from corarec.workers import process as module
+from corarec.workers.environment import environment
 
 # Stands in for the worker: `data` says what to do. It ends with its parent, as the worker does.
 SCRIPT = """
@@ -25,7 +24,7 @@ job = b""
 while not job.endswith(b"\\n"):
     job += os.read(0, 1 << 16)
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(9)), daemon=True).start()
-job = json.loads(job)
+job = json.loads(job)["values"]
 folder, verb = Path(job["folder"]), job["data"]
 with open(folder.parent / "order", "a") as order:
     order.write(f"begin {folder.name}\\n")
@@ -51,13 +50,13 @@ with open(folder.parent / "order", "a") as order:
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_START", SCRIPT)
-    for name in module.THREADS:
+    for name in variables.THREADS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv(module.DEVICES, raising=False)
+    monkeypatch.delenv(variables.DEVICES, raising=False)
 
 
 def task(folder: Path, name: str, verb: str = "go", needs: tuple[str, ...] = ()) -> Task:
-    job: Job = FitJob(
+    job = FitJob(
         label=f"job {name}",
         folder=folder / name,
         data=Path(verb),
@@ -147,32 +146,6 @@ def test_ctrl_c_is_seen_while_nothing_else_happens(tmp_path: Path) -> None:
     assert all(line.startswith("begin") for line in order(tmp_path))
 
 
-def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """The worker itself, with a job that waits."""
-    code = (
-        "import os, sys, threading, time\n"
-        "from corarec.benchmark import worker\n"
-        "def wait(text, tell):\n"
-        "    tell({'pid': os.getpid()}); time.sleep(120)\n"
-        "worker._do = wait\n"
-        "worker.main()\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(b"{}\n")
-    process.stdin.flush()
-    assert json.loads(process.stdout.readline()) == {"pid": process.pid}
-    process.send_signal(signal.SIGINT)  # which is its parent's to act on
-    time.sleep(0.2)
-    assert process.poll() is None
-    process.stdin.close()  # as the system does when the parent ends
-    assert process.wait(30) != 0
-    process.stdout.close()
-
-
 def test_every_worker_has_its_share_of_the_cores_and_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,17 +167,3 @@ def test_every_worker_has_its_share_of_the_cores_and_a_gpu(
     assert environment(0, 8, [], 8)["OMP_NUM_THREADS"] == "1"
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert environment(0, 2, [], 8)["OMP_NUM_THREADS"] == "4"
-
-
-@pytest.mark.parametrize(
-    ("given", "devices"), [("", []), ("-1", []), ("2, 0", ["2", "0"]), ("GPU-a", ["GPU-a"])]
-)
-def test_the_devices_are_those_that_the_user_left_visible(
-    given: str, devices: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert visible_devices() == devices
-
-
-def test_there_is_at_least_one_cpu() -> None:
-    assert 1 <= module.usable_cpus() <= (os.cpu_count() or 1)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from corarec.data import Dataset
-from corarec.errors import ArtifactError, DataError, InUseError
+from corarec.errors import DataError, InUseError
 from corarec.locks import lock_beside, locked
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Run, load_run
@@ -118,14 +118,19 @@ def test_a_stopped_file_goes_on_and_ends_as_if_never_stopped(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.parquet", "out.parquet"]
 
 
-def test_parts_of_another_file_are_refused(run: Run, tmp_path: Path) -> None:
+def test_parts_of_another_file_are_discarded(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source = tmp_path / "in.parquet"
     pl.DataFrame({"user": ["7"], "item": ["1"]}).write_parquet(source)
     parts = tmp_path / "out.parquet.parts"
     parts.mkdir()
     (parts / "source.json").write_text('{"source": "other", "chunk_rows": 10000}')
-    with pytest.raises(ArtifactError, match="scored from another file"):
-        run.score_file(source, tmp_path / "out.parquet")
+    (parts / "000000000000.parquet").write_bytes(b"scores of something else")
+    assert run.score_file(source, tmp_path / "out.parquet") == 1
+    assert pl.read_parquet(tmp_path / "out.parquet").columns[-1] == "probability"
+    assert "another run or another version: they are discarded" in caplog.text
+    assert not parts.exists()
 
 
 def test_a_mistake_in_a_later_chunk_names_the_row_of_the_file(

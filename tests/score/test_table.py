@@ -12,6 +12,7 @@ from corarec.runs import Run, load_run
 from corarec.score import table as score_table
 from corarec.score.formats import scan, write
 from corarec.score.table import check_output
+from corarec.types import Pairs
 
 PAIRS = pl.DataFrame(
     {"user": ["7", "8", "stranger"], "item": ["1", "2", "3"], "n": ["007", "", "x"]}
@@ -73,13 +74,13 @@ def test_a_stopped_text_file_goes_on(run: Run, tmp_path: Path, monkeypatch: Any)
     assert names == ["000000000000.parquet", "pairs.parquet", "source.json"]
     before = (parts / names[0]).stat().st_mtime_ns
     kept: list[int] = []
-    score_frame = score_table.score_frame
+    known_pairs = score_table.known_pairs
 
-    def counted(*arguments: Any, **options: Any) -> pl.DataFrame:
+    def counted(*arguments: Any, **options: Any) -> Pairs:
         kept.append((parts / names[0]).stat().st_mtime_ns)
-        return score_frame(*arguments, **options)
+        return known_pairs(*arguments, **options)
 
-    monkeypatch.setattr(score_table, "score_frame", counted)
+    monkeypatch.setattr(score_table, "known_pairs", counted)
     assert run.score_file(tmp_path / "in.csv", tmp_path / "out.csv") == 10
     assert kept == [before] * 2
     assert [int(v) for v in scan(tmp_path / "out.csv").collect()["n"]] == [*range(10)]
@@ -107,7 +108,7 @@ def test_a_mistake_anywhere_is_found_before_any_scoring_and_leaves_nothing(
     run: Run, tmp_path: Path, monkeypatch: Any, content: str, message: str
 ) -> None:
     monkeypatch.setattr(score_table, "CHUNK_ROWS", 1)
-    monkeypatch.setattr(score_table, "score_frame", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr(score_table, "known_pairs", lambda *_, **__: pytest.fail("scored"))
     (tmp_path / "in.csv").write_text(content)
     with pytest.raises(DataError, match=message):
         run.score_file(tmp_path / "in.csv", tmp_path / "deep" / "out.csv")
@@ -181,7 +182,7 @@ def test_two_that_write_the_same_output_do_not_meet(run: Run, tmp_path: Path) ->
 def test_lists_do_not_go_into_text_and_nothing_is_scored(
     run: Run, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(score_table, "score_frame", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr(score_table, "known_pairs", lambda *_, **__: pytest.fail("scored"))
     source = tmp_path / "in.parquet"
     PAIRS.with_columns(tags=pl.lit(["a", "b"])).write_parquet(source)
     with pytest.raises(DataError, match=r"'tags' holds List\(String\)"):

@@ -6,7 +6,8 @@ from pathlib import Path
 from corarec.benchmark.jobs import FitJob, RunJob
 from corarec.benchmark.plan import Plan, Planner
 from corarec.benchmark.suite import Suite
-from corarec.benchmark.workers import Failure, Show, Task, Workers, visible_devices
+from corarec.benchmark.workers import Failure, Show, Task, Workers
+from corarec.workers.environment import visible_devices
 
 
 def tasks_of(plan: Plan, suite: Suite) -> list[Task]:

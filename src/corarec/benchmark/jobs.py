@@ -1,6 +1,6 @@
 """The pieces of work of a suite, as a worker does them: fit a shared CF model, make a run."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,41 +13,38 @@ from corarec.recipe import RunConfig
 from corarec.runs import load_run
 from corarec.train import train_run
 from corarec.train.state import run_state
-from corarec.types import Config
-
-Tell = Callable[[dict[str, Any]], None]
-"""Hears of the records of a training."""
+from corarec.workers.jobs import Job, Tell
 
 
-class FitJob(Config):
+class SuiteJob(Job):
+    """A job that makes a folder."""
+
+    folder: Path
+
+
+class FitJob(SuiteJob):
     """A CF model that several runs share."""
 
-    kind: Literal["fit"] = "fit"
-    label: str
-    folder: Path
     data: Path
     choice: FitConfig
     seed: int
     knowledge: KnowledgePolicy = KnowledgePolicy()
 
-    def do(self, tell: Tell) -> None:
+    def do(self, tell: Tell, asked: Iterable[Any] = ()) -> None:
         """Fit it, unless that was done meanwhile."""
         if not self.folder.exists():
             dataset = Dataset.load(self.data).under(self.knowledge)
             fit_cf(dataset, self.choice, seed=self.seed, output=self.folder)
 
 
-class RunJob(Config):
+class RunJob(SuiteJob):
     """One row and seed."""
 
-    kind: Literal["run"] = "run"
-    label: str
-    folder: Path
     config: RunConfig
     split: Literal["valid", "test"]
     metrics: tuple[str, ...]
 
-    def do(self, tell: Tell) -> None:
+    def do(self, tell: Tell, asked: Iterable[Any] = ()) -> None:
         """Train to the end and evaluate, as far as neither was done before.
 
         Raises
@@ -66,6 +63,3 @@ class RunJob(Config):
             tell({"evaluating": self.split})
             run = load_run(self.folder, self.config.data)
             evaluate_run(run, self.split, metrics=self.metrics)
-
-
-Job = FitJob | RunJob

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from corarec.benchmark.results import write_ranking
+from corarec.benchmark.results import RESULTS, write_ranking
 from corarec.benchmark.test_log import log_test_evaluation
 from corarec.benchmark.unseen import RankedSplit, UnseenItems
 from corarec.data import Dataset
@@ -19,10 +19,16 @@ from corarec.evaluate import (
     rank_users,
 )
 from corarec.runs import Run
-from corarec.types import IntArray
+from corarec.runs.work import RunWork, do_work
+from corarec.types import PADDING_ID, FloatArray, IntArray
+from corarec.workers.crews import HERE, Hands
+from corarec.workers.parts import Parts
+from corarec.workers.pieces import Progress
 
 POPULARITY = "Popularity"
 PERFECT = "Perfect order of the candidates"
+PIECE_USERS = 16
+"""Users whose candidates are put in order in one piece of the work."""
 
 
 def rank_run(
@@ -34,6 +40,7 @@ def rank_run(
     seed: int = 0,
     config: RankingConfig | None = None,
     bootstrap: BootstrapConfig | None = None,
+    hands: Hands = HERE,
     progress: Callable[[int], None] | None = None,
 ) -> RankingTable:
     """Rank all items that a user had not seen before the split, and keep the metrics.
@@ -50,6 +57,9 @@ def rank_run(
     ----------
     max_users, seed
         As in `ranked_users`.
+    hands
+        How many processes rank; the orders are the same however many. What is done stays in
+        `results/SPLIT-ranking.parts` until all is.
     progress
         Called with the number of pairs just scored.
 
@@ -60,14 +70,108 @@ def rank_run(
     """
     if candidates < 1:
         raise ConfigError(f"candidates is {candidates}; wanted is at least 1 item to put in order.")
-    if run.scorer.scores_catalogues:
+    if run.scores_catalogues:
         candidates = run.dataset.num_items
-    unseen = UnseenItems(run.dataset, split, run.cf, candidates)
     users = ranked_users(run.dataset, split, max_users, seed)
+    work = RankingWork(
+        run=run.place,
+        split=split,
+        candidates=candidates,
+        max_users=max_users,
+        seed=seed,
+        users=len(users),
+        each=min(candidates, run.dataset.num_items),
+    )
+    output = run.folder / RESULTS / f"{split}-ranking"
+    owner = run.owner | work.model_dump(mode="json", exclude={"run"}) | {"piece": PIECE_USERS}
+    with Parts.held(output, f"The ranking of {run.folder} for {split}", owner) as parts:
+        for _ in do_work(run, work, parts, hands, progress):
+            pass
+        return _measured(run, work, users, Heads(parts, users), config, bootstrap)
+
+
+class Heads:
+    """The candidates of users in the order of the system, as the parts of a ranking keep them."""
+
+    def __init__(self, parts: Parts, users: IntArray) -> None:
+        self._parts = parts
+        self._places = {user: place for place, user in enumerate(users.tolist())}
+        self._piece: tuple[int, FloatArray] | None = None
+
+    def __call__(self, user_id: int) -> IntArray:
+        """Return the items of a user: [C]."""
+        number, row = divmod(self._places[user_id], PIECE_USERS)
+        if self._piece is None or self._piece[0] != number:
+            self._piece = number, self._parts.read(number)
+        items = self._piece[1][row].astype(np.int64)
+        return items[items != PADDING_ID]
+
+
+class RankingWork(RunWork):
+    """Users for whom a run puts candidates in order.
+
+    A piece gives the items of its users in the new order: [users, candidates], 0 behind the last.
+    """
+
+    split: RankedSplit
+    candidates: int
+    max_users: int | None
+    seed: int
+    users: int
+    """How many users."""
+    each: int
+    """About how many pairs are scored for each."""
+
+    @property
+    def count(self) -> int:
+        """How many pieces there are."""
+        return -(-self.users // PIECE_USERS)
+
+    def size(self, number: int) -> int:
+        """Return how many pairs a piece has."""
+        return self.each * min(PIECE_USERS, self.users - number * PIECE_USERS)
+
+    def of(self, run: Run) -> "OpenRanking":
+        """Return the work of a run that is open."""
+        return OpenRanking(self, run)
+
+
+class OpenRanking:
+    """Users for whom candidates are being put in order."""
+
+    def __init__(self, work: RankingWork, run: Run) -> None:
+        self._unseen = UnseenItems(run.dataset, work.split, run.cf, work.candidates)
+        self._users = ranked_users(run.dataset, work.split, work.max_users, work.seed)
+        self._ranker = run.scorer
+        first = self._users[:PIECE_USERS].tolist()
+        self._ranker.settle(
+            (self._unseen.context(user), self._unseen.chosen(user)) for user in first
+        )
+
+    def piece(self, number: int, progress: Progress) -> FloatArray:
+        """Return the candidates of a piece's users in the order of the system: [B, C]."""
+        heads = np.full((PIECE_USERS, self._unseen.candidates), PADDING_ID, dtype=np.float64)
+        users = self._users[number * PIECE_USERS :][:PIECE_USERS].tolist()
+        for row, user in enumerate(users):
+            order = self._unseen.reranked(self._ranker, user, progress)
+            head = order[: self._unseen.candidates]
+            heads[row, : len(head)] = head
+        return heads[: len(users)]
+
+
+def _measured(
+    run: Run,
+    work: RankingWork,
+    users: IntArray,
+    heads: Heads,
+    config: RankingConfig | None,
+    bootstrap: BootstrapConfig | None,
+) -> RankingTable:
+    """Measure the orders of a run beside others, and keep all of it."""
+    split, candidates = work.split, work.candidates
+    unseen = UnseenItems(run.dataset, split, run.cf, candidates)
     system: str = run.config.system.name
-    orders: dict[str, Callable[[int], IntArray]] = {
-        system: partial(unseen.reranked, run.scorer, progress=progress)
-    }
+    orders: dict[str, Callable[[int], IntArray]] = {system: partial(unseen.headed, heads)}
     if run.cf is not None:
         orders[f"{run.cf.name} alone"] = unseen.collaborative
     beside = {POPULARITY: unseen.popular, PERFECT: unseen.perfect}

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from corarec.benchmark.kept import references_of
 from corarec.benchmark.references import NO_LOGITS
-from corarec.benchmark.results import read_scores, write_results
+from corarec.benchmark.results import RESULTS, read_scores, write_results
 from corarec.benchmark.test_log import log_test_evaluation
 from corarec.data import Split
 from corarec.errors import ConfigError
@@ -21,6 +23,10 @@ from corarec.evaluate import (
 )
 from corarec.evaluate.metrics import DEFAULT_METRICS, metrics_named
 from corarec.runs import Run
+from corarec.runs.work import SplitWork, score_chunks
+from corarec.types import FloatArray
+from corarec.workers.crews import HERE, Hands
+from corarec.workers.parts import Parts
 
 
 def evaluate_run(
@@ -30,6 +36,7 @@ def evaluate_run(
     metrics: Sequence[str] = DEFAULT_METRICS,
     min_interactions: int | None = None,
     config: BootstrapConfig | None = None,
+    hands: Hands = HERE,
     progress: Callable[[int], None] | None = None,
 ) -> ResultTable:
     """Score one split with a run, its CF model and the trivial references, and keep all of it.
@@ -38,13 +45,40 @@ def evaluate_run(
     user and item both have so many interactions in train, and the others.
 
     Writes `results/SPLIT.json`, and the scores of every row as `results/SPLIT.parquet`; a look at
-    the test split is added to the run's `test_evaluations.jsonl`.
+    the test split is added to the run's `test_evaluations.jsonl`. `hands` says how many processes
+    score; the scores have the same bits however many. What is scored stays in `results/SPLIT.parts`
+    until all is, so that the same command goes on where it was stopped.
     """
     metrics_named(metrics)  # a wrong name is told before anything is scored
+    output = run.folder / RESULTS / split
+    owner = run.owner | {"split": split, "rows": len(run.dataset.rows(split))}
+    with Parts.held(output, f"The evaluation of {run.folder} on {split}", owner) as parts:
+        scores = _split_scores(run, split, parts, hands, progress)
+        return _measured(run, split, scores, metrics, min_interactions, config)
+
+
+def _split_scores(
+    run: Run, split: Split, parts: Parts, hands: Hands, progress: Callable[[int], None] | None
+) -> FloatArray:
+    """Return the run's own scores of a split: [N]."""
+    work = SplitWork(run=run.place, rows=len(run.dataset.rows(split)), split=split)
+    chunks = dict(score_chunks(run, work, parts, hands, progress, keep=True))
+    return np.concatenate([np.empty(0), *(chunks[number] for number in range(work.chunks))])
+
+
+def _measured(
+    run: Run,
+    split: Split,
+    own: FloatArray,
+    metrics: Sequence[str],
+    min_interactions: int | None,
+    config: BootstrapConfig | None,
+) -> ResultTable:
+    """Measure scores of a split beside others, and keep all of it."""
     dataset = run.dataset
     pairs = dataset.pairs(split)
     system: str = run.config.system.name
-    scores = {system: run.scorer.score(pairs, progress=progress)}
+    scores = {system: own}
     if run.cf is not None:
         scores[f"{run.cf.name} alone"] = run.cf.score(pairs)
     scores_beside = references_of(dataset).scores(pairs)

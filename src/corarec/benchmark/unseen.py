@@ -58,6 +58,10 @@ class UnseenItems:
         """Return the unseen items in the order of the CF model."""
         return self._order(user_id, self.cf)
 
+    def chosen(self, user_id: int) -> IntArray:
+        """Return the candidates, in the order of the CF model."""
+        return self.collaborative(user_id)[: self.candidates]
+
     def reranked(
         self, scorer: Scorer, user_id: int, progress: Callable[[int], None] | None = None
     ) -> IntArray:
@@ -67,6 +71,15 @@ class UnseenItems:
         scores = scorer.score_items(self.context(user_id), chosen, progress=progress)
         best = np.argsort(-scores, kind="stable")
         return np.concatenate([order[best], order[self.candidates :]])
+
+    def headed(self, head: Callable[[int], IntArray], user_id: int) -> IntArray:
+        """Return the CF model's order, some items of it before all others.
+
+        `head` returns them for a user, such as the candidates as `reranked` puts them in order.
+        """
+        first = head(user_id)
+        order = self.collaborative(user_id)
+        return np.concatenate([first, order[~np.isin(order, first)]])
 
     def perfect(self, user_id: int) -> IntArray:
         """Return the CF model's order, its candidates in the best order there is."""

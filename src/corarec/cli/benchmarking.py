@@ -5,15 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corarec.cli.options import Draws, FormOption, bootstrap
+from corarec.cli.options import MOST_WORKERS, Draws, FormOption, bootstrap
 from corarec.cli.output import console, log, print_json, record_parts, say
 from corarec.errors import ConfigError, TrainingError
 from corarec.text import printable_lines
 
 if TYPE_CHECKING:
     from corarec.benchmark.plan import Plan
-
-_MOST_WORKERS = 256
 
 
 def benchmark(
@@ -25,7 +23,7 @@ def benchmark(
         Path | None, typer.Option(help="Folder for the tables. [default: RUNS/SUITE]")
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=_MOST_WORKERS, help="Processes; each has its share of cores.")
+        int, typer.Option(min=1, max=MOST_WORKERS, help="Processes; each has its share of cores.")
     ] = 1,
     only: Annotated[
         list[str] | None, typer.Option(help="Run this row only, with what it needs; repeat.")

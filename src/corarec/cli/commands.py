@@ -85,6 +85,8 @@ RESUMABLE = (
     "tune",
     "benchmark",
     "score",
+    "evaluate",
+    "evaluate-ranking",
     "pretrain-backbone",
     "fit-cf",
     "quickstart",

@@ -10,12 +10,15 @@ from corarec.cli.options import (
     Draws,
     FormOption,
     Metrics,
+    RayAddress,
     RunData,
     RunFolder,
     SplitOption,
     TableOrJson,
+    Workers,
     bootstrap,
     chosen_metrics,
+    hands,
 )
 from corarec.cli.output import print_json, print_result, say, scoring_progress
 from corarec.errors import ConfigError
@@ -32,6 +35,8 @@ def evaluate(
         ),
     ] = None,
     draws: Draws = 1000,
+    workers: Workers = 1,
+    ray: RayAddress = None,
     form: FormOption = "table",
     data: RunData = None,
 ) -> None:
@@ -41,7 +46,8 @@ def evaluate(
     from corarec.runs import load_run
 
     metrics = chosen_metrics(metric)
-    opened = load_run(run, data)
+    who = hands(workers, ray)
+    opened = load_run(run, data, system=who.here)
     total = len(opened.dataset.rows(split))
     with scoring_progress(total, f"scoring {split}", "drawing intervals") as advance:
         result = evaluate_run(
@@ -50,6 +56,7 @@ def evaluate(
             metrics=metrics,
             min_interactions=min_interactions,
             config=bootstrap(draws),
+            hands=who,
             progress=advance,
         )
     print_result(form, result, terminal_tables(result), markdown(result))
@@ -68,6 +75,8 @@ def evaluate_ranking(
         int | None, typer.Option(min=1, help="Rank for so many users, drawn by a fixed seed.")
     ] = None,
     draws: Draws = 1000,
+    workers: Workers = 1,
+    ray: RayAddress = None,
     form: FormOption = "table",
     data: RunData = None,
 ) -> None:
@@ -79,9 +88,10 @@ def evaluate_ranking(
 
     cutoffs = sorted(set(cutoff or (10, 20)))
     config = RankingConfig.parse({"cutoffs": cutoffs}, "--cutoff")
-    opened = load_run(run, data)
+    who = hands(workers, ray)
+    opened = load_run(run, data, system=who.here)
     num_items = opened.dataset.num_items
-    each = num_items if opened.scorer.scores_catalogues else min(candidates, num_items)
+    each = num_items if opened.scores_catalogues else min(candidates, num_items)
     total = each * len(ranked_users(opened.dataset, split, users))
     with scoring_progress(total, f"ranking for {split}") as advance:
         result = rank_run(
@@ -91,6 +101,7 @@ def evaluate_ranking(
             max_users=users,
             config=config,
             bootstrap=bootstrap(draws),
+            hands=who,
             progress=advance,
         )
     print_result(form, result, ranking_tables(result), ranking_markdown(result))

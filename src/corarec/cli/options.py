@@ -10,8 +10,10 @@ from corarec.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     from corarec.evaluate import BootstrapConfig
+    from corarec.workers.crews import Hands
 
 MOST_DRAWS = 100_000
+MOST_WORKERS = 256
 
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, or the .zip of a packed run.")]
 RunData = Annotated[
@@ -34,6 +36,18 @@ Metrics = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Such as train.steps=100; repeat."),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=1, max=MOST_WORKERS, help="Processes; each has its share of cores. 1: this one."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="ADDRESS", help="A Ray cluster for the processes (auto, or HOST:PORT)."
+    ),
 ]
 SPLIT_HELP = "Validation chooses, test reports; every scoring of test is logged."
 SplitOption = Annotated[Literal["train", "valid", "test"], typer.Option(help=SPLIT_HELP)]
@@ -88,6 +102,13 @@ def chosen_metrics(names: list[str] | None) -> tuple[str, ...]:
     from corarec.evaluate.metrics import DEFAULT_METRICS, metrics_named
 
     return tuple(metrics_named(names or DEFAULT_METRICS))
+
+
+def hands(workers: int, ray: str | None) -> "Hands":
+    """Return how many processes score, and where."""
+    from corarec.workers.crews import Hands
+
+    return Hands.parse({"workers": workers, "ray": ray}, "--workers and --ray")
 
 
 def bootstrap(draws: int) -> "BootstrapConfig":

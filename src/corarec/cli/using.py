@@ -8,10 +8,13 @@ import typer
 from corarec.cli.names import SOURCES, SPLIT_RULES, completing
 from corarec.cli.options import (
     Options,
+    RayAddress,
     RunData,
     RunFolder,
     SplitOptions,
     TableOrJson,
+    Workers,
+    hands,
     named_values,
 )
 from corarec.cli.output import (
@@ -38,6 +41,8 @@ def score(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that stands at --output.")
     ] = False,
+    workers: Workers = 1,
+    ray: RayAddress = None,
     form: TableOrJson = "table",
     data: RunData = None,
 ) -> None:
@@ -48,9 +53,10 @@ def score(
 
     check_output(pairs, output, overwrite=overwrite)
     total = count_rows(pairs)
-    opened = load_run(run, data)
+    who = hands(workers, ray)
+    opened = load_run(run, data, system=who.here)
     with scoring_progress(total, "scoring") as advance:
-        rows = opened.score_file(pairs, output, overwrite=overwrite, progress=advance)
+        rows = opened.score_file(pairs, output, overwrite=overwrite, hands=who, progress=advance)
     if form == "json":
         print_json({"run": str(run), "pairs": str(pairs), "rows": rows, "output": str(output)})
     else:

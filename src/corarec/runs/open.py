@@ -1,5 +1,6 @@
 """A trained run, put together again."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,10 +28,19 @@ class Parts(NamedTuple):
     splits: Dataset | None
     """The whole dataset; None in a packed run, which has what is known and no more."""
     cf: VectorSource | None
-    recommender: LanguageRecommender
+    system: LanguageRecommender | None
+    """None where it was opened without."""
+    identity: str
+    """Tells it from runs that could score otherwise."""
+
+    @property
+    def recommender(self) -> LanguageRecommender:
+        """The system, which was asked for."""
+        assert self.system is not None, "it was opened without its system"
+        return self.system
 
 
-def open_run(folder: Path, data: Path | None = None) -> Parts:
+def open_run(folder: Path, data: Path | None = None, *, system: bool = True) -> Parts:
     """Put the system of a trained run together again, with its best weights; nothing is written.
 
     Every file is held against the digests that were taken when it was written. A run that is still
@@ -43,6 +53,9 @@ def open_run(folder: Path, data: Path | None = None) -> Parts:
     data
         Where its dataset is now; by default where it lay, seen from the run folder. A packed run
         needs none.
+    system
+        Whether its system is wanted, with its language model; without it the run tells what it
+        knows, while other processes score.
 
     Raises
     ------
@@ -61,10 +74,17 @@ def open_run(folder: Path, data: Path | None = None) -> Parts:
         seal = sealed(folder, config, knowledge)
         if (folder / BACKBONE).is_dir():
             config = with_backbone(config, folder / BACKBONE)
-        recommender = build_recommender(config.system, splits or knowledge, cf, seed=config.seed)
-        recommender.begin(config.phases[-1].system)
-        _load_best(recommender, best, seal)
-        return Parts(config, knowledge, splits, cf, recommender)
+        recommender, state = None, _state(best)
+        if system:
+            recommender = build_recommender(
+                config.system, splits or knowledge, cf, seed=config.seed
+            )
+            recommender.begin(config.phases[-1].system)
+            state = _load_best(recommender, best, seal)
+        users = str(len(knowledge.users)).encode()
+        digests = (hashlib.sha256(each or b"") for each in (_bytes(folder / CONFIG), state, users))
+        identity = " ".join(digest.hexdigest()[:32] for digest in digests)
+        return Parts(config, knowledge, splits, cf, recommender, identity)
 
 
 def read_run(folder: Path, data: Path | None = None) -> tuple[RunConfig, Knowledge, Dataset | None]:
@@ -122,8 +142,11 @@ def with_backbone(config: RunConfig, model: Path) -> RunConfig:
     return config.model_copy(update={"system": system})
 
 
-def _load_best(recommender: LanguageRecommender, best: Path, seal: Seal) -> None:
-    """Load the best weights, though training may put better ones in their place meanwhile."""
+def _load_best(recommender: LanguageRecommender, best: Path, seal: Seal) -> bytes | None:
+    """Load the best weights, though training may put better ones in their place meanwhile.
+
+    Returns what tells them from others.
+    """
     for attempt in range(1, TRIES + 1):
         before = _state(best)
         try:
@@ -135,14 +158,18 @@ def _load_best(recommender: LanguageRecommender, best: Path, seal: Seal) -> None
                 raise
         else:
             if _state(best) == before:
-                return
+                return before
     raise ArtifactError(
         f"{best} was replaced {TRIES} times while it was read: its run is being trained. Try again."
     )
 
 
 def _state(best: Path) -> bytes | None:
+    return _bytes(best / MANIFEST)
+
+
+def _bytes(path: Path) -> bytes | None:
     try:
-        return (best / MANIFEST).read_bytes()
+        return path.read_bytes()
     except OSError:
         return None

@@ -1,9 +1,10 @@
 """A trained run, open for use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,20 +13,25 @@ from scipy.special import expit
 from corarec.cf import VectorSource
 from corarec.data import Dataset, Knowledge
 from corarec.errors import ArtifactError, DataError
-from corarec.files import sha256
+from corarec.provenance import versions
 from corarec.recipe import RunConfig
+from corarec.recommenders import RECOMMENDERS
 from corarec.recommenders.language import LanguageRecommender
-from corarec.runs.layout import BEST, CONFIG
 from corarec.runs.lora import ExportedLora, export_pair
 from corarec.runs.open import Parts, open_run
 from corarec.runs.packed import unpacked
+from corarec.runs.work import RunPlace, TableWork, score_chunks
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
 from corarec.score.people import Directory
+from corarec.score.pieces import PIECE_BATCHES
 from corarec.score.ranker import Ranker
 from corarec.score.recommend import recommend
-from corarec.score.scorer import Scorer
-from corarec.score.table import score_file, score_frame
+from corarec.score.scorer import BATCH_PAIRS, CHUNK_PAIRS
+from corarec.score.table import PairTable, score_file, score_frame
+from corarec.types import FloatArray
+from corarec.workers.crews import HERE, Hands
+from corarec.workers.parts import Parts as FinishedParts
 
 
 @dataclass(frozen=True)
@@ -102,22 +108,37 @@ class Run:
         output: Path,
         *,
         overwrite: bool = False,
+        hands: Hands = HERE,
         progress: Callable[[int], None] | None = None,
     ) -> int:
         """Score a file of pairs into another (Parquet, CSV or TSV, by suffix); resumable.
 
         A file that stands at `output` is replaced only with `overwrite`, an input never. Returns
-        the number of rows.
+        the number of rows. `hands` says how many processes do it; the scores have the same bits
+        however many.
         """
+
+        def do(
+            table: PairTable, chunk_rows: int, parts: FinishedParts, finished: Collection[int]
+        ) -> Iterator[tuple[int, FloatArray]]:
+            work = TableWork(
+                run=self.place,
+                rows=table.rows,
+                chunk_pairs=chunk_rows,
+                path=table.path,
+                first_row=table.first_row,
+                origin=table.origin,
+            )
+            return score_chunks(self, work, parts, hands, progress, finished, keep=False)
+
         return score_file(
-            self.scorer,
+            do,
             self.directory,
             source,
             output,
-            system=self.identity,
+            owner=self.owner,
             overwrite=overwrite,
             inputs=self.config.data.glob("*.parquet") if self.parts.splits else (),
-            progress=progress,
         )
 
     def recommend(
@@ -244,8 +265,25 @@ class Run:
         pair = context.pairs(np.array([item_id]))
         return export_pair(self.folder, self.parts, pair, new_titles, Path(output))
 
+    @property
+    def scores_catalogues(self) -> bool:
+        """Whether its system scores all items in one pass."""
+        return hasattr(RECOMMENDERS[self.config.system.name], "catalogue_logits")
+
+    @property
+    def place(self) -> RunPlace:
+        """Where other processes find it."""
+        data = self.config.data.absolute() if self.parts.splits else None
+        return RunPlace(folder=self.folder.absolute(), data=data, identity=self.identity)
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """What scores follow from, but for the pairs."""
+        sizes = [CHUNK_PAIRS, BATCH_PAIRS, PIECE_BATCHES]
+        return {"run": self.identity, "versions": versions(), "sizes": sizes}
+
     @cached_property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> Ranker:
         """What scores pairs with the run's system."""
         return Ranker(self.recommender)
 
@@ -255,11 +293,12 @@ class Run:
         return Directory(self.knowledge)
 
 
-def load_run(folder: Path | str, data: Path | str | None = None) -> Run:
+def load_run(folder: Path | str, data: Path | str | None = None, *, system: bool = True) -> Run:
     """Open a trained run, a folder or the archive of a packed one, with its best weights.
 
     `data` says where the run's dataset is now; by default it is looked for where it lay, seen from
-    the run folder. A packed run needs none but for measuring.
+    the run folder. A packed run needs none but for measuring. Without `system` the language model
+    is not loaded, and only other processes can score.
 
     Raises
     ------
@@ -269,7 +308,5 @@ def load_run(folder: Path | str, data: Path | str | None = None) -> Run:
     """
     folder = Path(folder)
     with unpacked(folder) as place:
-        parts = open_run(place, None if data is None else Path(data))
-        weights = sorted((place / BEST).glob("*.safetensors"))
-        identity = " ".join(sha256(path) for path in [place / CONFIG, *weights])
-    return Run(folder, parts, identity)
+        parts = open_run(place, None if data is None else Path(data), system=system)
+    return Run(folder, parts, parts.identity)

@@ -1,7 +1,7 @@
 """Many items in one context: what their prompts have in common is read once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -91,6 +91,17 @@ class Ranker(Scorer):
             chunk = slice(first, first + RANKED_PAIRS)
             scores[chunk] = self._chunk(context.pairs(item_ids[chunk]), new_titles, progress)
         return scores
+
+    def settle(self, asked: Iterable[tuple[Context, IntArray]]) -> None:
+        """Try the ways to share on these contexts and items, and leave those that were not tried.
+
+        What a ranker gives from here on hangs on nothing that it is asked in between.
+        """
+        for context, item_ids in asked:
+            if self._tried.issuperset(self._ways):
+                break
+            self.score_items(context, item_ids)
+        self._ways = [way for way in self._ways if way in self._tried]
 
     def _chunk(
         self, pairs: Pairs, new_titles: Sequence[str], progress: Progress | None

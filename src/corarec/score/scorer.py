@@ -123,6 +123,10 @@ class Scorer:
         logits = getattr(self.system, "scoring_logits", self.system.logits)
         return score_batches(self.system, batches, pairs, progress, logits=logits)
 
+    def batches(self, pairs: Pairs) -> "Batches":
+        """Return the batches of one chunk, to be scored a few at a time."""
+        return Batches(self.system, pairs, self.batch_pairs)
+
     def score_items(
         self,
         context: Context,
@@ -181,10 +185,47 @@ def _all_of(contexts: Sequence[Context]) -> Pairs:
 
 def batched(examples: Examples, batch_pairs: int = BATCH_PAIRS) -> Iterator[tuple[IntArray, Batch]]:
     """Cut examples into batches of like length, the longest first; yield rows and tensors."""
-    order = np.argsort(examples.lengths, kind="stable")[::-1]
+    order = by_length(examples)
     for first in range(0, len(order), batch_pairs):
         rows = order[first : first + batch_pairs]
         yield rows, examples.batch(rows)
+
+
+class Batches:
+    """The batches of a chunk, those that `Scorer.score_chunk` makes of it."""
+
+    def __init__(self, system: PairSystem, pairs: Pairs, batch_pairs: int) -> None:
+        self._system = system
+        self._pairs = pairs
+        self._examples = system.inputs(pairs)
+        self._batch_pairs = batch_pairs
+        self._order = by_length(self._examples)
+
+    def score(self, chosen: slice, progress: Progress | None = None) -> tuple[IntArray, FloatArray]:
+        """Score some batches, by their places among all.
+
+        Returns
+        -------
+        rows, logits
+            Two of [n]: places of the pairs in the chunk, and their logits.
+
+        Raises
+        ------
+        TrainingError
+            As `score_batches`.
+        """
+        size = self._batch_pairs
+        rows = self._order[chosen.start * size : chosen.stop * size]
+        places = (
+            np.arange(first, min(first + size, len(rows))) for first in range(0, len(rows), size)
+        )
+        batches = ((place, self._examples.batch(rows[place])) for place in places)
+        return rows, score_batches(self._system, batches, self._pairs.take(rows), progress)
+
+
+def by_length(examples: Examples) -> IntArray:
+    """Return the rows of examples, the longest first: [N]."""
+    return np.argsort(examples.lengths, kind="stable")[::-1]
 
 
 def score_batches(

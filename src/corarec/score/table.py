@@ -1,14 +1,16 @@
 """A table of pairs in, the same table with scores out, chunk by chunk and resumable."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from corarec.errors import ArtifactError, ConfigError, DataError
-from corarec.files import atomic_file, read_json, real_place, sha256, write_json
-from corarec.locks import lock_beside, locked
+from corarec.errors import ConfigError, DataError
+from corarec.files import atomic_file, real_place, sha256
 from corarec.ownership import check_inputs_survive
 from corarec.score.formats import (
     check_format,
@@ -21,11 +23,11 @@ from corarec.score.formats import (
 )
 from corarec.score.people import Directory
 from corarec.score.scorer import Scorer
-from corarec.staging import NEW, sweep, temporary_folder
+from corarec.types import FloatArray, Pairs
+from corarec.workers.parts import PAIRS, Parts
 
 CHUNK_ROWS = 10_000
 ADDED = ("score", "probability")
-OWNER = "source.json"
 
 
 def score_frame(
@@ -52,14 +54,31 @@ def score_frame(
     DataError
         A column is missing or would be overwritten, a value is null, or an item is unknown.
     """
+    pairs = known_pairs(directory, frame, first_row, origin)
+    return with_scores(frame, scorer.score(pairs, progress=progress))
+
+
+def known_pairs(
+    directory: Directory, frame: pl.DataFrame, first_row: int = 0, origin: str = "The pairs"
+) -> Pairs:
+    """Return the rows of a frame as pairs that see all that is known of each user.
+
+    Raises
+    ------
+    DataError
+        As `score_frame`.
+    """
     users, items = _raw_ids(frame, first_row, origin)
     knowledge = directory.knowledge
     item_ids = knowledge.catalogue.vocabulary.numbers(items.to_list())
     if not item_ids.all():
         row = int((item_ids == 0).argmax())
         raise _unknown_item(items[row], first_row + row, origin)
-    pairs = directory.pairs(knowledge.users.numbers(users.to_list()), item_ids)
-    scores = scorer.score(pairs, progress=progress)
+    return directory.pairs(knowledge.users.numbers(users.to_list()), item_ids)
+
+
+def with_scores(frame: pl.DataFrame, scores: FloatArray) -> pl.DataFrame:
+    """Return a frame with its logits [N] and their probabilities."""
     return frame.with_columns(score=pl.Series(scores), probability=pl.Series(expit(scores)))
 
 
@@ -92,25 +111,58 @@ def check_output(
     return place
 
 
+@dataclass(frozen=True)
+class PairTable:
+    """A table of pairs that can be entered in the middle."""
+
+    path: Path
+    """A Parquet file."""
+    rows: int
+    first_row: int
+    """The number that messages give to the first row."""
+    origin: Path
+    """The file that messages name."""
+
+    def frame(self, first: int, count: int) -> pl.DataFrame:
+        """Return some rows of the table."""
+        with readable(self.path):
+            return pl.scan_parquet(self.path, glob=False).slice(first, count).collect()
+
+    def pairs(self, directory: Directory, first: int, count: int) -> Pairs:
+        """Return some rows as pairs that see all that is known of each user.
+
+        Raises
+        ------
+        DataError
+            As `score_frame`.
+        """
+        frame = self.frame(first, count)
+        return known_pairs(directory, frame, self.first_row + first, str(self.origin))
+
+
+DoPieces = Callable[[PairTable, int, Parts, Collection[int]], Iterator[tuple[int, FloatArray]]]
+"""Scores a table in chunks of so many rows, all but the finished ones; yields the number of each
+that is done and its logits."""
+
+
 def score_file(
-    scorer: Scorer,
+    do: DoPieces,
     directory: Directory,
     source: Path,
     output: Path,
     *,
-    system: str,
+    owner: Mapping[str, Any],
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
-    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Score a file of pairs (Parquet, CSV or TSV, by suffix) into another; return the rows.
 
-    The whole file is checked before anything is scored. Finished chunks stay in `OUTPUT.parts`
-    until all are done, so a stopped command goes on where it was. The output appears only when it
-    is whole. Memory holds one chunk.
+    The whole file is checked before anything is scored. What is done stays in `OUTPUT.parts` until
+    all is, so a stopped command goes on where it was. The output appears only when it is whole.
+    Memory holds one chunk.
 
-    `system` names the weights that score, so that chunks of two runs are never mixed; `overwrite`
-    and `inputs` are as in `check_output`.
+    `owner` names whatever scores, so that the parts of two runs are never mixed; `overwrite` and
+    `inputs` are as in `check_output`.
 
     Raises
     ------
@@ -119,7 +171,7 @@ def score_file(
     InUseError
         Another process writes this output.
     ArtifactError
-        The parts beside the output were made from another file or by another run, or are not ours.
+        In the place of the parts beside the output lies something that is not ours.
     DataError
         The file cannot be read, or as in `score_frame`; the first such row is named.
     """
@@ -127,36 +179,27 @@ def score_file(
     table = scan(source)
     _check_pairs(table, directory, source)
     check_writable(table.collect_schema(), source, output)
-    with locked(lock_beside(output), f"The output {output}"):
-        parts = _claim_parts(output, source, system)
-        if is_text(source):
-            # Read once: a text file cannot be entered in the middle.
-            if not (pairs := parts / "pairs.parquet").exists():
-                with readable(source), atomic_file(pairs) as temporary:
-                    write(table, temporary)
-            table = pl.scan_parquet(pairs, glob=False)
-        rows = int(table.select(pl.len()).collect().item())
-        chunks = []
-        for first in range(0, max(rows, 1), CHUNK_ROWS):  # one of no rows, so that all have columns
-            chunks.append(parts / f"{first:012d}.parquet")
-            count = min(CHUNK_ROWS, rows - first)
-            if chunks[-1].exists():
-                if progress is not None:
-                    progress(count)
-                continue
-            scored = score_frame(
-                scorer,
-                directory,
-                table.slice(first, count).collect(),
-                first_row=first + first_row(source),
-                origin=str(source),
-                progress=progress,
-            )
-            with atomic_file(chunks[-1]) as temporary:
+    owner = {**owner, "source": sha256(source), "chunk_rows": CHUNK_ROWS}
+    with Parts.held(output, f"The output {output}", owner) as parts:
+        # Read once: a text file cannot be entered in the middle.
+        path = parts.folder / PAIRS if is_text(source) else source.absolute()
+        if is_text(source) and not path.exists():
+            with readable(source), atomic_file(path) as temporary:
+                write(table, temporary)
+        rows = int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+        pairs = PairTable(path, rows, first_row(source), source)
+        firsts = range(0, max(rows, 1), CHUNK_ROWS)  # one of no rows, so that all have columns
+        chunks = [parts.folder / f"{first:012d}.parquet" for first in firsts]
+        finished = {number for number, chunk in enumerate(chunks) if chunk.exists()}
+        for number, scores in do(pairs, CHUNK_ROWS, parts, finished):
+            scored = with_scores(pairs.frame(firsts[number], CHUNK_ROWS), scores)
+            with atomic_file(chunks[number]) as temporary:
                 scored.write_parquet(temporary)
+        if not rows:
+            with atomic_file(chunks[0]) as temporary:
+                with_scores(pairs.frame(0, 0), np.empty(0)).write_parquet(temporary)
         with atomic_file(output) as temporary:
             write(pl.scan_parquet(chunks, glob=False), temporary)
-        _remove_parts(parts)
     return rows
 
 
@@ -215,44 +258,3 @@ def _unknown_item(item: str, row: int, origin: str) -> DataError:
         f"{origin}: row {row} names the item {item!r}, which is not in the dataset, so it has no "
         "title to read. Add it to the catalogue with `corarec prepare`."
     )
-
-
-def _claim_parts(output: Path, source: Path, system: str) -> Path:
-    parts = output.with_name(f"{output.name}.parts")
-    sweep(parts)
-    owner = {"source": sha256(source), "system": system, "chunk_rows": CHUNK_ROWS}
-    marker = parts / OWNER
-    if parts.exists() and (foreign := _foreign(parts)):
-        raise ArtifactError(
-            f"{parts} is where unfinished chunks go, but {foreign} there is not from corarec. Move "
-            "it away, or choose another --output."
-        )
-    if marker.exists() and read_json(marker) != owner:
-        raise ArtifactError(
-            f"{parts} holds chunks that were scored from another file than {source} or by another "
-            "run. Delete it, or choose another --output."
-        )
-    write_json(marker, owner)
-    return parts
-
-
-def _foreign(parts: Path) -> str | None:
-    """Return the name of something in the folder of the parts that was not written here."""
-    if not parts.is_dir():
-        return parts.name
-    there = sorted(path.name for path in parts.iterdir())
-    if OWNER not in there:
-        return there[0] if there else None
-    ours = (OWNER, "pairs.parquet")
-    strangers = (
-        name
-        for name in there
-        if name not in ours and not (name[:12].isdecimal() and name[12:] == ".parquet")
-    )
-    return next(strangers, None)
-
-
-def _remove_parts(parts: Path) -> None:
-    if _foreign(parts) is None:
-        with temporary_folder(parts.parent) as temporary:
-            parts.rename(temporary / NEW / parts.name)

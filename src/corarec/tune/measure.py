@@ -11,7 +11,7 @@ from corarec.evaluate.metrics import MetricRows, metric_named
 from corarec.recipe import RunConfig
 from corarec.recommenders import RECOMMENDERS, TrainingData
 from corarec.recommenders.language import LanguageRecommender
-from corarec.runs.open import open_run
+from corarec.runs import load_run
 from corarec.score.scorer import Scorer
 from corarec.train.metrics import best_record, read_metrics
 from corarec.train.run import training_rows, validation_rows
@@ -35,7 +35,8 @@ def measure(folder: Path, config: RunConfig, dataset: Dataset, metric: str) -> E
     if best is not None and f"valid_{metric}" in best:
         value = best[f"valid_{metric}"]
     else:  # another metric, or nothing was trained and so nothing validated
-        value = _of_weights(open_run(folder, config.data).recommender, config, dataset, metric)
+        recommender = load_run(folder, config.data).recommender
+        value = _of_weights(recommender, config, dataset, metric)
     if value is None or not math.isfinite(value):
         raise TrainingError(f"The {metric} on validation is {value}, where a number was wanted.")
     step = None if best is None else int(best["step"])
