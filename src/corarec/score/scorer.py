@@ -118,14 +118,14 @@ class Scorer:
         self, pairs: Pairs, new_titles: Sequence[str] = (), progress: Progress | None = None
     ) -> FloatArray:
         """Return the logits of one chunk: [N]; as in `score`."""
-        examples = self.system.inputs(pairs, new_titles)
-        batches = batched(examples, self.batch_pairs)
-        logits = getattr(self.system, "scoring_logits", self.system.logits)
-        return score_batches(self.system, batches, pairs, progress, logits=logits)
+        scores = np.empty(len(pairs), dtype=np.float64)
+        rows, found = self.batches(pairs, new_titles).score(slice(0, len(pairs)), progress)
+        scores[rows] = found
+        return scores
 
-    def batches(self, pairs: Pairs) -> "Batches":
+    def batches(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> "Batches":
         """Return the batches of one chunk, to be scored a few at a time."""
-        return Batches(self.system, pairs, self.batch_pairs)
+        return Batches(self.system, pairs, self.batch_pairs, new_titles)
 
     def score_items(
         self,
@@ -192,12 +192,19 @@ def batched(examples: Examples, batch_pairs: int = BATCH_PAIRS) -> Iterator[tupl
 
 
 class Batches:
-    """The batches of a chunk, those that `Scorer.score_chunk` makes of it."""
+    """The batches of a chunk, the longest pairs first."""
 
-    def __init__(self, system: PairSystem, pairs: Pairs, batch_pairs: int) -> None:
+    def __init__(
+        self,
+        system: PairSystem,
+        pairs: Pairs,
+        batch_pairs: int = BATCH_PAIRS,
+        new_titles: Sequence[str] = (),
+    ) -> None:
         self._system = system
+        self._logits = getattr(system, "scoring_logits", system.logits)
         self._pairs = pairs
-        self._examples = system.inputs(pairs)
+        self._examples = system.inputs(pairs, new_titles)
         self._batch_pairs = batch_pairs
         self._order = by_length(self._examples)
 
@@ -220,7 +227,10 @@ class Batches:
             np.arange(first, min(first + size, len(rows))) for first in range(0, len(rows), size)
         )
         batches = ((place, self._examples.batch(rows[place])) for place in places)
-        return rows, score_batches(self._system, batches, self._pairs.take(rows), progress)
+        pairs = self._pairs.take(rows)
+        return rows, score_batches(
+            self._system, batches, pairs, progress, logits=self._logits, numbers=rows
+        )
 
 
 def by_length(examples: Examples) -> IntArray:
@@ -235,10 +245,12 @@ def score_batches(
     progress: Progress | None = None,
     *,
     logits: Callable[..., torch.Tensor] | None = None,
+    numbers: IntArray | None = None,
 ) -> FloatArray:
     """Return the logits of the pairs that stand in the batches: [N].
 
-    `logits` gives those of a batch; the system's own where there is none.
+    `logits` gives those of a batch; the system's own where there is none. `numbers` [N] is what
+    errors call the pairs.
 
     Raises
     ------
@@ -253,7 +265,7 @@ def score_batches(
             scores[rows] = logits(**_on(system.device, batch)).float().cpu().numpy()
             if progress is not None:
                 progress(len(rows))
-    check_scores(system, scores, pairs)
+    check_scores(system, scores, pairs, numbers)
     return scores
 
 
@@ -271,8 +283,10 @@ def check_still(system: PairSystem) -> None:
         )
 
 
-def check_scores(system: PairSystem, scores: FloatArray, pairs: Pairs) -> None:
-    """See that the scores of pairs are finite.
+def check_scores(
+    system: PairSystem, scores: FloatArray, pairs: Pairs, numbers: IntArray | None = None
+) -> None:
+    """See that the scores of pairs are finite; `numbers` [N] is what the error calls them.
 
     Raises
     ------
@@ -282,7 +296,8 @@ def check_scores(system: PairSystem, scores: FloatArray, pairs: Pairs) -> None:
     if not np.isfinite(scores).all():
         bad = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise TrainingError(
-            f"{type(system).__name__} gave {scores[bad]} for pair {bad} (user "
+            f"{type(system).__name__} gave {scores[bad]} for pair "
+            f"{bad if numbers is None else numbers[bad]} (user "
             f"{pairs.user_ids[bad]}, item {pairs.item_ids[bad]}), where a finite logit was "
             "wanted. Lower the learning rate, or run in float32 if this is a 16-bit overflow."
         )
