@@ -45,6 +45,10 @@ class TestALS(CFConformance):
     score_is_product = False
 
 
+class TestContent(CFConformance):
+    model, learns_groups, score_is_product = "content", False, False
+
+
 class TestStatistics(CFConformance):
     model, knowledge = "statistics", "snapshot"
     options: ClassVar[dict[str, Any]] = {"leaf_rows": 10, "rounds": 30, "bags": 2}

@@ -1,9 +1,10 @@
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from corarec.errors import ConfigError
-from corarec.evaluate.parts import interaction_parts, warm_cold_parts
+from corarec.evaluate.parts import interaction_parts, item_parts, warm_cold_parts
 from corarec.types import Pairs, ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
@@ -36,3 +37,19 @@ def test_interactions_of_user_and_item_are_counted(
 def test_threshold_below_one_is_an_error(make_table: MakeTable, make_pairs: MakePairs) -> None:
     with pytest.raises(ConfigError, match="threshold of train interactions is 0"):
         interaction_parts(make_table([1], [1], [0.1]), make_pairs([1], [1]), threshold=0)
+
+
+def test_rows_are_parted_by_the_rows_of_their_item(
+    make_table: MakeTable, make_pairs: MakePairs
+) -> None:
+    train = make_pairs(users=[1] * 8, items=[1, 2, 2, 3, 3, 3, 3, 3])
+    table = make_table(
+        users=[1] * 5, labels=[1, 0, 1, 0, 1], scores=[0.0] * 5, items=[1, 2, 3, 4, 50]
+    )
+    parts = item_parts(table, train, [1, 2, 5])
+    assert list(parts) == ["item rows 0", "item rows 1", "item rows 2-4", "item rows >= 5"]
+    found = [np.flatnonzero(mask).tolist() for mask in parts.values()]
+    assert found == [[3, 4], [0], [1], [2]]
+    for wrong in ([0], [5, 5], [6, 1]):
+        with pytest.raises(ConfigError, match="must rise"):
+            item_parts(table, train, wrong)

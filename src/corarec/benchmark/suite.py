@@ -110,6 +110,16 @@ class PartsOption(Config):
     interactions: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """For each number: the rows whose user and item both have so many rows in train, and the
     others; 1 is the same as warm and cold."""
+    item_rows: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Rising numbers that part the rows by how many rows of their item are in train: [1, 6] gives
+    0, 1 to 5, and 6 or more."""
+
+    @field_validator("item_rows")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(set(value)) != list(value):
+            raise ValueError(f"{list(value)} came, wanted are rising numbers")
+        return value
 
 
 class Suite(Config):

@@ -23,6 +23,7 @@ from corarec.evaluate import (
     compare,
     evaluate,
     interaction_parts,
+    item_parts,
     warm_cold_parts,
 )
 from corarec.evaluate.result import Result
@@ -221,7 +222,8 @@ def training_pairs(planner: Planner) -> Pairs | None:
         The dataset is not there any more, or another one.
     """
     anywhere = SuiteTables(planner).anywhere
-    if not planner.suite.parts.interactions or anywhere is None:
+    asked = planner.suite.parts
+    if not (asked.interactions or asked.item_rows) or anywhere is None:
         return None
     dataset, _ = find_dataset(anywhere, load_recipe(anywhere / CONFIG).data)
     return dataset.pairs("train")
@@ -232,6 +234,8 @@ def _parts(suite: Suite, table: ScoreTable, train: Pairs | None) -> Parts:
     if train is not None:
         for threshold in suite.parts.interactions:
             parts |= interaction_parts(table, train, threshold)
+        if suite.parts.item_rows:
+            parts |= item_parts(table, train, suite.parts.item_rows)
     return parts
 
 

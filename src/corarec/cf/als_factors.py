@@ -106,21 +106,8 @@ class Factors:
         DataError
             One is not.
         """
-        if not (own >= 0).any():
-            return
-        trained = self._keys(self.user_ids, self.item_ids, self.labels)
-        foreign = ~np.isin(self._keys(users, items, own), trained) & (own >= 0).numpy()
-        if foreign.any():
-            row = int(np.argmax(foreign))
-            raise DataError(
-                f"Pair {row} (user {users[row]}, item {items[row]}) is marked as a training row "
-                f"with label {own[row]}, but these factors were not fitted on it. Set its own "
-                "label to NaN (corarec.cf.VectorSource does)."
-            )
-
-    def _keys(self, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor) -> IntArray:
-        keys: IntArray = ((users * len(self.held_items) + items) * 2 + own).numpy()
-        return keys
+        rows = torch.stack([self.user_ids, self.item_ids, self.labels], dim=1)
+        check_rows(rows, users, items, own, len(self.held_items))
 
     def _side(
         self, ids: torch.Tensor, others: torch.Tensor, size: int, labels: torch.Tensor
@@ -168,3 +155,40 @@ class Factors:
         ends = [coefficients[:, -1:], torch.ones_like(present)][::bias_place]
         half = torch.cat([coefficients[:, :-1], *ends], dim=1) * present
         return half.float(), rows.numpy()
+
+
+def check_rows(
+    rows: torch.Tensor, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor, size: int
+) -> None:
+    """Make sure that the pairs with an own label are among the rows of a fit.
+
+    Parameters
+    ----------
+    rows
+        [N, 3] user, item and label.
+    users, items, own
+        [M] of the pairs; own is -1 where a pair took no part.
+    size
+        One more than the largest item.
+
+    Raises
+    ------
+    DataError
+        One is not.
+    """
+
+    if not (own >= 0).any():
+        return
+
+    def keys(users: torch.Tensor, items: torch.Tensor, own: torch.Tensor) -> IntArray:
+        found: IntArray = ((users * size + items) * 2 + own).numpy()
+        return found
+
+    foreign = ~np.isin(keys(users, items, own), keys(*rows.T)) & (own >= 0).numpy()
+    if foreign.any():
+        row = int(np.argmax(foreign))
+        raise DataError(
+            f"Pair {row} (user {users[row]}, item {items[row]}) is marked as a training row "
+            f"with label {own[row]}, but these factors were not fitted on it. Set its own "
+            "label to NaN (corarec.cf.VectorSource does)."
+        )

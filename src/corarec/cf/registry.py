@@ -5,6 +5,7 @@ from pathlib import Path
 from corarec.cf.als import ALS
 from corarec.cf.base import CFModel, check_dataset, read_identity
 from corarec.cf.binary_mf import BinaryMF
+from corarec.cf.content import Content
 from corarec.cf.ease import EASE
 from corarec.cf.fused import Fused
 from corarec.cf.imported import Imported
@@ -31,6 +32,7 @@ CF_MODELS: Registry[CFModel] = Registry(
         "sasrec": SASRec,
         "rates": Rates,
         "als": ALS,
+        "content": Content,
         "statistics": Statistics,
         "popularity": Popularity,
         "ease": EASE,

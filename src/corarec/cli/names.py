@@ -34,6 +34,7 @@ CF_MODELS = (
     "sasrec",
     "rates",
     "als",
+    "content",
     "statistics",
     "popularity",
     "ease",

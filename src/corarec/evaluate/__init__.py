@@ -7,7 +7,7 @@ from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.compare import compare
 from corarec.evaluate.evaluate import evaluate
 from corarec.evaluate.metrics import UserAucs, auc, uauc, user_aucs
-from corarec.evaluate.parts import Parts, interaction_parts, warm_cold_parts
+from corarec.evaluate.parts import Parts, interaction_parts, item_parts, warm_cold_parts
 from corarec.evaluate.rankings import compare_rankings, evaluate_ranking
 from corarec.evaluate.ranks import RankingConfig, UserRankings, rank_users
 from corarec.evaluate.result import (
@@ -47,6 +47,7 @@ __all__ = [
     "evaluate",
     "evaluate_ranking",
     "interaction_parts",
+    "item_parts",
     "rank_users",
     "uauc",
     "user_aucs",

@@ -3,6 +3,9 @@
 A split (train, valid, test) says when a row is used; a part is some of the rows of one.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 
 from corarec.errors import ConfigError
@@ -38,6 +41,33 @@ def interaction_parts(table: ScoreTable, train: Pairs, threshold: int) -> Parts:
     )
     frequent = fewest >= threshold
     return {f"frequent (>= {threshold})": frequent, f"rare (< {threshold})": ~frequent}
+
+
+def item_parts(table: ScoreTable, train: Pairs, bounds: Sequence[int]) -> Parts:
+    """Split by the number of train interactions of a row's item.
+
+    Parameters
+    ----------
+    bounds
+        Rising numbers: with 1 and 6 the parts are 0, 1 to 5, and 6 or more.
+
+    Raises
+    ------
+    ConfigError
+        They do not rise, or begin below 1.
+    """
+    edges = [0, *bounds]
+    if any(high <= low for low, high in pairwise(edges)):
+        raise ConfigError(f"The bounds {list(bounds)} of item rows must rise, from 1 or more.")
+    count = _occurrences(table.item_ids, train.item_ids)
+    parts: Parts = {}
+    for low, high in pairwise([*edges, None]):
+        if high is None:
+            parts[f"item rows >= {low}"] = count >= low
+        else:
+            span = str(low) if high == low + 1 else f"{low}-{high - 1}"
+            parts[f"item rows {span}"] = (count >= low) & (count < high)
+    return parts
 
 
 def _occurrences(ids: IntArray, train_ids: IntArray) -> IntArray:

@@ -164,7 +164,8 @@ def test_with_folds_a_training_row_is_scored_without_its_user(
     rows = known.learnable()
     of_train, of_valid = known.pairs(rows), known.pairs("valid")
     sources = [VectorSource(model, known) for model in (plain, folded)]
-    np.testing.assert_array_equal(*(source.score(of_valid) for source in sources))
+    one, other_one = (source.score(of_valid) for source in sources)
+    np.testing.assert_array_equal(one, other_one)
     labels = known.labels(rows)
     first, second = (auc(labels, source.score(of_train)) for source in sources)
     assert second < first - 0.02

@@ -75,3 +75,28 @@ def test_too_few_items(make_raw: Callable[..., RawData]) -> None:
     rows = [(f"u{n}", f"i{n % 4}", 1 + n % 5, n) for n in range(20)]
     with pytest.raises(DataError, match="4 items, 1 of which would be new; wanted"):
         NewItems().apply(make_raw(rows), LabelConfig())
+
+
+def test_some_new_items_can_have_their_earliest_rows_in_train(
+    make_raw: Callable[..., RawData],
+) -> None:
+    random = np.random.default_rng(0)
+    rows = [
+        (f"u{n % 97}", f"i{n % 100}", 1 + n % 5, int(time))
+        for n, time in enumerate(random.permutation(6_000))
+    ]
+    plain = NewItems(share=0.4).apply(make_raw(rows), LabelConfig()).rows
+    found = NewItems(share=0.4, shown=20).apply(make_raw(rows), LabelConfig()).rows
+    new = plain.filter(pl.col("split") != "train")["item"].unique()
+    of_new = found.filter(pl.col("item").is_in(new.implode()))
+    times = of_new.group_by("item").agg(
+        kept=(pl.col("split") == "train").sum(),
+        last=pl.col("timestamp").filter(pl.col("split") == "train").max(),
+        first=pl.col("timestamp").filter(pl.col("split") != "train").min(),
+    )
+    assert (times["kept"] <= 20).all()
+    assert times["kept"].n_unique() > 6
+    assert (times["kept"] == 0).sum() >= 4
+    some = times.filter(pl.col("kept") > 0)
+    assert (some["last"] < some["first"]).all()
+    assert len(found) == len(plain)

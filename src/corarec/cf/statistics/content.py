@@ -31,7 +31,7 @@ def content_of(table: pl.DataFrame | None, column: str | None, num_items: int) -
     if column is not None and (table is None or column not in table.columns):
         there = "no table of items" if table is None else ", ".join(table.columns)
         raise ConfigError(
-            f"The option genres of the CF model 'statistics' names the column {column!r}; there is "
+            f"The option genres of the CF model names the column {column!r}; there is "
             f"{there}. Name one of these, or leave 'content' out of its families."
         )
     if table is None:

@@ -21,7 +21,7 @@ class NewItems(GeneralRule):
     All rows of these items are valid or test rows, all rows of the others are train. A row of a new
     item whose user has no row in train is left out, so that users are known. The parts do not
     follow each other in time, so histories show likes of training rows alone. Sampled negatives are
-    drawn among the items of their own part.
+    drawn among the items of their own part. With `shown` new items have a few rows in train.
     """
 
     histories: ClassVar[Literal["all", "train"]] = "train"
@@ -29,6 +29,9 @@ class NewItems(GeneralRule):
     """of the items that are new"""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """of the draw"""
+    shown: int = Field(default=0, ge=0, le=1_000_000)
+    """with more than 0 some of the new items are not quite new: the earliest rows of each stay in
+    train, so many that their number is spread evenly in its logarithm from 0 to this one"""
 
     def cut(self, rows: pl.DataFrame, raw: RawData) -> pl.DataFrame:
         """Draw the new items.
@@ -47,15 +50,27 @@ class NewItems(GeneralRule):
                 "not. Give more data, or another --split-option share."
             )
         order = np.random.default_rng(self.seed).permutation(len(items))
+        random = np.random.default_rng(self.seed + 2**32)
+        kept = np.floor((self.shown + 1.0) ** random.random(len(items))).astype(np.int64) - 1
         parts = np.full(len(items), SPLITS[0], dtype=object)
         parts[order[: new // 2]] = SPLITS[1]
         parts[order[new // 2 : new]] = SPLITS[2]
         of_items = pl.DataFrame(
-            {"item": items, "split": pl.Series(parts.tolist(), dtype=SplitType)}
+            {
+                "item": items,
+                "split": pl.Series(parts.tolist(), dtype=SplitType),
+                "kept": kept,
+            }
         )
         rows = rows.drop("split", strict=False).join(
             of_items, on="item", how="left", maintain_order="left"
         )
+        if self.shown > 0:
+            place = pl.col("timestamp").rank("ordinal").over("item")
+            train = pl.lit(SPLITS[0], dtype=SplitType)
+            shown = place <= pl.col("kept")
+            rows = rows.with_columns(split=pl.when(shown).then(train).otherwise(pl.col("split")))
+        rows = rows.drop("kept")
         in_train = (pl.col("split") == SPLITS[0]).any().over("user")
         return rows.filter(in_train)
 
