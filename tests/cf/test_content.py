@@ -50,7 +50,7 @@ def world() -> tuple[FitData, Pairs, IntArray]:
 
 @pytest.fixture(scope="module")
 def fitted() -> Content:
-    model = Content(ContentConfig())
+    model = Content(ContentConfig(penalty=2))
     model.fit(world()[0], seed=0)
     return model
 
@@ -63,7 +63,7 @@ def test_it_knows_new_items_by_their_content(fitted: Content) -> None:
     assert table.matches is not None
     assert table.matches[:, 0].std() > 0.1
     assert fitted.match_size == table.match_size == 2
-    bare = Content(ContentConfig())
+    bare = Content(ContentConfig(penalty=2))
     data, _, _ = world()
     bare.fit(FitData(data.train, data.train_labels, data.valid, data.valid_labels, 40, 60), seed=0)
     assert auc(labels, bare.score(new)) < 0.6

@@ -14,8 +14,8 @@ class CFChoice(Config):
     """A CF model by name, not yet fitted."""
 
     model: str
-    """Registry name: mf, mf-b, binary-mf, lightgcn, sasrec, rates, als, content, statistics, popularity,
-    ease, item-knn, imported or fused."""
+    """Registry name: mf, mf-b, binary-mf, lightgcn, sasrec, rates, als, content, statistics,
+    popularity, ease, item-knn, imported or fused."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of that model; see its config."""
 

@@ -61,13 +61,10 @@ def item_parts(table: ScoreTable, train: Pairs, bounds: Sequence[int]) -> Parts:
         raise ConfigError(f"The bounds {list(bounds)} of item rows must rise, from 1 or more.")
     count = _occurrences(table.item_ids, train.item_ids)
     parts: Parts = {}
-    for low, high in pairwise([*edges, None]):
-        if high is None:
-            parts[f"item rows >= {low}"] = count >= low
-        else:
-            span = str(low) if high == low + 1 else f"{low}-{high - 1}"
-            parts[f"item rows {span}"] = (count >= low) & (count < high)
-    return parts
+    for low, high in pairwise(edges):
+        span = str(low) if high == low + 1 else f"{low}-{high - 1}"
+        parts[f"item rows {span}"] = (count >= low) & (count < high)
+    return parts | {f"item rows >= {edges[-1]}": count >= edges[-1]}
 
 
 def _occurrences(ids: IntArray, train_ids: IntArray) -> IntArray:
