@@ -176,7 +176,6 @@ def check_rows(
     DataError
         One is not.
     """
-
     if not (own >= 0).any():
         return
 
