@@ -9,6 +9,8 @@ import pytest
 import torch
 from peft import get_peft_model
 
+from corarec.backbone.attention import NotSharedError
+from corarec.backbone.last_position import LastPosition
 from corarec.recommenders.shared import CACHE, KEYS, PromptSharing, common_tokens
 from corarec.score.scorer import Batch
 
@@ -117,6 +119,85 @@ def test_every_architecture(model_type: str, way: str, late: bool) -> None:
     assert shared is not None
     assert expected.std() > 0.05
     torch.testing.assert_close(shared, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("model_type", CONTRACT.CASES)
+def test_the_last_position_of_every_architecture(model_type: str, late: bool) -> None:
+    """With an increment on all tokens, or on the last ones; what cannot be cut stays as it is."""
+    model = get_peft_model(CONTRACT._backbone(model_type), CONTRACT._config()).eval()
+    rng = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if "cora_projection" in name:
+            parameter.data.normal_(generator=rng)
+    system, batch = Answers(model, late=True), _batch()
+    if not late:
+        batch["title_start"] = torch.zeros_like(batch["title_start"])
+    with torch.inference_mode():
+        expected = _plain(system, batch)
+        with torch.inference_mode(mode=False), model.disable_adapter():
+            try:
+                last = LastPosition(model.get_base_model())
+            except NotSharedError:
+                assert model_type in CONTRACT.OWN_ATTENTION
+                return
+        assert model_type not in CONTRACT.OWN_ATTENTION
+        with last.only():
+            found = _plain(system, batch)
+        again = _plain(system, batch)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(again, expected)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", "gemma2", "bloom"])
+def test_every_beginning_is_read_once(model_type: str) -> None:
+    """Two beginnings among seven rows."""
+    model = get_peft_model(CONTRACT._backbone(model_type), CONTRACT._config()).eval()
+    rng = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if "cora_projection" in name:
+            parameter.data.normal_(generator=rng)
+    system, batch = Answers(model, late=True), _batch()
+    for row in (1, 4, 5):
+        shift = int(batch["title_start"][row]) - 9
+        batch["input_ids"][row, shift : shift + 9] += 1
+    read: list[int] = []
+    with torch.inference_mode():
+        expected = _plain(system, batch)
+        system.answers_by_beginning(batch)  # with the trial
+        model.get_input_embeddings().register_forward_pre_hook(
+            lambda module, inputs: read.append(inputs[0].numel())
+        )
+        found = system.answers_by_beginning(batch)
+    if model_type in CONTRACT.OWN_ATTENTION | CONTRACT.SEES_A_WINDOW:
+        assert found is None
+        return
+    assert found is not None
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert read == [2 * 9, 7 * 7]
+
+
+def test_beginnings_that_every_row_has_to_itself_are_not_read_apart() -> None:
+    system, batch = Answers(CONTRACT._backbone("llama"), late=False), _batch()
+    batch["input_ids"][torch.arange(7), batch["title_start"] - 9] = torch.arange(10, 17)
+    with torch.inference_mode():
+        assert system.answers_by_beginning(batch) is None
+
+
+def test_beginnings_with_soft_vectors_of_their_own_are_not_read_together() -> None:
+    class Soft(Answers):
+        def soft_vectors(self, batch: Batch) -> dict[str, torch.Tensor]:
+            return {"user": batch["vectors"][:, None]}
+
+    system, batch = Soft(CONTRACT._backbone("llama"), late=False), _batch()
+    batch["user_positions"] = batch["title_start"][:, None] - 3
+    with torch.inference_mode():
+        assert system.answers_by_beginning(batch) is None
+        batch["vectors"] = batch["vectors"][:1].expand(7, -1)
+        assert system.answers_by_beginning(batch) is not None
+        batch["vectors"] = torch.randn(7, 8)
+        batch["user_positions"] = batch["title_start"][:, None] + 1
+        assert system.answers_by_beginning(batch) is not None
 
 
 def test_common_tokens_end_before_the_first_difference_and_the_title() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from corarec.errors import TrainingError
 from corarec.score.context import Context
-from corarec.score.scorer import Batch, Scorer
+from corarec.score.scorer import PASS_TOKENS, Batch, Scorer
 from corarec.types import Histories, IntArray, Pairs
 
 PAIRS = Pairs(
@@ -156,3 +156,41 @@ def test_a_catalogue_that_is_not_finite_is_an_error() -> None:
         Scorer(Broken()).score_catalogue([Context(9, np.array([1]))])
     with pytest.raises(TrainingError, match="in training mode"):
         Scorer(Catalogue().train()).score_catalogue([Context(9, np.array([1]))])
+
+
+def test_a_pass_holds_so_many_tokens_and_scores_are_of_their_pairs() -> None:
+    class Long(Toy):
+        def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> Inputs:
+            inputs = super().inputs(pairs, new_titles)
+            inputs.lengths = pairs.item_ids * 100
+            return inputs
+
+        def scoring_order(self, examples: Inputs) -> IntArray:
+            return np.argsort(examples.lengths)
+
+        def scoring_logits(self, **batch: torch.Tensor) -> torch.Tensor:
+            return self.logits(**batch)
+
+    toy = Long()
+    scores = Scorer(toy, batch_pairs=50).score(PAIRS)
+    expected = toy.items.weight.detach().sum(dim=1)[torch.from_numpy(PAIRS.item_ids)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+    in_turn = np.sort(PAIRS.item_ids) * 100
+    assert sum(toy.batches) == 200
+    first = 0
+    for count in toy.batches:
+        assert count * in_turn[first : first + count].max() <= PASS_TOKENS or count == 1
+        first += count
+    assert len(toy.batches) < 80
+
+
+def test_batches_of_a_chunk_are_scored_a_few_at_a_time_with_the_bits_of_the_whole() -> None:
+    toy = Toy()
+    scorer = Scorer(toy, batch_pairs=30)
+    batches = scorer.batches(PAIRS)
+    assert len(batches) == 7
+    scores = np.full(200, np.nan)
+    for first in (4, 0, 6, 2):
+        rows, logits = batches.score(slice(first, first + 2))
+        scores[rows] = logits
+    np.testing.assert_array_equal(scores, scorer.score(PAIRS))

@@ -22,11 +22,13 @@ from corarec.prompts.templates import (
     quote,
     slot_names,
 )
-from corarec.prompts.tokens import EncodedPrompts, PromptRow, PromptToken
+from corarec.prompts.tokens import EncodedPrompts, PromptRow, PromptToken, TokenRow
 from corarec.types import Histories, IntArray, Pairs
 
 SOFT_TOKEN = "<|corarec:soft|>"
 """Stands in the text where a soft token will; no token of the model."""
+_AT_ONCE = 1024
+"""Prompts that are held as text."""
 
 
 class PromptEncoder:
@@ -126,7 +128,21 @@ class PromptEncoder:
         ConfigError
             A prompt is longer than `max_length` even without any history.
         """
-        return self._padded(self._rows(pairs, new_titles))
+        return self.padded([row.numbers for row in self._rows(pairs, new_titles)])
+
+    def rows(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> list[TokenRow]:
+        """Tokenise pairs, as `encode` does, to be padded later: [N].
+
+        Raises
+        ------
+        ConfigError
+            As in `encode`.
+        """
+        rows: list[TokenRow] = []
+        for first in range(0, len(pairs), _AT_ONCE):
+            some = self._rows(pairs.take(slice(first, first + _AT_ONCE)), new_titles)
+            rows += (row.numbers for row in some)
+        return rows
 
     def tokens(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> list[list[PromptToken]]:
         """Return every prompt token by token, as `encode` makes it, for people to read."""
@@ -299,12 +315,13 @@ class PromptEncoder:
         ids = [self._padding_id if i == self._soft_id else i for i in ids]
         return PromptRow(ids, spans, soft, prompt.text, offsets)
 
-    def _padded(self, rows: list[PromptRow]) -> EncodedPrompts:
+    def padded(self, rows: Sequence[TokenRow]) -> EncodedPrompts:
+        """Return rows of `rows` as a batch."""
         width = max(len(row.ids) for row in rows)
         input_ids = torch.full((len(rows), width), self._padding_id, dtype=torch.int64)
         attention_mask = torch.zeros_like(input_ids)
         for n, row in enumerate(rows):
-            input_ids[n, width - len(row.ids) :] = torch.tensor(row.ids)
+            input_ids[n, width - len(row.ids) :] = torch.from_numpy(row.ids)
             attention_mask[n, width - len(row.ids) :] = 1
         padding = torch.tensor([width - len(row.ids) for row in rows])
         named = set.intersection(*(set(row.spans) for row in rows))

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from corarec.prompts.templates import TITLE
@@ -27,6 +29,18 @@ class EncodedPrompts:
     """[B, n] int64 by soft slot, its soft tokens"""
 
 
+@dataclass(frozen=True)
+class TokenRow:
+    """One prompt as numbers, to be held with thousands of others."""
+
+    ids: npt.NDArray[np.int32]
+    """[T], padding where a soft token stands"""
+    spans: dict[str, tuple[int, int]]
+    """by slot its first token and one past its last"""
+    soft: dict[str, list[int]]
+    """by soft slot its soft tokens"""
+
+
 @dataclass
 class PromptRow:
     """One prompt in tokens."""
@@ -37,6 +51,11 @@ class PromptRow:
     text: str
     offsets: list[tuple[int, int]]
     """First character of every token, and one past its last."""
+
+    @property
+    def numbers(self) -> TokenRow:
+        """The prompt without its text."""
+        return TokenRow(np.array(self.ids, dtype=np.int32), self.spans, self.soft)
 
     @property
     def title_tokens(self) -> int:

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from pydantic import model_validator
 
 from corarec.backbone import Backbone
 from corarec.backbone.attention import NotSharedError
 from corarec.backbone.last_position import LastPosition
+from corarec.backbone.sharing import PrefixSharing
 from corarec.prompts import PromptConfig, PromptEncoder, PromptToken, check_slots
 from corarec.prompts.templates import TITLE
+from corarec.prompts.tokens import TokenRow
 from corarec.recommenders.answer_head import AnswerHead
 from corarec.recommenders.language import LanguageRecommender, LanguageSystem, Reading
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
-from corarec.recommenders.shared import PromptSharing
-from corarec.score.scorer import Batch
+from corarec.recommenders.shared import SHARED, PromptSharing
+from corarec.score.scorer import Batch, Examples, by_length
 from corarec.types import IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]
@@ -62,6 +65,21 @@ class PromptInputs:
 
     def __post_init__(self) -> None:
         self.lengths: IntArray = self.encoder.lengths(self.pairs, self.new_titles)
+        self._rows: list[TokenRow] | None = None
+
+    def tokenise(self) -> None:
+        """Tokenise all prompts now, so that `lengths` are tokens and batches have their ids."""
+        if self._rows is None:
+            self._rows = self.encoder.rows(self.pairs, self.new_titles)
+            self.lengths = np.array([len(row.ids) for row in self._rows], dtype=np.int64)
+
+    def beginnings(self) -> IntArray:
+        """Return a number for what stands before each title, the same for the same: [N]."""
+        self.tokenise()
+        assert self._rows is not None
+        known: dict[bytes, int] = {}
+        starts = [row.ids[: row.spans[TITLE][0]].tobytes() for row in self._rows]
+        return np.array([known.setdefault(start, len(known)) for start in starts], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -72,7 +90,10 @@ class PromptInputs:
         `title_start` [B] is the first token of the target title; the positions of the soft tokens
         of a slot, [B, n], bear its name and `_positions`.
         """
-        encoded = self.encoder.encode(self.pairs.take(rows), self.new_titles)
+        if self._rows is None:
+            encoded = self.encoder.encode(self.pairs.take(rows), self.new_titles)
+        else:
+            encoded = self.encoder.padded([self._rows[row] for row in rows])
         return {
             "input_ids": encoded.input_ids,
             "attention_mask": encoded.attention_mask,
@@ -142,14 +163,35 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
         return self.logits_of(answers, batch)
 
     def scoring_logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer, the last block run for the last position alone: [B].
+        """Return the logit of the answer, for less work where the language model allows it: [B].
 
-        Where the language model is not built so that it can be, as `logits`.
+        The last block runs for the last position alone, and what prompts of the batch have in
+        common before the title is read once, where that depends on no pair.
         """
         if not self._answers_usually:
             return self.logits(**batch)
         with self.last_only():
-            return self.logits(**batch)
+            answers = self.answers_by_beginning(batch)
+            return self.logits(**batch) if answers is None else self.logits_of(answers, batch)
+
+    def scoring_order(self, examples: Examples) -> IntArray:
+        """Return the rows of examples in the order to score them in: [N].
+
+        Those that begin alike stand together where that is of use; otherwise the longest come
+        first. From then on the lengths of the examples are tokens.
+        """
+        if not isinstance(examples, PromptInputs) or not len(examples):
+            return by_length(examples)
+        examples.tokenise()
+        lengths = examples.lengths
+        if self._answers_usually and self.begins_without_pairs:
+            beginnings = examples.beginnings()
+            number = int(beginnings.max()) + 1
+            if number <= SHARED * len(examples) and isinstance(self.prefix_sharing, PrefixSharing):
+                longest = np.zeros(number, dtype=np.int64)
+                np.maximum.at(longest, beginnings, lengths)
+                return np.lexsort((-lengths, beginnings, -longest[beginnings]))
+        return by_length(examples)
 
     def last_only(self) -> AbstractContextManager[None]:
         """Return a context in which the last block runs for the last position, where it can."""

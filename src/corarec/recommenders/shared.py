@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from corarec.backbone.sharing import TOLERANCES, NotSharedError, PrefixSharing
-from corarec.backbone.splitting import split_prompts
+from corarec.backbone.splitting import SplitPrompts, split_prompts
 from corarec.score.scorer import BATCH_PAIRS, Batch
 
 KEYS, CACHE = "shared keys and values", "a copied cache"
@@ -21,6 +21,8 @@ TOLERANCE, TOLERANCE_16_BIT = 1e-3, 0.1
 """How far logits may lie from those of whole prompts, relative to the largest or to 1."""
 WORTHWHILE = 0.2
 """The share of a prompt that others must have in common with it."""
+SHARED = 0.85
+"""The share of tokens that reading beginnings once may leave at most, to be worth it."""
 _ONE_AT_A_TIME = threading.Lock()
 _PER_TOKEN = frozenset({"input_ids", "inputs_embeds", "cf_active"})
 """What a language model gets in the shape [B, T, ...]."""
@@ -138,6 +140,19 @@ class SharedPrompts:
         return {name: values[rows.to(values.device)] for name, values in self.batch.items()}
 
 
+def pays(split: SplitPrompts) -> bool:
+    """Return whether reading beginnings apart leaves so few tokens that it is quicker."""
+    tokens = split.prefix_ids.numel() + split.suffix_ids.numel()
+    return tokens <= SHARED * len(split.suffix_ids) * split.length
+
+
+def first_rows(split: SplitPrompts) -> torch.Tensor:
+    """Return the first row of each beginning: [G]."""
+    first = torch.full_like(split.prefix_ids[:, 0], len(split.rows))
+    places = torch.arange(len(split.rows), device=split.rows.device)
+    return first.scatter_reduce(0, split.rows, places, "amin")
+
+
 class PromptSharing:
     """What a system with prompts can do where they begin alike; part of `PromptRecommender`."""
 
@@ -204,6 +219,45 @@ class PromptSharing:
         elif isinstance(sharing := self.prefix_sharing, PrefixSharing):
             answers = prompts.fast(sharing)
         return None if answers is None else self.logits_of(answers, batch)
+
+    def answers_by_beginning(self, batch: Batch) -> torch.Tensor | None:
+        """Return the answers, each beginning before a title read once: [B].
+
+        None where that depends on the pair, is not possible or does not pay.
+        """
+        if not self.begins_without_pairs:
+            return None
+        ids, attended, starts = (
+            batch[name] for name in ("input_ids", "attention_mask", "title_start")
+        )
+        split = split_prompts(ids, attended, starts)
+        if split is None or not pays(split):
+            return None
+        sharing = self.prefix_sharing
+        if not isinstance(sharing, PrefixSharing) or not sharing.holds(split):
+            return None
+        first = first_rows(split)
+        for slot, vectors in self.soft_vectors(batch).items():
+            places = batch.get(f"{slot}_positions")
+            if places is not None:
+                others = (vectors != vectors[first[split.rows]]).any(dim=2)
+                if bool((others & (places < starts[:, None])).any()):
+                    return None
+        read = self.read(**batch)
+        prefix = {"input_ids": split.prefix_ids}
+        if (embedded := read.get("inputs_embeds")) is not None:
+            padding = ids.shape[1] - attended[first].sum(dim=1)
+            columns = padding[:, None] + torch.arange(split.prefix_ids.shape[1], device=ids.device)
+            columns = columns.clamp(max=ids.shape[1] - 1)
+            prefix = {"inputs_embeds": embedded[first[:, None], columns]}
+        with self.before_pairs():
+            prefixes = sharing.read(**prefix)
+        with sharing.joined(prefixes, split) as mask:
+            return self.answer_logits(
+                attention_mask=mask,
+                position_ids=split.position_ids,
+                **of_suffix(read, split.suffix_ids.shape[1]),
+            )
 
     @property
     def prefix_sharing(self) -> PrefixSharing | NotSharedError:

@@ -15,6 +15,8 @@ Batch = dict[str, torch.Tensor]
 Progress = Callable[[int], None]
 
 BATCH_PAIRS = 64
+PASS_TOKENS, PASS_TOKENS_GPU = 4096, 16_384
+"""Tokens in one forward pass at most; on a CPU more of them leave its caches."""
 CHUNK_PAIRS = 10_000
 """Pairs among which those of like length are put together; a chunk depends on nothing else."""
 
@@ -47,7 +49,8 @@ class PairSystem(Protocol):
     def logits(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the logit of "the user enjoys the item": [B].
 
-        A system may have `scoring_logits` beside it: the same up to rounding, for less work.
+        A system may have `scoring_logits` beside it, the same up to rounding for less work, and
+        `scoring_order`, which returns the rows of examples in the order to score them in: [N].
         """
 
 
@@ -191,8 +194,23 @@ def batched(examples: Examples, batch_pairs: int = BATCH_PAIRS) -> Iterator[tupl
         yield rows, examples.batch(rows)
 
 
+def by_length(examples: Examples) -> IntArray:
+    """Return the rows of examples, the longest first: [N]."""
+    return np.argsort(examples.lengths, kind="stable")[::-1]
+
+
 class Batches:
-    """The batches of a chunk, the longest pairs first."""
+    """The batches of one chunk, each scored in as many passes as its tokens ask for.
+
+    Parameters
+    ----------
+    pairs
+        The chunk.
+    batch_pairs
+        Pairs per batch, but for the last.
+    new_titles
+        As in `Scorer.score`.
+    """
 
     def __init__(
         self,
@@ -202,14 +220,17 @@ class Batches:
         new_titles: Sequence[str] = (),
     ) -> None:
         self._system = system
-        self._logits = getattr(system, "scoring_logits", system.logits)
         self._pairs = pairs
-        self._examples = system.inputs(pairs, new_titles)
         self._batch_pairs = batch_pairs
-        self._order = by_length(self._examples)
+        self._examples = system.inputs(pairs, new_titles)
+        self._order: IntArray = getattr(system, "scoring_order", by_length)(self._examples)
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return -(-len(self._order) // self._batch_pairs)
 
     def score(self, chosen: slice, progress: Progress | None = None) -> tuple[IntArray, FloatArray]:
-        """Score some batches, by their places among all.
+        """Score some batches, by their places among all: `chosen.start` to `chosen.stop`.
 
         Returns
         -------
@@ -223,19 +244,30 @@ class Batches:
         """
         size = self._batch_pairs
         rows = self._order[chosen.start * size : chosen.stop * size]
-        places = (
-            np.arange(first, min(first + size, len(rows))) for first in range(0, len(rows), size)
-        )
-        batches = ((place, self._examples.batch(rows[place])) for place in places)
+
+        def passes() -> Iterator[tuple[IntArray, Batch]]:
+            done = 0
+            for first in range(0, len(rows), size):
+                for part in self._passes(rows[first : first + size]):
+                    yield np.arange(done, done + len(part)), self._examples.batch(part)
+                    done += len(part)
+
+        logits = getattr(self._system, "scoring_logits", self._system.logits)
         pairs = self._pairs.take(rows)
         return rows, score_batches(
-            self._system, batches, pairs, progress, logits=self._logits, numbers=rows
+            self._system, passes(), pairs, progress, logits=logits, numbers=rows
         )
 
-
-def by_length(examples: Examples) -> IntArray:
-    """Return the rows of examples, the longest first: [N]."""
-    return np.argsort(examples.lengths, kind="stable")[::-1]
+    def _passes(self, rows: IntArray) -> Iterator[IntArray]:
+        """Cut the rows of a batch into parts that hold so many tokens at most, padding included."""
+        most = PASS_TOKENS if self._system.device.type == "cpu" else PASS_TOKENS_GPU
+        first, width = 0, 0
+        for place, length in enumerate(self._examples.lengths[rows].tolist()):
+            width = max(width, length)
+            if place > first and (place + 1 - first) * width > most:
+                yield rows[first:place]
+                first, width = place, length
+        yield rows[first:]
 
 
 def score_batches(
