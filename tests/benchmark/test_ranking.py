@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corarec.benchmark.ranking import PERFECT, POPULARITY, rank_run, ranked_users
+from corarec.benchmark.ranking import PERFECT, POPULARITY, RECENT, rank_run, ranked_users
 from corarec.benchmark.test_log import read_test_evaluations
 from corarec.benchmark.unseen import UnseenItems
 from corarec.errors import ConfigError
@@ -37,8 +37,8 @@ def test_a_run_is_ranked_beside_its_cf_model_and_popularity(run: Run) -> None:
     scored: list[int] = []
     result = rank_run(run, "test", candidates=8, config=AT_5, bootstrap=FEW, progress=scored.append)
     assert [system.name for system in result.systems] == ["cora", "mf-b alone"]
-    assert [reference.name for reference in result.references] == [POPULARITY, PERFECT]
-    assert [pair.second for pair in result.comparisons] == ["mf-b alone", POPULARITY]
+    assert [reference.name for reference in result.references] == [POPULARITY, RECENT, PERFECT]
+    assert [pair.second for pair in result.comparisons] == ["mf-b alone", POPULARITY, RECENT]
     users = ranked_users(run.dataset, "test")
     assert sum(scored) == 8 * len(users)
     values = {of.name: of.metrics["ndcg@5"].value for of in [*result.systems, *result.references]}
@@ -49,6 +49,32 @@ def test_a_run_is_ranked_beside_its_cf_model_and_popularity(run: Run) -> None:
     assert RankingTable.model_validate(kept) == result
     (look,) = read_test_evaluations(run.folder)
     assert look.metrics["ndcg@5"] == values["cora"]
+
+
+def test_users_with_and_without_history_stand_apart(run: Run) -> None:
+    result = rank_run(run, "valid", candidates=3, config=AT_5, bootstrap=FEW)
+    whole, parts = result.systems[0], result.parts
+    assert list(parts) == ["with history", "without history"]
+    users = [part.systems[0].users for part in parts.values()]
+    assert sum(users) == whole.users
+    assert min(users) > 0
+    means = [part.systems[0].metrics["ndcg@5"].value for part in parts.values()]
+    assert np.average(means, weights=users) == pytest.approx(whole.metrics["ndcg@5"].value)
+    assert 0 < whole.coverage["coverage@5"] <= 1
+    assert whole.metrics["novelty@5"].value > 0
+
+
+def test_recent_popularity_counts_the_latest_fifth_of_train(run: Run) -> None:
+    rows = run.dataset.interactions.filter(run.dataset.interactions["split"] == "train")
+    times = np.sort(rows["timestamp"].to_numpy())
+    late = rows.filter((rows["timestamp"] >= times[int(len(times) * 0.8)]) & (rows["label"] == 1))
+    counts = run.dataset.recent_popularity
+    assert counts.sum() == len(late)
+    item = int(late["item_id"][0])
+    assert counts[item] == (late["item_id"] == item).sum()
+    user = int(ranked_users(run.dataset, "test")[0])
+    order = UnseenItems(run.dataset, "test", None, 5).recent(user)
+    assert (np.diff(counts[order]) <= 0).all()
 
 
 def test_no_candidates_are_refused(run: Run) -> None:

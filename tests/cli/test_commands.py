@@ -82,6 +82,15 @@ def test_every_verb_from_interactions_to_a_page(
     rank = ["--candidates", "5", "--users", "4", "--draws", "50", "--split", "test"]
     assert corarec("evaluate-ranking", run, *rank) == 0
     assert "NDCG@10" in capsys.readouterr().out
+    learned = one_document("learn-ranking", run, "--candidates", "5", "--users", "6")
+    assert set(learned["groups"]) == {"with history", "without history"}
+    assert corarec("learn-ranking", run, "--candidates", "5", "--users", "6") == 0
+    assert "Users with history: popularity" in capsys.readouterr().out
+    best = one_document("recommend", run, "--user", "7", "-k", "2")
+    assert best["order"] == "popularity, as learned on validation for people with history"
+    assert corarec("recommend", run, "--user", "7", "-k", "2") == 0
+    assert "In the order of popularity" in capsys.readouterr().err
+    (run / "ranking.json").unlink()
     pair = ["--first", str(run), "--second", str(run), "--split", "test", "--draws", "50"]
     compared = one_document("compare", *pair, "--against", "mf-b alone")
     assert compared["comparisons"][0]["second"] == "mf-b alone"

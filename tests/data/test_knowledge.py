@@ -24,6 +24,8 @@ def test_what_is_known_of_everybody_survives_saving(small_world: Dataset, folder
     assert (read.catalogue.noun, read.catalogue.nouns) == ("movie", "movies")
     assert read.catalogue.vocabulary.raw_ids == small_world.item_vocabulary.raw_ids
     assert read.catalogue.popularity.tolist() == small_world.popularity.tolist()
+    assert read.catalogue.recent.tolist() == small_world.recent_popularity.tolist()
+    assert 0 < read.catalogue.recent.sum() < read.catalogue.popularity.sum()
     assert read.users.raw_ids == small_world.user_vocabulary.raw_ids
     for user in range(small_world.num_users + 1):
         assert read.timeline.liked(user).tolist() == small_world.timeline.liked(user).tolist()

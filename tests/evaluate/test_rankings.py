@@ -11,7 +11,14 @@ CONFIG = BootstrapConfig(draws=400)
 
 def rankings(values: list[float], users: list[int] | None = None) -> UserRankings:
     ids = np.arange(len(values)) if users is None else np.array(users)
-    return UserRankings(ids, {"mrr": np.array(values)}, users_left_out=2, relevant_seen=3)
+    return UserRankings(
+        ids,
+        {"mrr": np.array(values)},
+        users_left_out=2,
+        relevant_seen=3,
+        first=np.zeros((len(ids), 1), np.int64),
+        coverage={},
+    )
 
 
 def test_a_metric_is_the_mean_over_users_with_an_interval_of_its_standard_error() -> None:

@@ -7,7 +7,13 @@ from corarec.errors import DataError
 from corarec.evaluate import ranks
 from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.rankings import compare_rankings, evaluate_ranking
-from corarec.evaluate.ranks import RankingConfig, UserRankings, rank_users, relevant_ranks
+from corarec.evaluate.ranks import (
+    RankingConfig,
+    UserRankings,
+    first_items,
+    rank_users,
+    relevant_ranks,
+)
 from corarec.evaluate.result import RankingEvaluation, RankingTable
 from corarec.report.ranking_tables import ranking_markdown
 from corarec.types import FloatArray, IntArray
@@ -141,7 +147,8 @@ def test_a_table_has_one_row_per_metric() -> None:
     assert lines[0] == "| Metric | CoRA | interval | Popularity | interval |"
     metrics = [line.split(" | ")[0] for line in lines[2:7]]
     assert metrics == ["| Recall@1", "| capped Recall@1", "| NDCG@1", "| HR@1", "| MRR"]
-    assert "Means over 2 users" in lines[8]
+    assert lines[7].startswith("| Coverage@1 | 0.")
+    assert "Means over 2 users" in lines[9]
     assert lines[-3].startswith("| MRR | 0.000 | [0.000, 0.000] | 1.000 |")
 
 
@@ -172,3 +179,16 @@ def test_agreement_with_scikit_learn() -> None:
         assert ours.metrics["recall@10"][place] == listed[:10].sum() / truth.sum()
         assert ours.metrics["hr@10"][place] == listed[:10].any()
         assert ours.metrics["mrr"][place] == 1 / (1 + np.flatnonzero(listed)[0])
+
+
+def test_the_first_items_are_the_unblocked_of_largest_score_small_ids_first() -> None:
+    random = np.random.default_rng(0)
+    scores = random.integers(0, 4, size=(30, 12)).astype(np.float64)
+    blocked = random.random((30, 12)) < 0.4
+    blocked[0] = True
+    found = first_items(scores, blocked, 5)
+    for row in range(30):
+        items = np.flatnonzero(~blocked[row])
+        best = items[np.argsort(-scores[row, items], kind="stable")][:5]
+        np.testing.assert_array_equal(found[row], np.pad(best, (0, 5 - len(best))))
+    assert first_items(scores, blocked, 40).shape == (30, 40)

@@ -290,7 +290,14 @@ def test_a_spread_is_explained_only_where_there_is_one(full: ReportData) -> None
 def test_a_ranking_is_shown_with_its_tests(data: ReportData) -> None:
     config = BootstrapConfig(draws=50)
     one, other = (
-        UserRankings(np.arange(3), {"ndcg@5": np.array(values)}, users_left_out=7, relevant_seen=0)
+        UserRankings(
+            np.arange(3),
+            {"ndcg@5": np.array(values)},
+            users_left_out=7,
+            relevant_seen=0,
+            first=np.zeros((3, 1), np.int64),
+            coverage={},
+        )
         for values in ([0.5, 0.25, 0.75], [0.1, 0.2, 0.15])
     )
     ranking = RankingTable(

@@ -4,8 +4,8 @@ import pytest
 from corarec.evaluate.bootstrap import BootstrapConfig
 from corarec.evaluate.rankings import compare_rankings, evaluate_ranking
 from corarec.evaluate.ranks import UserRankings
-from corarec.evaluate.result import RankingTable
-from corarec.report.ranking_tables import ranking_texts
+from corarec.evaluate.result import RankingPart, RankingTable
+from corarec.report.ranking_tables import ranking_tables, ranking_texts, ranking_titles
 
 CONFIG = BootstrapConfig(draws=1000)
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
@@ -13,7 +13,14 @@ AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
 
 def rankings(shift: float) -> UserRankings:
     values = np.linspace(0.1, 0.5, 40) + shift
-    return UserRankings(np.arange(40), {"ndcg@10": values, "mrr": values / 2}, 5, 6)
+    return UserRankings(
+        np.arange(40),
+        {"ndcg@10": values, "mrr": values / 2},
+        5,
+        6,
+        np.zeros((40, 1), np.int64),
+        {"coverage@10": 0.25},
+    )
 
 
 @pytest.fixture
@@ -37,7 +44,8 @@ def table() -> RankingTable:
 def test_one_row_per_metric_and_a_note_on_what_it_stands(table: RankingTable) -> None:
     metrics, _ = ranking_texts(table)
     assert metrics.columns == ("Metric", "A", "interval", "B", "interval", "C", "interval")
-    assert [row[0] for row in metrics.systems] == ["NDCG@10", "MRR"]
+    assert [row[0] for row in metrics.systems] == ["NDCG@10", "MRR", "Coverage@10"]
+    assert metrics.systems[2][1:4] == ("0.250", "", "0.250")
     assert [metrics.systems[0][n] for n in (1, 3, 5)] == ["0.500", "0.300", "0.400"]
     assert "40 users, each with 1,234 items" in metrics.note
     assert "first 50 items" in metrics.note
@@ -54,3 +62,16 @@ def test_several_comparisons_are_corrected(table: RankingTable) -> None:
     alone = table.model_copy(update={"comparisons": table.comparisons[:1]})
     assert "Holm" not in ranking_texts(alone)[1].columns
     assert len(ranking_texts(table.model_copy(update={"comparisons": []}))) == 1
+
+
+def test_parts_of_the_users_have_tables_that_tell_the_smallest_lead(table: RankingTable) -> None:
+    part = RankingPart(
+        systems=table.systems, references=table.references, comparisons=table.comparisons
+    )
+    both = table.model_copy(update={"parts": {"with history": part, "without history": part}})
+    texts = ranking_texts(both)
+    assert ranking_titles(both)[2:] == ["Users with history", "Users without history"]
+    assert [len(texts), len(ranking_tables(both))] == [4, 4]
+    minus = "\N{MINUS SIGN}"
+    assert f"The 40 users with history alone. In NDCG@10 A {minus} C is +0.100" in texts[2].note
+    assert texts[2].systems == texts[0].systems

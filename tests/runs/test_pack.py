@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
+from corarec.benchmark.joining import learn_ranking
 from corarec.benchmark.runs import evaluate_run
 from corarec.errors import ArtifactError, ConfigError, DataError
 from corarec.recipe import RunConfig
@@ -91,6 +92,13 @@ def test_what_is_known_of_people_is_counted_and_can_be_left_out(
     assert opened.recommend(liked=liked, k=5).equals(run.recommend(liked=liked, k=5))
     with pytest.raises(DataError, match="packed without its users"):
         opened.recommend("7")
+
+
+def test_how_parts_are_joined_is_packed_too(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "copy")
+    joined = learn_ranking(load_run(tmp_path / "copy" / "run"), candidates=4, max_users=5)
+    packed = pack_run(tmp_path / "copy" / "run").output
+    assert load_run(packed).joined == joined
 
 
 def test_a_packed_run_is_measured_only_beside_its_dataset(

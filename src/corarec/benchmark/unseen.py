@@ -3,7 +3,7 @@
 A user's history and what was seen are those before the user's first row of the split.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.score.context import Context
+from corarec.score.joined import Group, GroupOrder, group_of, joined_order, signals
 from corarec.score.recommend import candidate_order
 from corarec.score.scorer import Scorer
 from corarec.types import FloatArray, IntArray
@@ -49,10 +50,27 @@ class UnseenItems:
         users = dataset.interactions["user_id"].to_numpy()[rows]
         self._first_rows = np.zeros(dataset.num_users + 1, dtype=np.int64)
         self._first_rows[users[::-1]] = rows[::-1]
+        self._scores: dict[int, dict[int, float]] = {}
+
+    def items(self, user_id: int) -> IntArray:
+        """Return the unseen items, ascending."""
+        items = np.arange(1, self.dataset.num_items + 1)
+        return np.setdiff1d(items, self.seen[[user_id]].indices)
+
+    def wanted(self, user_id: int) -> IntArray:
+        """Return the right answers among them, ascending."""
+        liked = self.relevant[[user_id]].indices
+        return np.setdiff1d(liked, self.seen[[user_id]].indices).astype(np.int64)
 
     def popular(self, user_id: int) -> IntArray:
         """Return the unseen items, those first that more users of the training split liked."""
         return self._order(user_id, None)
+
+    def recent(self, user_id: int) -> IntArray:
+        """Return the unseen items, those first that were liked more of late."""
+        items = self.items(user_id)
+        catalogue = self.dataset.catalogue
+        return items[np.lexsort((-catalogue.popularity[items], -catalogue.recent[items]))]
 
     def collaborative(self, user_id: int) -> IntArray:
         """Return the unseen items in the order of the CF model."""
@@ -67,19 +85,42 @@ class UnseenItems:
     ) -> IntArray:
         """Return the CF model's order, its candidates in the order of the system."""
         order = self.collaborative(user_id)
-        chosen = order[: self.candidates]
-        scores = scorer.score_items(self.context(user_id), chosen, progress=progress)
+        scores = self._scored(scorer, user_id, order[: self.candidates], progress)
         best = np.argsort(-scores, kind="stable")
         return np.concatenate([order[best], order[self.candidates :]])
 
-    def headed(self, head: Callable[[int], IntArray], user_id: int) -> IntArray:
-        """Return the CF model's order, some items of it before all others.
+    def headed(
+        self,
+        head: Callable[[int], IntArray],
+        whole: Callable[[int], IntArray],
+        user_id: int,
+    ) -> IntArray:
+        """Return an order, some items of it before all others.
 
         `head` returns them for a user, such as the candidates as `reranked` puts them in order.
         """
         first = head(user_id)
-        order = self.collaborative(user_id)
+        order = whole(user_id)
         return np.concatenate([first, order[~np.isin(order, first)]])
+
+    def joined(
+        self,
+        scorer: Scorer | None,
+        groups: Mapping[Group, GroupOrder],
+        user_id: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> IntArray:
+        """Return the order that joins CF model, popularity and, if any, system as `recommend`."""
+        context = self.context(user_id)
+        group = groups[group_of(context)]
+        said = signals(self.cf, self.dataset.catalogue, context, self.items(user_id))
+        order = said.order(group.first)
+        if scorer is None:
+            return said.items[order]
+        picked = order[: self.candidates]
+        scores = self._scored(scorer, user_id, said.items[picked], progress)
+        best = joined_order(said, picked, scores, group.then)
+        return said.items[np.concatenate([picked[best], order[self.candidates :]])]
 
     def perfect(self, user_id: int) -> IntArray:
         """Return the CF model's order, its candidates in the best order there is."""
@@ -105,9 +146,25 @@ class UnseenItems:
             scores[row, items] = -np.arange(len(items))
         return scores
 
+    def _scored(
+        self,
+        scorer: Scorer,
+        user_id: int,
+        items: IntArray,
+        progress: Callable[[int], None] | None,
+    ) -> FloatArray:
+        """Return the system's scores of items [C]; what was scored for another order is kept."""
+        known = self._scores.setdefault(user_id, {})
+        new = np.array([item for item in items.tolist() if item not in known], dtype=np.int64)
+        if len(new):
+            scores = scorer.score_items(self.context(user_id), new, progress=progress)
+            known.update(zip(new.tolist(), scores.tolist(), strict=True))
+        if progress is not None and len(new) < len(items):
+            progress(len(items) - len(new))
+        return np.array([known[item] for item in items.tolist()])
+
     def _order(self, user_id: int, cf: VectorSource | None) -> IntArray:
-        items = np.arange(1, self.dataset.num_items + 1)
-        unseen = np.setdiff1d(items, self.seen[[user_id]].indices)
+        unseen = self.items(user_id)
         return unseen[
             candidate_order(cf, self.dataset.catalogue, self.context(user_id).pairs(unseen))
         ]

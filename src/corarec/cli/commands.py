@@ -11,7 +11,7 @@ from corarec.cli.ability import general_ability
 from corarec.cli.benchmarking import benchmark
 from corarec.cli.data import fit_cf, init, prepare
 from corarec.cli.explaining import explain, export_lora
-from corarec.cli.measuring import compare, evaluate, evaluate_ranking, report
+from corarec.cli.measuring import compare, evaluate, evaluate_ranking, learn_ranking, report
 from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.packing import pack
@@ -40,6 +40,7 @@ for _command, _epilog in (
     (tune, "What to tune and how it goes on: docs/tuning.md."),
     (evaluate, ""),
     (evaluate_ranking, ""),
+    (learn_ranking, ""),
     (compare, ""),
     (benchmark, "How a suite is written: docs/benchmark.md."),
     (

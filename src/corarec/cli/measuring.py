@@ -80,7 +80,7 @@ def evaluate_ranking(
     form: FormOption = "table",
     data: RunData = None,
 ) -> None:
-    """Rank the whole catalogue for every user of one split: Recall, NDCG, HR and MRR."""
+    """Rank the whole catalogue for every user of one split, beside popularity and the CF model."""
     from corarec.benchmark.ranking import rank_run, ranked_users
     from corarec.evaluate import RankingConfig
     from corarec.report.ranking_tables import ranking_markdown, ranking_tables
@@ -92,7 +92,8 @@ def evaluate_ranking(
     opened = load_run(run, data, system=who.here)
     num_items = opened.dataset.num_items
     each = num_items if opened.scores_catalogues else min(candidates, num_items)
-    total = each * len(ranked_users(opened.dataset, split, users))
+    orders = 1 if opened.joined is None else 2
+    total = orders * each * len(ranked_users(opened.dataset, split, users))
     with scoring_progress(total, f"ranking for {split}") as advance:
         result = rank_run(
             opened,
@@ -105,6 +106,47 @@ def evaluate_ranking(
             progress=advance,
         )
     print_result(form, result, ranking_tables(result), ranking_markdown(result))
+
+
+def learn_ranking(
+    run: RunFolder,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="How many items the run puts in order.")
+    ] = 100,
+    users: Annotated[
+        int, typer.Option(min=1, help="Learn from so many users, drawn by a fixed seed.")
+    ] = 500,
+    cutoff: Annotated[int, typer.Option(min=1, help="The K of the NDCG that chooses.")] = 10,
+    form: TableOrJson = "table",
+    data: RunData = None,
+) -> None:
+    """Learn on validation how to join a run with its CF model and popularity to recommend."""
+    from corarec.benchmark.joining import learn_ranking as learn
+    from corarec.benchmark.ranking import ranked_users
+    from corarec.runs import load_run
+    from corarec.runs.layout import RANKING
+    from corarec.score.joined import PARTS
+
+    opened = load_run(run, data)
+    num_items = opened.dataset.num_items
+    each = num_items if opened.scores_catalogues else min(candidates, num_items)
+    total = each * len(ranked_users(opened.dataset, "valid", users))
+    with scoring_progress(total, "scoring valid", "learning") as advance:
+        joined = learn(
+            opened, candidates=candidates, max_users=users, cutoff=cutoff, progress=advance
+        )
+    if form == "json":
+        print_json(joined.model_dump(mode="json"))
+        return
+    for name, group in joined.groups.items():
+        say(f"Users {name}: {group.chosen}", style="bold")
+        say(f"  {group.users:,} users of validation, learned from {group.learned_from:,}")
+        for step, weights in (("candidates by", group.first), ("order by", group.then)):
+            some = ", ".join(f"{PARTS[part]} {w:.2f}" for part, w in weights.items() if w)
+            say(f"  {step} {some or 'popularity'}")
+        for order, value in group.validation.items():
+            say(f"  NDCG@{joined.cutoff} {value:.4f}  {order}")
+    say(f"Written to {run / RANKING}; recommend and evaluate-ranking use it.")
 
 
 def compare(

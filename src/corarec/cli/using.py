@@ -103,10 +103,13 @@ def recommend(
             say(f"{probability:.1%}  {printable(title)}")
         return
     best = opened.recommend(user, liked=liked or (), k=k, candidates=candidates)
+    order = opened.order_words(user, liked=liked or ())
     if form == "json":
-        print_json(asked | {"recommendations": best.to_dicts()})
+        print_json(asked | {"order": order, "recommendations": best.to_dicts()})
         return
     print_recommendations(best)
+    if opened.joined is not None:
+        say(f"In the order of {order}.", log)
     if len(best) < k:
         say(f"Only {len(best)} items are left that were not seen before.", log)
 

@@ -4,6 +4,7 @@ On disk a dataset is a folder: `interactions.parquet`, `items.parquet`, `users.p
 source has reviews also `texts.parquet`, and `card.json`.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ from corarec.types import Fingerprint, FloatArray, Histories, IntArray, Log, Pai
 
 Split = Literal["train", "valid", "test"]
 Rows = Split | IntArray
+RECENT = 0.2
+"""The share of the training rows, the latest, over which recent popularity is counted."""
 
 _FINGERPRINTS: dict[FilesState, Fingerprint] = {}
 """Of datasets that this process has read, by the state of their files."""
@@ -128,6 +131,7 @@ class Dataset:
             nouns=self.card.item_noun_plural,
             vocabulary=self.item_vocabulary,
             popularity=self.popularity,
+            recent=self.recent_popularity,
         )
 
     @cached_property
@@ -162,8 +166,18 @@ class Dataset:
     @cached_property
     def popularity(self) -> IntArray:
         """How many training rows like each item: [I + 1]."""
-        liked = (self.interactions["split"] == "train").to_numpy() & (self._label == 1)
-        return np.bincount(self._column("item_id")[liked], minlength=self.num_items + 1)
+        return self._liked_in(self._in_train)
+
+    @cached_property
+    def recent_popularity(self) -> IntArray:
+        """The same of the latest fifth of the training rows, those of one second together."""
+        times = np.sort(self._column("timestamp")[self._in_train])
+        first = times[math.floor(len(times) * (1 - RECENT))] if len(times) else 0
+        return self._liked_in(self._in_train & (self._column("timestamp") >= first))
+
+    def _liked_in(self, rows: np.ndarray) -> IntArray:
+        liked = self._column("item_id")[rows & (self._label == 1)]
+        return np.bincount(liked, minlength=self.num_items + 1)
 
     def rows(self, split: Split) -> IntArray:
         """Return the numbers of the rows of one split, ascending."""

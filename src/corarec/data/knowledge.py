@@ -37,6 +37,8 @@ class Catalogue:
     """Items by the ids of the source."""
     popularity: IntArray
     """How many training rows like each item: [I + 1]."""
+    recent: IntArray
+    """The same of the latest fifth of the training rows: [I + 1]."""
 
     @property
     def num_items(self) -> int:
@@ -102,6 +104,7 @@ class Knowledge:
         (folder / NAMES).write_text(json.dumps(names, indent=1, ensure_ascii=False) + "\n", "utf-8")
         rows = {
             "popularity": self.catalogue.popularity,
+            "recent": self.catalogue.recent,
             "user_ids": self.timeline.user_ids,
             "item_ids": self.timeline.item_ids,
             "labels": self.timeline.labels.astype(np.int8),
@@ -151,6 +154,8 @@ class Knowledge:
                 nouns=str(names["nouns"]),
                 vocabulary=Vocabulary(names["items"]),
                 popularity=rows["popularity"].astype(np.int64),
+                # Runs that were packed before it was counted know only the whole.
+                recent=rows.get("recent", rows["popularity"]).astype(np.int64),
             ),
             num_users=int(names["num_users"]),
             users=Vocabulary(names["users"]),
@@ -173,7 +178,8 @@ class Knowledge:
             if getattr(self.fingerprint, name) != digest:
                 return f"its {name} are not those of the fingerprint"
         size = catalogue.num_items
-        if len(catalogue.vocabulary) != size or catalogue.popularity.shape != (size + 1,):
+        counts = catalogue.popularity, catalogue.recent
+        if len(catalogue.vocabulary) != size or any(each.shape != (size + 1,) for each in counts):
             return "titles, ids and popularity differ in number"
         user_ids, item_ids, labels = timeline.user_ids, timeline.item_ids, timeline.labels
         if not user_ids.shape == item_ids.shape == labels.shape == (len(user_ids),):

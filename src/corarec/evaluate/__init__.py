@@ -19,6 +19,7 @@ from corarec.evaluate.result import (
     PartEvaluation,
     RankingComparison,
     RankingEvaluation,
+    RankingPart,
     RankingTable,
     ResultTable,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "RankingComparison",
     "RankingConfig",
     "RankingEvaluation",
+    "RankingPart",
     "RankingTable",
     "ResultTable",
     "Tables",

@@ -29,6 +29,7 @@ def evaluate_ranking(
         users_left_out=rankings.users_left_out,
         relevant_seen=rankings.relevant_seen,
         metrics={metric: result for metric, result in measured.items() if result is not None},
+        coverage=rankings.coverage,
         bootstrap=config,
     )
 

@@ -1,19 +1,26 @@
 """Where the right answers stand in the whole catalogue, without the items a user has seen.
 
-Everything follows from the ranks of the relevant items, so no list is ever sorted: the rank of an
-item is one plus the unseen items with a larger score. On equal scores the smaller item id comes
-first.
+What is right follows from the ranks of the relevant items, for which no list is sorted: the rank
+of an item is one plus the unseen items with a larger score. What is shown are the first items. On
+equal scores the smaller item id comes first.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
 from scipy.sparse import csr_array
 
 from corarec.errors import DataError
-from corarec.evaluate.metrics import RelevantRanks, ranking_metrics
+from corarec.evaluate.metrics import (
+    COVERAGE,
+    NOVELTY,
+    RelevantRanks,
+    coverage,
+    novelty,
+    ranking_metrics,
+)
 from corarec.types import PADDING_ID, BoolArray, Config, FloatArray, IntArray
 
 _BYTES_PER_CHUNK = 64 * 2**20
@@ -43,6 +50,21 @@ class UserRankings:
     """Users without a relevant item that they had not seen."""
     relevant_seen: int
     """Relevant items left out because the user had seen them."""
+    first: IntArray
+    """[U, K] the first items of each user, of the largest cutoff; 0 where there are fewer"""
+    coverage: dict[str, float]
+    """Share of the catalogue among the first items of some user, by name: `coverage@10`"""
+
+    def of(self, users: BoolArray, num_items: int) -> "UserRankings":
+        """Keep some of the users: [U]."""
+        first = self.first[users]
+        return replace(
+            self,
+            user_ids=self.user_ids[users],
+            metrics={name: values[users] for name, values in self.metrics.items()},
+            first=first,
+            coverage=_coverage(first, num_items, self.coverage),
+        )
 
 
 def rank_users(
@@ -51,6 +73,7 @@ def rank_users(
     seen: csr_array,
     relevant: csr_array,
     config: RankingConfig | None = None,
+    popularity: IntArray | None = None,
 ) -> UserRankings:
     """Rank the catalogue for every user, in batches.
 
@@ -63,6 +86,8 @@ def rank_users(
     seen, relevant
         Two of [U + 1, I + 1]: nonzero where the user of that row has seen the item, and where it
         is a right answer. Items seen and item 0 are never ranked.
+    popularity
+        [I + 1] likes in train, from which the novelty of what is shown follows; None: not measured.
 
     Raises
     ------
@@ -71,6 +96,7 @@ def rank_users(
     """
     config = config or RankingConfig()
     rows, ranks = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    shown, largest = [np.empty((0, max(config.cutoffs)), dtype=np.int64)], max(config.cutoffs)
     relevant_seen = 0
     for start in range(0, len(user_ids), config.batch_size):
         batch = user_ids[start : start + config.batch_size]
@@ -83,15 +109,43 @@ def rank_users(
         rows_of_batch, ranks_of_batch = relevant_ranks(scores, wanted, blocked)
         rows.append(start + rows_of_batch)
         ranks.append(ranks_of_batch)
+        shown.append(first_items(scores[wanted.any(axis=1)], blocked[wanted.any(axis=1)], largest))
     row_of_rank = np.concatenate(rows)
     users = user_ids[np.unique(row_of_rank)]
-    found = RelevantRanks.of(row_of_rank, np.concatenate(ranks))
+    found, first = RelevantRanks.of(row_of_rank, np.concatenate(ranks)), np.concatenate(shown)
+    metrics = {metric.name: metric.of(found) for metric in ranking_metrics(config.cutoffs)}
+    if popularity is not None:
+        for cutoff in config.cutoffs:
+            metrics[f"{NOVELTY}@{cutoff}"] = novelty(first, popularity, cutoff)
+    names = [f"{COVERAGE}@{cutoff}" for cutoff in config.cutoffs]
     return UserRankings(
         user_ids=users,
-        metrics={metric.name: metric.of(found) for metric in ranking_metrics(config.cutoffs)},
+        metrics=metrics,
         users_left_out=len(user_ids) - len(users),
         relevant_seen=relevant_seen,
+        first=first,
+        coverage=_coverage(first, seen.shape[1] - 1, names),
     )
+
+
+def first_items(scores: FloatArray, blocked: BoolArray, count: int) -> IntArray:
+    """Return the items with the largest scores that are not blocked: [B, count].
+
+    On equal scores the smaller id comes first; 0 stands where there are no more.
+    """
+    scores = np.where(blocked, -np.inf, scores)
+    found = np.zeros((len(scores), count), dtype=np.int64)
+    some = min(count, scores.shape[1])
+    for row, values in enumerate(scores):
+        least = np.partition(values, len(values) - some)[len(values) - some]
+        items = np.flatnonzero((values >= least) & ~blocked[row])
+        best = items[np.argsort(-values[items], kind="stable")][:count]
+        found[row, : len(best)] = best
+    return found
+
+
+def _coverage(first: IntArray, num_items: int, names: Iterable[str]) -> dict[str, float]:
+    return {name: coverage(first, num_items, int(name.partition("@")[2])) for name in names}
 
 
 def relevant_ranks(

@@ -122,6 +122,8 @@ class RankingEvaluation(Result):
     """Relevant items left out because the user had seen them."""
     metrics: dict[str, Estimate]
     """By name, such as `recall@10`; empty without users."""
+    coverage: dict[str, float] = {}
+    """Share of the catalogue among the first items of some user, such as `coverage@10`."""
     bootstrap: BootstrapConfig
 
 
@@ -136,6 +138,14 @@ class RankingComparison(Result):
     bootstrap: BootstrapConfig
 
 
+class RankingPart(Result):
+    """Systems that ranked for some of the users."""
+
+    systems: list[RankingEvaluation]
+    references: list[RankingEvaluation]
+    comparisons: list[RankingComparison]
+
+
 class RankingTable(Result):
     """What one table shows: systems that ranked one catalogue for the same users."""
 
@@ -148,3 +158,5 @@ class RankingTable(Result):
     systems: list[RankingEvaluation]
     references: list[RankingEvaluation]
     comparisons: list[RankingComparison]
+    parts: dict[str, RankingPart] = {}
+    """The same for some of the users: those with a history and those without one."""

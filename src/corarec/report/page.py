@@ -25,7 +25,7 @@ from corarec.report.layout import (
     interval_text,
 )
 from corarec.report.plots import FOLDER, KIND, write_plots
-from corarec.report.ranking_tables import ranking_texts
+from corarec.report.ranking_tables import ranking_texts, ranking_titles
 from corarec.report.tables import (
     comparisons_note,
     difference_cells,
@@ -234,10 +234,9 @@ def _rows_headline(results: ResultTable) -> list[Headline]:
 def _rankings(ranking: RankingTable | None) -> list[TextTable]:
     if ranking is None:
         return []
-    titles = ("Metrics", "Paired differences")
+    titles = ranking_titles(ranking)
     return [
-        _text_table(title, text)
-        for title, text in zip(titles, ranking_texts(ranking), strict=False)
+        _text_table(title, text) for title, text in zip(titles, ranking_texts(ranking), strict=True)
     ]
 
 

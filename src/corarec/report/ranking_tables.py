@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 
 from corarec.evaluate.metrics import metric_title
-from corarec.evaluate.result import RankingComparison, RankingEvaluation, RankingTable
+from corarec.evaluate.result import (
+    RankingComparison,
+    RankingEvaluation,
+    RankingPart,
+    RankingTable,
+)
 from corarec.evaluate.significance import PValue, holm, p_value
 from corarec.report.layout import (
     MINUS,
@@ -12,6 +17,7 @@ from corarec.report.layout import (
     interval_text,
     markdown_table,
     p_value_text,
+    signed,
 )
 from corarec.report.tables import difference_cells, tests_note
 from corarec.report.terminal import TerminalTable
@@ -19,9 +25,16 @@ from corarec.report.terminal import TerminalTable
 
 def ranking_tables(results: RankingTable) -> list[TerminalTable]:
     """Return the tables for a rich console: the metrics, then the paired tests if any."""
+    whole, *others = ranking_titles(results)
+    titles = [f"{results.dataset}, {results.split}: {whole.lower()}", *others]
     texts = ranking_texts(results)
-    titles = (f"{results.dataset}, {results.split}: whole catalogue", "Paired differences")
-    return [TerminalTable(text, title) for text, title in zip(texts, titles, strict=False)]
+    return [TerminalTable(text, title) for text, title in zip(texts, titles, strict=True)]
+
+
+def ranking_titles(results: RankingTable) -> list[str]:
+    """Return what each of `ranking_texts` is called."""
+    tests = ["Paired differences"] if results.comparisons else []
+    return ["Whole catalogue", *tests, *(f"Users {part}" for part in results.parts)]
 
 
 def ranking_markdown(results: RankingTable) -> str:
@@ -31,13 +44,41 @@ def ranking_markdown(results: RankingTable) -> str:
 
 def ranking_texts(results: RankingTable) -> list[TableText]:
     """Lay out one row per metric: there are more metrics than systems."""
-    systems = [*results.systems, *results.references]
-    rows = [_row(metric, systems) for metric in results.systems[0].metrics]
-    columns = ("Metric", *(head for system in systems for head in (system.name, "interval")))
-    texts = [TableText(columns, rows, [], _note(results))]
+    texts = [_text(results, _note(results))]
     if results.comparisons:
         texts.append(_comparison_text(results))
+    for name, part in results.parts.items():
+        lead = part.systems[0]
+        worst = min(part.comparisons, key=_lead_in_ndcg, default=None)
+        note = f"The {lead.users:,} users {name} alone."
+        if worst is not None and (metric := _first_ndcg(worst)) is not None:
+            test = worst.metrics[metric]
+            note += (
+                f" In {metric_title(metric)} {worst.first} {MINUS} {worst.second} is "
+                f"{signed(test.value)} {interval_text(test)}, the smallest of its leads."
+            )
+        texts.append(_text(part, note))
     return texts
+
+
+def _text(results: RankingTable | RankingPart, note: str) -> TableText:
+    systems = [*results.systems, *results.references]
+    rows = [_row(metric, systems) for metric in systems[0].metrics]
+    for metric in systems[0].coverage:
+        values = (f"{system.coverage[metric]:.3f}" for system in systems)
+        cells = (cell for value in values for cell in (value, ""))
+        rows.append((metric_title(metric), *cells))
+    columns = ("Metric", *(head for system in systems for head in (system.name, "interval")))
+    return TableText(columns, rows, [], note)
+
+
+def _first_ndcg(pair: RankingComparison) -> str | None:
+    return next((name for name in pair.metrics if name.startswith("ndcg@")), None)
+
+
+def _lead_in_ndcg(pair: RankingComparison) -> float:
+    metric = _first_ndcg(pair)
+    return 0.0 if metric is None else pair.metrics[metric].value
 
 
 def _comparison_text(results: RankingTable) -> TableText:

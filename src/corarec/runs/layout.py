@@ -32,6 +32,9 @@ CHANGES = "changes.jsonl"
 MANIFEST = "manifest.json"
 """In a folder of weights: what they belong to, and the digest of every file."""
 
+RANKING = "ranking.json"
+"""How the run is joined with its CF model and popularity to recommend, where that was learned."""
+
 _TEMPORARY = re.compile(r"\.(corarec-[0-9a-f]{8}|.+\.(json|yaml))[.-][0-9a-f]{8}\.tmp")
 
 

@@ -346,12 +346,14 @@ class Items:
     def _make_catalogue(self) -> Catalogue:
         catalogue, new = self.catalogue, range(self.known + 1, self.count + 1)
         raw_ids = [self._names.get(number, f"\0{number}") for number in new]
+        nobody = np.zeros(len(new), np.int64)
         return Catalogue(
             titles=[*catalogue.titles, *self.new_titles],
             noun=catalogue.noun,
             nouns=catalogue.nouns,
             vocabulary=Vocabulary([*catalogue.vocabulary.raw_ids, *raw_ids]),
-            popularity=np.concatenate([catalogue.popularity, np.zeros(len(new), np.int64)]),
+            popularity=np.concatenate([catalogue.popularity, nobody]),
+            recent=np.concatenate([catalogue.recent, nobody]),
         )
 
     @cached_property

@@ -39,6 +39,11 @@ class Parts(NamedTuple):
         assert self.system is not None, "it was opened without its system"
         return self.system
 
+    @property
+    def weights_digest(self) -> str:
+        """What tells its weights from those of other trainings, packed or not."""
+        return self.identity.split()[1]
+
 
 def open_run(folder: Path, data: Path | None = None, *, system: bool = True) -> Parts:
     """Put the system of a trained run together again, with its best weights; nothing is written.

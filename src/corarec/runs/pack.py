@@ -13,7 +13,7 @@ from corarec.files import atomic_directory, atomic_file, real_place, sha256, wri
 from corarec.ownership import MARKER, check_inputs_survive
 from corarec.recipe import FittedCF, RunConfig, write_config
 from corarec.runs.dataset import read_run_data
-from corarec.runs.layout import BACKBONE, BEST, CF, CONFIG, DATA, KNOWLEDGE, PACK
+from corarec.runs.layout import BACKBONE, BEST, CF, CONFIG, DATA, KNOWLEDGE, PACK, RANKING
 from corarec.runs.open import read_run, sealed, with_backbone
 from corarec.runs.packed import PackList, unpacked
 from corarec.staging import temporary_folder
@@ -104,6 +104,8 @@ def pack_run(
                 _copy_cf(folder / CF, new / CF)
             _copy_best(folder, new)
             write_config(config, new / CONFIG)
+            if (folder / RANKING).exists():
+                shutil.copyfile(folder / RANKING, new / RANKING)
             record = read_run_data(folder).model_copy(update={"path": knowledge.name})
             write_json(new / DATA, record.model_dump(mode="json"))
             (new / KNOWLEDGE).mkdir()

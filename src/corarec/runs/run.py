@@ -1,5 +1,6 @@
 """A trained run, open for use."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,30 +9,37 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from pydantic import ValidationError
 from scipy.special import expit
 
 from corarec.cf import VectorSource
 from corarec.data import Dataset, Knowledge
 from corarec.errors import ArtifactError, DataError
+from corarec.files import read_json
 from corarec.provenance import versions
 from corarec.recipe import RunConfig
 from corarec.recommenders import RECOMMENDERS
 from corarec.recommenders.language import LanguageRecommender
+from corarec.runs.layout import RANKING
 from corarec.runs.lora import ExportedLora, export_pair
 from corarec.runs.open import Parts, open_run
 from corarec.runs.packed import unpacked
 from corarec.runs.work import RunPlace, TableWork, score_chunks
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
+from corarec.score.joined import JoinedRanking
 from corarec.score.people import Directory
 from corarec.score.pieces import PIECE_BATCHES
 from corarec.score.ranker import Ranker
 from corarec.score.recommend import recommend
 from corarec.score.scorer import BATCH_PAIRS, CHUNK_PAIRS
 from corarec.score.table import PairTable, score_file, score_frame
+from corarec.text import printable
 from corarec.types import FloatArray
 from corarec.workers.crews import HERE, Hands
 from corarec.workers.parts import Parts as FinishedParts
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Run:
     parts: Parts
     identity: str
     """Names config and weights."""
+    joined: JoinedRanking | None = None
+    """How it is joined with its CF model and popularity to recommend, where that was learned."""
 
     def __repr__(self) -> str:
         cf = f", cf={self.cf.name!r}" if self.cf else ""
@@ -153,7 +163,9 @@ class Run:
 
         Returns
         -------
-        Columns rank, item (raw id), title, probability, score (logit) and candidate_rank.
+        Columns rank, item (raw id), title, probability, score (logit) and candidate_rank. Where
+        weights were learned (`corarec learn-ranking`), the order joins several parts, see
+        `order_words`, and is not that of the score.
 
         Raises
         ------
@@ -179,7 +191,22 @@ class Run:
             seen,
             count=k,
             candidates=candidates,
+            joined=self.joined,
         )
+
+    def order_words(self, user: str | int | None = None, *, liked: Sequence[str] | str = ()) -> str:
+        """Say what the order of `recommend` is made of for a person.
+
+        Raises
+        ------
+        DataError
+            As `recommend`.
+        """
+        if self.joined is None:
+            first = self.cf.name if self.cf else "popularity"
+            return f"the run's score, of the first candidates of {first}"
+        liked = [liked] if isinstance(liked, str) else list(liked)
+        return self.joined.words(self.directory.person(user, liked))
 
     def score_title(self, user: str | int, title: str) -> float:
         """Return the probability that a known user enjoys an item of which only the title is known.
@@ -309,4 +336,28 @@ def load_run(folder: Path | str, data: Path | str | None = None, *, system: bool
     folder = Path(folder)
     with unpacked(folder) as place:
         parts = open_run(place, None if data is None else Path(data), system=system)
-    return Run(folder, parts, parts.identity)
+        joined = _joined(place, parts.weights_digest)
+    return Run(folder, parts, parts.identity, joined)
+
+
+def _joined(folder: Path, weights_digest: str) -> JoinedRanking | None:
+    """Return how the run is joined with other parts; None where that was not learned for it."""
+    path = folder / RANKING
+    if not path.exists():
+        return None
+    try:
+        joined = JoinedRanking.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ArtifactError(
+            f"{path} is damaged or of another version: {printable(error, 200)}. Delete it, or "
+            f"learn it again: `corarec learn-ranking {folder}`."
+        ) from None
+    if joined.weights_digest != weights_digest:
+        log.warning(
+            "warning: %s was learned for other weights of this run, so it is not used. Learn it "
+            "again: `corarec learn-ranking %s`.",
+            path,
+            folder,
+        )
+        return None
+    return joined

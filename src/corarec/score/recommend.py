@@ -7,6 +7,7 @@ from scipy.special import expit
 from corarec.cf import VectorSource
 from corarec.data import Catalogue
 from corarec.score.context import Context
+from corarec.score.joined import JoinedRanking, joined_order, signals
 from corarec.score.scorer import Scorer
 from corarec.types import IntArray, Pairs
 
@@ -20,24 +21,33 @@ def recommend(
     *,
     count: int,
     candidates: int,
+    joined: JoinedRanking | None = None,
 ) -> pl.DataFrame:
     """Return the `count` best items for one person.
 
     The CF model (or, without one, how often an item is liked) picks `candidates` items that are
     not in `exclude`; the system scores and orders them. Of a system that scores all items at once
-    all of them are candidates.
+    all of them are candidates. Where weights were learned on validation, both steps go by the
+    parts that these join.
 
     Returns
     -------
     Columns rank (from 1), item (raw id), title, probability (of enjoying it), score (its logit) and
-    candidate_rank (the order of the CF model).
+    candidate_rank (the order in which candidates were picked).
     """
     items = np.setdiff1d(np.arange(1, catalogue.num_items + 1), exclude)
-    chosen = items[candidate_order(cf, catalogue, context.pairs(items))]
-    if not scorer.scores_catalogues:
-        chosen = chosen[:candidates]
-    scores = scorer.score_items(context, chosen)
-    best = np.argsort(-scores, kind="stable")[:count]
+    if scorer.scores_catalogues:
+        candidates = len(items)
+    if joined is None:
+        chosen = items[candidate_order(cf, catalogue, context.pairs(items))][:candidates]
+        scores = scorer.score_items(context, chosen)
+        best = np.argsort(-scores, kind="stable")[:count]
+    else:
+        said, group = signals(cf, catalogue, context, items), joined.of(context)
+        picked = said.order(group.first)[:candidates]
+        chosen = said.items[picked]
+        scores = scorer.score_items(context, chosen)
+        best = joined_order(said, picked, scores, group.then)[:count]
     return pl.DataFrame(
         {
             "rank": np.arange(1, len(best) + 1),

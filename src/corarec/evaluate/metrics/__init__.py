@@ -14,6 +14,7 @@ from corarec.evaluate.metrics.mrr import Mrr
 from corarec.evaluate.metrics.ndcg import Ndcg
 from corarec.evaluate.metrics.ranking import CutoffMetric, RankingMetric, RelevantRanks
 from corarec.evaluate.metrics.recall import Recall
+from corarec.evaluate.metrics.recommended import COVERAGE, NOVELTY, TITLES, coverage, novelty
 from corarec.evaluate.metrics.uauc import Uauc, uauc
 
 METRICS: dict[str, type[Metric]] = {
@@ -26,11 +27,13 @@ RANKING_METRICS: dict[str, type[RankingMetric]] = {
     **{metric.key: metric for metric in _AT_CUTOFFS},
     Mrr.key: Mrr,
 }
-_TITLES = {key: metric.title for key, metric in (METRICS | RANKING_METRICS).items()}
+_TITLES = {key: metric.title for key, metric in (METRICS | RANKING_METRICS).items()} | TITLES
 
 __all__ = [
+    "COVERAGE",
     "DEFAULT_METRICS",
     "METRICS",
+    "NOVELTY",
     "RANKING_METRICS",
     "Measured",
     "Metric",
@@ -40,10 +43,12 @@ __all__ = [
     "UserAucs",
     "auc",
     "chance",
+    "coverage",
     "larger_is_better",
     "metric_named",
     "metric_title",
     "metrics_named",
+    "novelty",
     "ranking_metrics",
     "uauc",
     "user_aucs",
