@@ -180,8 +180,8 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(store: Store, tmp_path:
     assert store.write([told(("u", "i", "like", 5))]) == [{"like": 1}]
 
 
-def test_several_writers_lose_nothing_and_readers_miss_nothing(tmp_path: Path) -> None:
-    url = url_of(tmp_path / "store.sqlite")
+def write_and_read(url: str) -> None:
+    """Let two processes' stores write at once while a third reads what changes."""
     first, second, reader = open_store(url), open_store(url), open_store(url)
     seen: dict[str, int] = {}
     name, number, done = "", -1, False
@@ -204,6 +204,32 @@ def test_several_writers_lose_nothing_and_readers_miss_nothing(tmp_path: Path) -
     assert seen == {"a": 30, "b": 30}
     for store in (first, second, reader):
         store.close()
+
+
+def open_at_once(url: str) -> None:
+    """Open a store that is not made yet from several threads."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            open_store(url).close()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_several_writers_lose_nothing_and_readers_miss_nothing(tmp_path: Path) -> None:
+    write_and_read(url_of(tmp_path / "store.sqlite"))
+
+
+def test_a_store_is_made_once_however_many_open_it(tmp_path: Path) -> None:
+    open_at_once(url_of(tmp_path / "store.sqlite"))
 
 
 # ---- opening

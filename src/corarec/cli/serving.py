@@ -7,7 +7,7 @@ import typer
 
 from corarec.cli.options import RunData, RunFolder, TableOrJson
 from corarec.cli.output import console, log, print_json, say
-from corarec.errors import ConfigError, TrainingError
+from corarec.errors import ConfigError
 
 events = typer.Typer(help="What a service was told.", no_args_is_help=True)
 
@@ -74,8 +74,7 @@ def serve(
         console.file.flush()
         if settings.keys is None and not settings.hosts:
             say("Anybody who reaches this address may ask it and tell it: see --keys.", log)
-        if not serve_settings(settings, listening):
-            raise TrainingError("The service could not be started; the log above says why.")
+        serve_settings(settings, listening)
 
 
 def api_key(

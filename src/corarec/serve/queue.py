@@ -106,7 +106,7 @@ class ScoringQueue:
         if self._thread.is_alive():
             self._thread.join(timeout=self.stall_seconds)
         for job in [*self._waiting, *self._active]:
-            self._fail(job, Problem(503, "stopping", "The service is stopping.", retry_after=1))
+            self._fail(job, _stopping())
 
     def submit(self, start: Callable[[], Work], pairs: int, deadline: float) -> Future[Any]:
         """Queue a request; cancelling its future frees its place.
@@ -114,10 +114,12 @@ class ScoringQueue:
         Raises
         ------
         Problem
-            429: the queue is full.
+            429: the queue is full. 503: it was stopped.
         """
         job = Job(start, pairs, deadline)
         with self._changed:
+            if self._stopped:
+                raise _stopping()
             full = self._requests >= self.queue_requests
             if full or (self._requests and self._pairs + pairs > self.queue_pairs):
                 self.metrics.refused.inc()
@@ -361,6 +363,10 @@ class ScoringQueue:
         self.metrics.scoring_seconds.observe(seconds)
         rate = pairs / max(seconds, 1e-6)
         self._rate = rate if not self._rate else 0.8 * self._rate + 0.2 * rate
+
+
+def _stopping() -> Problem:
+    return Problem(503, "stopping", "The service is stopping.", retry_after=1)
 
 
 def _numbered(items: IntArray, own: int) -> IntArray:

@@ -14,6 +14,10 @@ with needs("serve"):
 
 LEAST = 60.0
 """Of 100: what matches less is not told."""
+NEAR = 10
+"""Titles that are looked at closely, for each that is wanted."""
+WORDS = 12
+"""Words of a query that count."""
 
 
 class Hit(NamedTuple):
@@ -87,17 +91,26 @@ class ItemIndex:
         )
         matches = dict.fromkeys(holding[:count], 100.0)
         if len(matches) < count:
-            for scorer in (fuzz.partial_ratio, fuzz.token_sort_ratio):
-                near = process.extract(
-                    text, texts, scorer=scorer, limit=2 * count, score_cutoff=LEAST, processor=None
+            near: set[str] = set()
+            for scorer in (fuzz.partial_ratio, fuzz.token_set_ratio):
+                found = process.extract(
+                    text, texts, scorer=scorer, limit=NEAR * count, processor=None
                 )
-                for _, match, item in near:
-                    better = max(matches.get(item, 0.0), min(99.0, round(float(match), 1)))
-                    matches[item] = better
-            matches = dict(sorted(matches.items(), key=lambda each: -each[1]))
+                near |= {item for _, _, item in found}
+            words = text.split()[:WORDS]
+            scored = {item: _match(words, texts[item]) for item in sorted(near - matches.keys())}
+            best = sorted(scored.items(), key=lambda each: -each[1])
+            matches |= {item: match for item, match in best if match >= LEAST}
         known = [(item, match, self.get(item)) for item, match in matches.items()]
         hits = [Hit(item, *found, match) for item, match, found in known if found is not None]
         return hits[:count]
+
+
+def _match(words: list[str], title: str) -> float:
+    """Return how well words are found in a title, in whatever order: 0 to 99."""
+    there = title.split() or [""]
+    each = [max(fuzz.ratio(word, other) for other in there) for word in words]
+    return min(99.0, round(sum(each) / len(each), 1))
 
 
 def folded(text: str) -> str:

@@ -2,10 +2,14 @@
 
 import logging
 import os
+import signal
 import socket
 import tempfile
+from collections.abc import Callable
 
-from corarec.errors import ConfigError, StorageError
+from transformers.utils.logging import disable_progress_bar
+
+from corarec.errors import ArtifactError, ConfigError, StorageError
 from corarec.extras import needs
 from corarec.runs.layout import CONFIG
 from corarec.serve.app import create_app
@@ -13,11 +17,13 @@ from corarec.serve.keys import read_keys
 from corarec.serve.logs import log_as_json
 from corarec.serve.metrics import FOLDER_VARIABLE
 from corarec.serve.opening import open_store, store_of
+from corarec.serve.service import Service
 from corarec.serve.settings import ServeSettings
 
 with needs("serve"):
     import uvicorn
     from starlette.types import ASGIApp
+    from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
 log = logging.getLogger(__name__)
@@ -27,13 +33,35 @@ SETTINGS = "CORAREC_SERVE_SETTINGS"
 GRACE = 3
 """Seconds beyond the drain after which open connections are cut."""
 IDLE_SECONDS = 15
+HUNG_SECONDS = 60
+"""A process behind a port that says nothing for so long is replaced."""
 WAITING_CONNECTIONS = 2_048
 
 
+_failures: list[str] = []
+"""Why the run of this process cannot be served."""
+
+
 def make_app() -> ASGIApp:
-    """Return the application of one process behind a port."""
+    """Return the application of the process of a service that has one."""
+    return _make(_end)
+
+
+def make_worker() -> ASGIApp:
+    """Return the application of one process behind a port of several."""
     log_as_json()
-    return create_app(ServeSettings.model_validate_json(os.environ[SETTINGS]))
+    return _make(lambda _: os._exit(STARTUP_FAILURE))
+
+
+def _make(on_failure: Callable[[str], None]) -> ASGIApp:
+    settings = ServeSettings.model_validate_json(os.environ[SETTINGS])
+    disable_progress_bar()
+    return create_app(settings, Service(settings, on_failure=on_failure))
+
+
+def _end(reason: str) -> None:
+    _failures.append(reason)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def bind(settings: ServeSettings) -> socket.socket:
@@ -85,10 +113,17 @@ def check(settings: ServeSettings) -> ServeSettings:
     return settings.model_copy(update={"store": url})
 
 
-def serve(settings: ServeSettings, listening: socket.socket) -> bool:
-    """Serve until a signal ends it, and return whether it went well."""
+def serve(settings: ServeSettings, listening: socket.socket) -> None:
+    """Serve until a signal ends it.
+
+    Raises
+    ------
+    ArtifactError
+        The run cannot be opened.
+    """
+    several = settings.workers > 1
     config = uvicorn.Config(
-        f"{__name__}:make_app",
+        f"{__name__}:{(make_worker if several else make_app).__name__}",
         factory=True,
         workers=settings.workers,
         lifespan="on",
@@ -101,16 +136,22 @@ def serve(settings: ServeSettings, listening: socket.socket) -> bool:
         backlog=WAITING_CONNECTIONS,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=int(settings.drain_seconds) + GRACE,
-        timeout_worker_healthcheck=60,
+        timeout_worker_healthcheck=HUNG_SECONDS,
         h11_max_incomplete_event_size=64_000,
     )
     os.environ[SETTINGS] = settings.model_dump_json()
     log_as_json()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server raises its signal once more when it has ended; that is no news then.
+        signal.signal(number, lambda *_: None)
+    if not several:
+        uvicorn.Server(config).run(sockets=[listening])
+        if _failures:
+            raise ArtifactError(_failures[0])
+        return
     with tempfile.TemporaryDirectory(prefix="corarec-serve-") as folder:
-        server = uvicorn.Server(config)
-        if settings.workers == 1:
-            server.run(sockets=[listening])
-            return server.started
         os.environ[FOLDER_VARIABLE] = folder
-        Multiprocess(config, sockets=[listening]).run()
-    return True
+        processes = Multiprocess(config, sockets=[listening])
+        processes.run()
+    if any(each.exitcode == STARTUP_FAILURE for each in processes.processes):
+        raise ArtifactError(f"{settings.run} cannot be served; the log says why.")

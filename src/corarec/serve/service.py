@@ -42,6 +42,8 @@ class Service:
     ----------
     load
         Opens the run; called in a thread of its own.
+    on_failure
+        Called with the reason where it cannot be opened.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Service:
         settings: ServeSettings,
         metrics: Metrics | None = None,
         load: Callable[[], LiveRun] | None = None,
+        on_failure: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = metrics or Metrics()
         self.failure: str | None = None
         """Why it cannot be started."""
         self._load = load or (lambda: LiveRun(load_run(settings.run, settings.data)))
+        self._on_failure = on_failure or (lambda _: None)
         self._started = False
         self._drain_until: float | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -77,7 +81,11 @@ class Service:
         else:
             self._started = True
             log.info("ready")
+            self.metrics.ready.set(1)
             self._background.append(asyncio.create_task(self._look_after()))
+
+        if self.failure is not None:
+            self._on_failure(self.failure)
 
     def _open(self) -> None:
         settings = self.settings

@@ -1,0 +1,292 @@
+"""A service that loads, hangs, drains, loses its store and gets it back."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.serve.conftest import Serve, Served
+
+from corarec.errors import ArtifactError
+from corarec.serve import follow, writer
+from corarec.serve.interim import LiveRun
+
+PAIRS = {"pairs": [{"user": "1", "item": "3"}]}
+EVENT = {"user": "u", "item": "3", "kind": "like", "time": 5}
+
+
+def until(happens: Callable[[], Any], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+class Gate:
+    """Shuts the model of a service: requests hang until it is opened."""
+
+    def __init__(self, client: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._open = threading.Event()
+        self.reached = threading.Event()
+        scorer = client.service.queue.live.scorer
+        plain = scorer.system.inputs
+
+        def inputs(*values: Any) -> Any:
+            self.reached.set()
+            self._open.wait(30)
+            return plain(*values)
+
+        monkeypatch.setattr(scorer.system, "inputs", inputs)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+class Asked(threading.Thread):
+    """A request that is made meanwhile."""
+
+    def __init__(self, client: Served, path: str = "/v1/score", body: Any = None) -> None:
+        super().__init__()
+        self._ask = lambda: client.post(path, json=body or PAIRS)
+        self.start()
+
+    def run(self) -> None:
+        self.answer = self._ask()
+
+    def status(self) -> int:
+        self.join(20)
+        return int(self.answer.status_code)
+
+
+def test_while_it_loads_it_is_alive_and_not_ready(
+    serve: Serve, live_of: Callable[[], LiveRun]
+) -> None:
+    gate = threading.Event()
+
+    def slowly() -> LiveRun:
+        gate.wait(20)
+        return live_of()
+
+    client = serve(ready=False, load=slowly)
+    ready = client.get("/health/ready")
+    assert ready.status_code == 503
+    assert "loading" in ready.json()["reason"]
+    assert client.get("/health/live").status_code == 200
+    asked = client.post("/v1/score", json=PAIRS)
+    assert asked.status_code == 503
+    assert asked.headers["retry-after"]
+    assert client.post("/v1/feedback", json=EVENT).status_code == 503
+    assert client.get("/info").status_code == 503
+    gate.set()
+    until(lambda: client.get("/health/ready").status_code == 200)
+    client.told("/v1/score", **PAIRS)
+
+
+def test_a_run_that_cannot_be_opened_is_told_and_worth_a_restart(serve: Serve) -> None:
+    def fails() -> LiveRun:
+        raise ArtifactError("The run is damaged.")
+
+    client = serve(ready=False, load=fails)
+    until(lambda: client.service.failure)
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()["reason"]) == (503, "failed: The run is damaged.")
+    assert client.get("/health/live").status_code == 503
+
+
+def test_health_never_says_200_while_requests_hang(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(deadline_seconds=0.5)
+    gate = Gate(client, monkeypatch)
+    asked = Asked(client)
+    gate.reached.wait(10)
+    assert asked.status() == 504
+    assert asked.answer.json()["error"] == "deadline"
+    until(lambda: client.get("/health/ready").status_code == 503, 5)
+    assert "in one step" in client.get("/health/ready").json()["reason"]
+    assert client.get("/health/live").status_code == 503
+    gate.open()
+    until(lambda: client.get("/health/ready").status_code == 200)
+    assert client.service.queue.sizes() == (0, 0)
+    client.told("/v1/score", **PAIRS)
+
+
+def test_beyond_the_queue_there_is_429_and_recovery_within_a_second(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(queue_requests=2)
+    gate = Gate(client, monkeypatch)
+    asked = [Asked(client) for _ in range(2)]
+    gate.reached.wait(10)
+    until(lambda: client.service.queue.sizes()[0] == 2)
+    refused = client.post("/v1/score", json=PAIRS)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1
+    assert client.get("/health/ready").status_code == 200
+    assert client.post("/v1/feedback", json=EVENT).status_code == 200  # needs no model
+    gate.open()
+    assert [each.status() for each in asked] == [200, 200]
+    ended = time.monotonic()
+    client.told("/v1/score", **PAIRS)
+    assert time.monotonic() - ended < 1
+
+
+def test_a_request_that_makes_the_model_fail_is_answered_alone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    system = client.service.queue.live.scorer.system
+    plain = system.inputs
+
+    def inputs(pairs: Any, titles: Any = ()) -> Any:
+        if "Poison" in titles:
+            raise RuntimeError("the model cannot read this; its secret is 42")
+        return plain(pairs, titles)
+
+    monkeypatch.setattr(system, "inputs", inputs)
+    poison = {"pairs": [{"user": "1", "title": "Poison"}]}
+    asked = [Asked(client, body=body) for body in [PAIRS, poison] * 4]
+    assert [each.status() for each in asked] == [200, 500] * 4
+    problem = asked[1].answer.json()
+    assert "42" not in problem["message"]
+    assert problem["request_id"] == asked[1].answer.headers["x-request-id"]
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_draining_answers_what_is_open_and_takes_no_more(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(drain_seconds=20)
+    gate = Gate(client, monkeypatch)
+    asked = Asked(client)
+    gate.reached.wait(10)
+    client.service.drain()
+    ready = client.get("/health/ready")
+    assert ready.status_code == 503
+    assert "draining" in ready.json()["reason"]
+    assert client.get("/health/live").status_code == 200
+    assert client.post("/v1/score", json=PAIRS).status_code == 503
+    gate.open()
+    assert asked.status() == 200
+
+
+def test_a_drain_ends_in_its_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = serve(drain_seconds=0.3)
+    gate = Gate(client, monkeypatch)
+    asked = Asked(client)
+    gate.reached.wait(10)
+    client.service.drain()
+    started = time.monotonic()
+    assert asked.status() == 504
+    assert time.monotonic() - started < 3
+    gate.open()
+
+
+def test_without_its_store_it_scores_and_says_503_to_writes(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "PAUSE", 0.05)
+    client = serve()
+    client.told("/v1/feedback", **EVENT)
+    before = client.told("/v1/score", pairs=[{"user": "u", "item": "2"}])["pairs"]
+    away = tmp_path / "away"
+    away.mkdir()
+    names = [path.name for path in tmp_path.glob("store.sqlite*")]
+    for name in names:
+        (tmp_path / name).rename(away / name)
+    for method, path, body in (
+        ("POST", "/v1/feedback", EVENT | {"time": 6}),
+        ("POST", "/v1/items", {"item": "a", "title": "A"}),
+        ("DELETE", "/v1/users/u", None),
+    ):
+        answer = client.request(method, path, json=body)
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["error"] == "store_unavailable"
+        assert answer.headers["retry-after"] == "2"
+    assert client.told("/v1/score", pairs=[{"user": "u", "item": "2"}])["pairs"] == before
+    assert client.get("/health/ready").status_code == 200
+    assert "unavailable" in client.get("/health/ready").json()["store"]
+    assert "corarec_store_up 0.0" in client.get("/metrics").text
+    for name in names:
+        (away / name).rename(tmp_path / name)
+    until(lambda: client.post("/v1/feedback", json=EVENT | {"time": 7}).status_code == 200)
+    until(lambda: client.get("/health/ready").json()["store"] == "ok")
+    times = [event["time"] for event in client.get("/v1/users/u").json()["events"]]
+    assert sorted(times) == [5, 7]
+
+
+def test_a_store_that_was_set_back_is_followed(serve: Serve, tmp_path: Path) -> None:
+    client = serve()
+    client.told("/v1/feedback", **EVENT)
+    client.told("/v1/items", item="a", title="A")
+    with client.service.store.connection() as connection:
+        for sql in ("DELETE FROM events", "DELETE FROM users", "DELETE FROM items"):
+            connection.exec_driver_sql(sql)
+        connection.exec_driver_sql("UPDATE counter SET value = 0, store = 'restored'")
+    assert client.told("/v1/recommend", user="u", k=1)["known"] is False
+    assert client.get("/v1/items/a").status_code == 404
+    assert client.post("/v1/feedback", json=EVENT).json()["new"] == 1
+    assert client.told("/v1/recommend", user="u", k=1)["known"] is True
+
+
+def test_a_full_disk_is_503_and_over_when_there_is_room(serve: Serve) -> None:
+    client = serve()
+    with client.service.store.connection() as connection:
+        pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    events = [{"user": f"{n}" * 50, "item": "3", "kind": "like", "time": n} for n in range(900)]
+    answer = client.post("/v1/feedback", json={"events": events})
+    assert answer.status_code == 503
+    assert "full" in answer.json()["message"]
+    client.told("/v1/score", **PAIRS)
+    with client.service.store.connection() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+    assert client.told("/v1/feedback", events=events)["new"] == 900
+
+
+def test_a_clock_that_jumps_changes_no_deadline_and_no_order(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(deadline_seconds=5)
+    now = time.time()
+    event = {"user": "u", "kind": "like"}
+    for jump, item in ((0, "1"), (-(10**7), "2"), (10**7, "3"), (-(10**8), "4")):
+        monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
+        client.told("/v1/feedback", **event, item=item)
+        client.told("/v1/score", pairs=[{"user": "u", "item": "5"}])
+    events = client.service.store.changes("", -1).users["u"].events
+    assert [each.item for each in events] == ["1", "2", "3", "4"]
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_too_many_waiting_writes_are_503(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "WAITING", 1)
+    client = serve()
+    gate, reached = threading.Event(), threading.Event()
+    plain = client.service.store.write
+
+    def slow(writes: Any) -> Any:
+        reached.set()
+        gate.wait(20)
+        return plain(writes)
+
+    monkeypatch.setattr(client.service.store, "write", slow)
+    first = Asked(client, "/v1/feedback", EVENT)
+    reached.wait(10)
+    second = Asked(client, "/v1/feedback", EVENT | {"time": 6})
+    until(lambda: client.service.writer._waiting.full())
+    third = client.post("/v1/feedback", json=EVENT | {"time": 7})
+    assert (third.status_code, third.json()["error"]) == (503, "store_unavailable")
+    gate.set()
+    assert (first.status(), second.status()) == (200, 200)
+
+
+def test_many_clients_at_once_are_all_answered_and_each_event_counts_once(serve: Serve) -> None:
+    client = serve()
+    bodies = [EVENT | {"user": f"u{n % 5}", "time": n} for n in range(20)]
+    asked = [Asked(client, "/v1/feedback", body) for body in bodies + bodies]
+    asked += [Asked(client, body=PAIRS) for _ in range(20)]
+    assert {each.status() for each in asked} == {200}
+    assert len(list(client.service.store.export())) == 20
