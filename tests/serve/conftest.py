@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from corarec.runs import load_run
+from corarec.runs.live import LiveRun
 from corarec.serve.app import create_app
-from corarec.serve.interim import LiveRun
 from corarec.serve.keys import read_keys
 from corarec.serve.opening import open_store, url_of
 from corarec.serve.service import Service

@@ -104,5 +104,5 @@ def test_with_keys_nobody_asks_without_one_and_a_reader_changes_nothing(
             assert answer.status_code == 200, (path, answer.text)
     for path in ("/health/live", "/health/ready", "/openapi.json"):
         assert client.get(path).status_code == 200
-    odd = client.get("/info", headers={"x-api-key": b"\xff\xfe"})
+    odd = client.get("/info", headers={b"x-api-key": b"\xff\xfe"})
     assert odd.status_code == 401

@@ -16,7 +16,7 @@ def test_a_request_keeps_its_id_where_that_is_one(serve: Serve) -> None:
     given = client.get("/health/live", headers={"x-request-id": "abc-1.2_3"})
     assert given.headers["x-request-id"] == "abc-1.2_3"
     for odd in ("a b", "x" * 65, "é", "<script>"):
-        made = client.get("/health/live", headers={"x-request-id": odd.encode("latin-1")})
+        made = client.get("/health/live", headers={b"x-request-id": odd.encode("latin-1")})
         assert len(made.headers["x-request-id"]) == 32
 
 

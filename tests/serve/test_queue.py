@@ -61,7 +61,7 @@ class ItemIsScore:
 
 
 class Live:
-    num_items = 1000
+    first_free = 1002
 
     def __init__(self) -> None:
         self.system = ItemIsScore()

@@ -10,8 +10,8 @@ import pytest
 from tests.serve.conftest import Serve, Served
 
 from corarec.errors import ArtifactError
+from corarec.runs.live import LiveRun
 from corarec.serve import follow, writer
-from corarec.serve.interim import LiveRun
 
 PAIRS = {"pairs": [{"user": "1", "item": "3"}]}
 EVENT = {"user": "u", "item": "3", "kind": "like", "time": 5}

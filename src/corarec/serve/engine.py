@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from corarec.errors import DataError
-from corarec.serve.interim import LiveRun
+from corarec.runs.live import LiveRun
 from corarec.serve.store import Changes, ItemState, StoredEvent, UserState
 
 log = logging.getLogger(__name__)

@@ -45,8 +45,8 @@ class Knows(Protocol):
         """Titles of the items that were added, `I + 1` the first."""
 
     @property
-    def num_items(self) -> int:
-        """`I`, the items that the run was trained with."""
+    def first_free(self) -> int:
+        """The number of the first title that stands behind `new_titles`."""
 
     def join(self, parts: Sequence[tuple[Context, IntArray]]) -> Pairs:
         """Return the pairs of several people, one after the other."""
@@ -264,9 +264,8 @@ class ScoringQueue:
         ((context, items),) = ask.parts
         whole = self.live.scorer.scores_catalogues
         end = len(items) if whole else min(len(items), job.done + SLICE)
-        own = self.live.num_items + len(self.live.new_titles)
-        chosen = _numbered(items[job.done : end], own)
-        titles = [*self.live.new_titles, *ask.titles]
+        chosen = _numbered(items[job.done : end], self.live.first_free)
+        titles = self._titles([(context, chosen)], ask.titles)
         started = time.monotonic()
         try:
             found = self.live.scorer.score_items(context, chosen, new_titles=titles)
@@ -315,18 +314,19 @@ class ScoringQueue:
 
     def _score_jointly(self, taken: dict[Job, int]) -> None:
         """Put the next scores of some jobs in their places."""
-        titles = list(self.live.new_titles)
+        own: list[str] = []
         parts: list[tuple[Context, IntArray]] = []
         owners: list[tuple[Job, int]] = []
         for job, count in taken.items():
             assert isinstance(job.wanted, Ask)
-            own = self.live.num_items + len(titles)
-            titles += job.wanted.titles
+            free = self.live.first_free + len(own)
+            own += job.wanted.titles
             wanted = job.rows()[job.done : job.done + count]
             owners += [(job, place) for place in range(job.done, job.done + count)]
             for context, item in wanted:
-                parts.append((context, _numbered(np.array([item]), own)))
+                parts.append((context, _numbered(np.array([item]), free)))
         pairs = self.live.join(parts)
+        titles = self._titles(parts, own)
         system = self.live.scorer.system
         examples = system.inputs(pairs, titles)
         self._tokens = 0.9 * self._tokens + 0.1 * float(np.mean(examples.lengths))
@@ -343,6 +343,20 @@ class ScoringQueue:
             for row, score in zip(alive, found.tolist(), strict=True):
                 job, place = owners[row]
                 job.scores[place] = score
+
+    def _titles(
+        self, parts: Sequence[tuple[Context, IntArray]], own: Sequence[str]
+    ) -> Sequence[str]:
+        """Return the titles beyond the catalogue; none where nothing has to do with one.
+
+        A system that scores its whole catalogue at once does so only without them.
+        """
+        first = self.live.first_free - len(self.live.new_titles)
+        for context, items in parts:
+            for numbers in (items, context.liked, context.disliked):
+                if numbers.max(initial=0) >= first:
+                    return [*self.live.new_titles, *own]
+        return ()
 
     def _cut(self, lengths: IntArray) -> list[list[int]]:
         """Return batches of rows of like length, each within the budget of tokens."""
@@ -369,9 +383,9 @@ def _stopping() -> Problem:
     return Problem(503, "stopping", "The service is stopping.", retry_after=1)
 
 
-def _numbered(items: IntArray, own: int) -> IntArray:
-    """Return item ids where `-1`, `-2`, ... stand for `own + 1`, `own + 2`, ..."""
-    return np.where(items < 0, own - items, items)
+def _numbered(items: IntArray, free: int) -> IntArray:
+    """Return item ids where `-1`, `-2`, ... stand for `free`, `free + 1`, ..."""
+    return np.where(items < 0, free - 1 - items, items)
 
 
 def _settle(future: Future[None], do: Callable[[], None]) -> None:

@@ -269,7 +269,7 @@ class ItemAnswer(Item):
 class KnownEvent(Answer):
     """What is known that a user did."""
 
-    item: str
+    item: str | None
     title: str
     kind: str
     time: int | None

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 from corarec.errors import CorarecError, DataError
-from corarec.runs import load_run
+from corarec.runs.live import LiveRun
 from corarec.serve.engine import Engine
 from corarec.serve.follow import Follower
-from corarec.serve.interim import LiveRun
 from corarec.serve.jobs import Work, late
 from corarec.serve.metrics import Metrics
 from corarec.serve.opening import open_store, store_of
@@ -57,7 +56,7 @@ class Service:
         self.metrics = metrics or Metrics()
         self.failure: str | None = None
         """Why it cannot be started."""
-        self._load = load or (lambda: LiveRun(load_run(settings.run, settings.data)))
+        self._load = load or (lambda: LiveRun.open(settings.run, settings.data))
         self._on_failure = on_failure or (lambda _: None)
         self._started = False
         self._drain_until: float | None = None

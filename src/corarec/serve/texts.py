@@ -4,6 +4,7 @@ import unicodedata
 from typing import Annotated, Any, Literal
 
 from corarec.extras import needs
+from corarec.runs.live_people import checked_name
 from corarec.serve.settings import LONGEST_ID, LONGEST_TITLE
 from corarec.text import is_steering, printable
 
@@ -24,6 +25,11 @@ def _text(value: Any) -> Any:
     return value
 
 
+def _told_alike(value: str) -> str:
+    """Return text that a live run takes, too: what is acknowledged must count."""
+    return checked_name(readable(value), "text", LONGEST_TITLE)
+
+
 def readable(value: str) -> str:
     """Return text that is neither empty nor steers a terminal."""
     bad = next((character for character in value if is_steering(character)), None)
@@ -35,7 +41,7 @@ def readable(value: str) -> str:
 
 
 def _title(value: str) -> str:
-    return unicodedata.normalize("NFC", readable(value)).strip()
+    return _told_alike(unicodedata.normalize("NFC", readable(value)).strip())
 
 
 def _id_schema(description: str, example: str) -> WithJsonSchema:
@@ -55,12 +61,12 @@ _Id = Annotated[
     str,
     BeforeValidator(_text),
     Field(min_length=1, max_length=LONGEST_ID),
-    AfterValidator(readable),
+    AfterValidator(_told_alike),
 ]
 UserId = Annotated[_Id, _id_schema("A user's id, that of the dataset or a new one.", "17")]
 ItemId = Annotated[_Id, _id_schema("An item's id.", "1193")]
 PathId = Annotated[
-    str, Field(min_length=1, max_length=LONGEST_ID, examples=["17"]), AfterValidator(readable)
+    str, Field(min_length=1, max_length=LONGEST_ID, examples=["17"]), AfterValidator(_told_alike)
 ]
 Title = Annotated[
     str,

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import expit
 
 from corarec.errors import DataError
+from corarec.runs.live_items import Filters
 from corarec.serve.engine import Engine
-from corarec.serve.interim import Filters
 from corarec.serve.jobs import Ask, Call, Work
 from corarec.serve.schemas import Pair, Person, RankRequest, RecommendRequest
 from corarec.types import FloatArray, IntArray
@@ -155,8 +155,8 @@ def _rows(
                 "title": live.title(number) if number > 0 else titles[-number - 1],
                 "score": float(scores[row]),
                 "probability": float(expit(scores[row])),
-                "candidate_rank": None if places is None else int(places[row]),
-                "added": number > live.num_items,
+                "candidate_rank": None if places is None else int(places[row]) or None,
+                "added": number > live.run.knowledge.catalogue.num_items,
             }
         )
     return rows

@@ -151,8 +151,8 @@ class Writing:
                 number=self._next(),
                 request_id=event.request_id,
             )
-            insert = insert.on_conflict_do_nothing().returning(EVENTS.c.number)
-            if self._connection.execute(insert).first() is not None:
+            told = insert.on_conflict_do_nothing().returning(EVENTS.c.number)
+            if self._connection.execute(told).first() is not None:
                 new[event.kind] = new.get(event.kind, 0) + 1
                 changed.add(event.user)
         for user in changed:
