@@ -111,7 +111,8 @@ def _context(engine: Engine, person: Person) -> Any:
 
 
 def _is_known(engine: Engine, person: Person, context: Any) -> bool:
-    return person.user is None or context.user_id > 0 or len(context.liked) > 0
+    of_dataset = 0 < context.user_id <= engine.live.run.knowledge.num_users
+    return of_dataset or len(context.liked) + len(context.disliked) > 0
 
 
 def _numbers(engine: Engine, pairs: Sequence[Pair]) -> list[int]:
