@@ -247,6 +247,16 @@ class Log:
     def __len__(self) -> int:
         return len(self.user_ids)
 
+    def take(self, rows: IntArray) -> "Log":
+        """Keep some of the rows."""
+        return Log(
+            self.user_ids[rows],
+            self.item_ids[rows],
+            self.labels[rows],
+            self.times[rows],
+            self.stars[rows],
+        )
+
 
 @dataclass(frozen=True)
 class ScoreTable:

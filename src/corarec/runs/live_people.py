@@ -312,7 +312,12 @@ class People:
         return Context(number, likes, dislikes)
 
     def changed(self, user_ids: IntArray) -> IntArray:
-        """Return which of the users have rows that took no part in the fit: [R]."""
+        """Return which of the users have rows that took no part in the fit: [R].
+
+        Where CF reads the rows of all users, these are all users.
+        """
+        if self.streams:
+            return user_ids
         return user_ids[[self._is_changed(number) for number in user_ids.tolist()]]
 
     def versions(self, user_ids: IntArray) -> IntArray:

@@ -47,7 +47,7 @@ def test_what_the_other_items_of_the_user_say(rows: KnownRows, asked: Asked) -> 
     asked = Asked(asked.users, asked.items, np.full(len(asked), 25), asked.histories)
     tables, counts = rows.tables(25), CoCounts(rows, rows.num_items)
     counts.advance(25)
-    found = neighbours(counts, asked, tables, tables.residuals, most=200)
+    found = neighbours(rows, counts, asked, tables, tables.residuals, most=200)
     known = rows.times < 25
     table = by_hand(rows, known)
     for n in range(len(asked)):

@@ -10,6 +10,7 @@ import numpy as np
 from corarec.cf.statistics.config import Family, StatisticsConfig
 from corarec.cf.statistics.content import PENALTY, mean_of_liked, profile
 from corarec.cf.statistics.early import Folded
+from corarec.cf.statistics.followed import Followed
 from corarec.cf.statistics.neighbours import CoCounts, neighbours
 from corarec.cf.statistics.recent import NAMES, recent
 from corarec.cf.statistics.ridge import ridge
@@ -63,6 +64,8 @@ class Features:
         self.policy = policy
         self.streaming = policy.policy == "streaming"
         self._last: tuple[Tables, CoCounts | None] | None = None
+        self.followed: Followed | None = None
+        """Keeps the counts of pairs of items, which no row of a later month changes."""
 
     @cached_property
     def names(self) -> list[Statistic]:
@@ -110,6 +113,12 @@ class Features:
     def _at(self, moment: int, counts: CoCounts | None) -> tuple[Tables, CoCounts | None]:
         """Return the tables of a moment, those of the last one kept for the next who asks."""
         if self._last is not None and self._last[0].moment == moment:
+            return self._last
+        if self.followed is not None:
+            if "neighbours" in self.config.families:
+                most = self.config.neighbour_items
+                counts = self.followed.counts(self.rows, most, moment)
+            self._last = self.rows.tables(moment), counts
             return self._last
         if "neighbours" in self.config.families:
             if counts is None:
@@ -191,7 +200,7 @@ class Features:
             columns = np.zeros((len(known.asked), len(names)))
         else:
             most, left = self.config.neighbour_rows, self._left(known)
-            columns = neighbours(counts, known.asked, known.tables, left, most)
+            columns = neighbours(self.rows, counts, known.asked, known.tables, left, most)
         for name, column in zip(names, columns.T, strict=True):
             yield "match", name, column
 

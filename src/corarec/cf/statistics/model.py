@@ -15,6 +15,7 @@ from corarec.cf.statistics.config import StatisticsConfig
 from corarec.cf.statistics.content import content_of
 from corarec.cf.statistics.early import Early, Folded, fit_early
 from corarec.cf.statistics.features import Features
+from corarec.cf.statistics.followed import Followed
 from corarec.cf.statistics.heads import Heads, Labelled, fit_heads
 from corarec.cf.statistics.rows import Asked, KnownRows
 from corarec.cf.tables import known_ids
@@ -54,6 +55,8 @@ class Statistics(CFModel):
         """of each fold of users, fitted without it"""
         self._policy: KnowledgePolicy | None = None
         self._features: tuple[Log, Features] | None = None
+        self._followed: Followed | None = None
+        """What is kept from one answer of a service to the next; None: this model serves none."""
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -75,6 +78,8 @@ class Statistics(CFModel):
             super().knowing(feedback)
         model = copy(self)
         model._sizes = max(self._sizes[0], feedback.num_users), self._sizes[1]
+        # Shared: what is made for one user's answer serves the next one's.
+        self._followed = model._followed = self._followed or Followed()
         return model
 
     def _fit(
@@ -264,13 +269,23 @@ class Statistics(CFModel):
         log = self._fitted_log()
         if isinstance(pairs, TrainingPairs) and pairs.log is not None:
             log = pairs.log
+            if self._followed is not None:
+                return self._followed.of(log, self._sizes, self._made)
         if self._features is None or self._features[0] is not log:
-            assert self._policy is not None  # it is there with the log
-            rows = KnownRows(log, *self._sizes)
-            folded = None if self._early is None else Folded(self._early, log, *self._sizes)
-            found = Features(rows, self._content, folded, self._options, self._policy)
-            self._features = log, found
+            self._features = log, self._made(log)
         return self._features[1]
+
+    def _made(self, log: Log) -> Features:
+        assert self._policy is not None  # it is there with the log
+        if self._followed is not None:
+            # Of items that came after the fit nothing can be counted.
+            known = np.flatnonzero(log.item_ids <= self._sizes[1])
+            log = log if len(known) == len(log) else log.take(known)
+        rows = KnownRows(log, *self._sizes)
+        folded = None if self._early is None else Folded(self._early, log, *self._sizes)
+        features = Features(rows, self._content, folded, self._options, self._policy)
+        features.followed = self._followed
+        return features
 
     def _asked(self, pairs: Pairs) -> Asked:
         self._fitted_log()

@@ -85,7 +85,12 @@ def _sparse(
 
 
 def neighbours(
-    counts: CoCounts, asked: Asked, tables: Tables, residuals: FloatArray, most: int
+    rows: KnownRows,
+    counts: CoCounts,
+    asked: Asked,
+    tables: Tables,
+    residuals: FloatArray,
+    most: int,
 ) -> FloatArray:
     """Return what the user's other items say of each item: [Q, 3].
 
@@ -93,7 +98,7 @@ def neighbours(
     and `RL_ij` rated `i` and liked `j`; the same over the disliked; and over all known rows the
     residuals `e_j` weighted with `w_ij = C_ij / (n_ij + 10)`: `sum(w e) / (sum |w| + 0.3)`.
     """
-    rows, rates = counts.rows, tables.item_rates[asked.items]
+    rates = tables.item_rates[asked.items]
     result = np.zeros((len(asked), 3))
     targets = counts.slots[asked.items]
     histories = asked.histories
