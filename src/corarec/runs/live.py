@@ -19,7 +19,7 @@ from corarec.errors import DataError
 from corarec.runs.live_items import Filters, Hit, Item, Items
 from corarec.runs.live_people import Kind, Limits, People, checked_name, checked_time
 from corarec.runs.run import Run, load_run
-from corarec.score.candidates import Candidates, candidates
+from corarec.score.candidates import Candidates, candidates, worth
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
 from corarec.score.likeness import Likeness, arranged
@@ -508,7 +508,7 @@ class LiveRun:
         context = self.context(user, liked=liked, disliked=disliked, time=time)
         chosen = self.candidates(context, count=candidates, exclude=exclude, filters=filters)
         scores = self._score_items(context, chosen.item_ids, (), time)
-        order = self.arranged(chosen.item_ids, scores, k=k, diversity=diversity)
+        order = self.arranged(chosen.item_ids, scores, k=k, diversity=diversity, context=context)
         return self._ranked(chosen, scores, order, ())
 
     def candidates(
@@ -537,12 +537,30 @@ class LiveRun:
             items, new, count = items[~new], new[~new], len(items)
         arrival = np.array([self._items.time(number) for number in items.tolist()], np.int64)
         catalogue = self._items.catalogue_now()
-        return candidates(self.run.cf, catalogue, context, items, new, arrival, count=count)
+        return candidates(
+            self.run.cf,
+            catalogue,
+            context,
+            items,
+            new,
+            arrival,
+            count=count,
+            joined=self.run.joined,
+        )
 
     def arranged(
-        self, item_ids: IntArray, scores: FloatArray, *, k: int, diversity: float = 0.0
+        self,
+        item_ids: IntArray,
+        scores: FloatArray,
+        *,
+        k: int,
+        diversity: float = 0.0,
+        context: Context | None = None,
     ) -> IntArray:
         """Return the places of the `k` best items in order, see `corarec.score.likeness`.
+
+        With a context the scores are joined with what else says how items stand to that person,
+        where the run learned to (`corarec learn-ranking`).
 
         Raises
         ------
@@ -552,6 +570,10 @@ class LiveRun:
         number = isinstance(diversity, int | float) and not isinstance(diversity, bool)
         if not number or not 0 <= diversity <= 1:
             raise DataError(f"The diversity is {diversity!r:.40}; wanted is 0 to 1.")
+        if context is not None and self.run.joined is not None and len(item_ids):
+            catalogue, offered = self._items.catalogue_now(), self._items.offered()
+            cf, joined = self.run.cf, self.run.joined
+            scores = worth(cf, catalogue, context, offered, item_ids, scores, joined)
         likeness = None
         if diversity > 0:
             titles = [self._items.title(item) for item in item_ids.tolist()]

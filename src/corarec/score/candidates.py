@@ -8,9 +8,10 @@ import numpy as np
 from corarec.cf import VectorSource
 from corarec.data import Catalogue
 from corarec.score.context import Context
+from corarec.score.joined import JoinedRanking, signals
 from corarec.score.likeness import title_vectors
 from corarec.score.recommend import candidate_order
-from corarec.types import BoolArray, IntArray
+from corarec.types import BoolArray, FloatArray, IntArray
 
 NEW_SHARE = 0.1
 """Of the candidates, kept for items that CF does not know, so that a new one can ever be shown."""
@@ -39,8 +40,11 @@ def candidates(
     arrival: IntArray,
     *,
     count: int,
+    joined: JoinedRanking | None = None,
 ) -> Candidates:
     """Choose `count` of the items for one person; the same question gets the same answer.
+
+    Where weights were learned for it, CF is joined with the other parts that pick candidates.
 
     Parameters
     ----------
@@ -52,7 +56,11 @@ def candidates(
         [N] when each came; later ones first.
     """
     known, fresh = items[~new], items[new]
-    ordered = known[candidate_order(cf, catalogue, context.pairs(known))]
+    if joined is None:
+        ordered = known[candidate_order(cf, catalogue, context.pairs(known))]
+    else:
+        said = signals(cf, catalogue, context, known)
+        ordered = said.items[said.order(joined.of(context).first)]
     room = min(len(fresh), max(1, round(NEW_SHARE * count)))
     room = max(room, min(len(fresh), count - len(ordered)))
     latest = np.lexsort((-fresh, -arrival[new]))[:LATEST]
@@ -67,6 +75,27 @@ def candidates(
         np.concatenate([chosen, fresh[best]]),
         np.concatenate([np.arange(1, len(chosen) + 1), np.zeros(len(best), np.int64)]),
     )
+
+
+def worth(
+    cf: VectorSource | None,
+    catalogue: Catalogue,
+    context: Context,
+    items: IntArray,
+    chosen: IntArray,
+    scores: FloatArray,
+    joined: JoinedRanking,
+) -> FloatArray:
+    """Return by what the chosen items are put in order for one person, larger first: [C].
+
+    The system's scores are joined with the other parts by the weights that were learned for it; the
+    orders of these are of all `items` that may be offered.
+    """
+    said = signals(cf, catalogue, context, np.union1d(items, chosen))
+    order = np.argsort(said.items, kind="stable")
+    picked = order[np.searchsorted(said.items[order], chosen)]
+    total = said.of_candidates(picked, scores).sum(joined.of(context).then)
+    return total[np.argsort(np.argsort(picked))]
 
 
 def _nearest(titles: Sequence[str], liked: Sequence[str]) -> IntArray:
