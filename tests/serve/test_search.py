@@ -18,8 +18,10 @@ TITLES = [
 @pytest.fixture
 def index() -> ItemIndex:
     ids = [f"i{n}" for n in range(1, len(TITLES) + 1)]
-    popularity = np.zeros(len(TITLES) + 1, np.int64)
-    return ItemIndex(Catalogue(["", *TITLES], "movie", "movies", Vocabulary(ids), popularity))
+    liked = np.zeros(len(TITLES) + 1, np.int64)
+    return ItemIndex(
+        Catalogue(["", *TITLES], "movie", "movies", Vocabulary(ids), popularity, popularity)
+    )
 
 
 @pytest.mark.parametrize(

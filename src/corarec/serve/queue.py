@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from corarec.score.context import Context
-from corarec.score.scorer import Scorer, score_batches
+from corarec.score.scorer import Scorer, by_length, score_batches
 from corarec.serve.jobs import Ask, Call, Job, Work, late
 from corarec.serve.metrics import Metrics
 from corarec.serve.problems import Problem
@@ -330,14 +330,16 @@ class ScoringQueue:
         system = self.live.scorer.system
         examples = system.inputs(pairs, titles)
         self._tokens = 0.9 * self._tokens + 0.1 * float(np.mean(examples.lengths))
-        for rows in self._cut(examples.lengths):
+        order = getattr(system, "scoring_order", by_length)(examples)
+        logits = getattr(system, "scoring_logits", system.logits)
+        for rows in self._cut(order, examples.lengths):
             alive = [row for row in rows if not owners[row][0].future.done()]
             if not alive:
                 continue
             at = np.array(alive, dtype=np.int64)
             started = time.monotonic()
             batch = (np.arange(len(at)), examples.batch(at))
-            found = score_batches(system, [batch], pairs.take(at))
+            found = score_batches(system, [batch], pairs.take(at), logits=logits)
             tokens = int(examples.lengths[at].max()) * len(at)
             self._measure(len(at), tokens, time.monotonic() - started)
             for row, score in zip(alive, found.tolist(), strict=True):
@@ -358,14 +360,16 @@ class ScoringQueue:
                     return [*self.live.new_titles, *own]
         return ()
 
-    def _cut(self, lengths: IntArray) -> list[list[int]]:
-        """Return batches of rows of like length, each within the budget of tokens."""
+    def _cut(self, order: IntArray, lengths: IntArray) -> list[list[int]]:
+        """Return batches of rows in the order of scoring, each within the budget of tokens."""
         batches: list[list[int]] = []
         longest = 0
-        for row in np.argsort(lengths, kind="stable")[::-1].tolist():
+        for row in order.tolist():
+            length = int(lengths[row])
+            longest = max(longest, length)
             if not batches or (len(batches[-1]) + 1) * longest > self.batch_tokens:
                 batches.append([])
-                longest = int(lengths[row])
+                longest = length
             batches[-1].append(row)
         return batches
 

@@ -60,7 +60,7 @@ class ServeSettings(Config):
     """Events of one request; more: 413."""
     request_explained: Count = 5
     """Items that one request may have explained; more: 413."""
-    batch_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 8_192
+    batch_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 4_096
     """Tokens of one forward pass, padding included."""
     connections: Count = 2_048
     """Open connections; one more: 503."""
