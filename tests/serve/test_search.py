@@ -19,9 +19,7 @@ TITLES = [
 def index() -> ItemIndex:
     ids = [f"i{n}" for n in range(1, len(TITLES) + 1)]
     liked = np.zeros(len(TITLES) + 1, np.int64)
-    return ItemIndex(
-        Catalogue(["", *TITLES], "movie", "movies", Vocabulary(ids), popularity, popularity)
-    )
+    return ItemIndex(Catalogue(["", *TITLES], "movie", "movies", Vocabulary(ids), liked, liked))
 
 
 @pytest.mark.parametrize(

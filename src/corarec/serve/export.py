@@ -88,4 +88,4 @@ def _frame(rows: list[dict[str, object]], titles: dict[str, str]) -> pl.DataFram
     return frame.with_columns(
         stars=pl.lit(None, pl.Float64),
         title=pl.col("item").replace_strict(titles, default=None, return_dtype=pl.String),
-    ).select(COLUMNS)
+    ).select(list(COLUMNS))
