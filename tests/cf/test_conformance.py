@@ -69,6 +69,16 @@ class TestItemKNN(CFConformance):
     score_is_product = False
 
 
+class TestSASRecCE(CFConformance):
+    model = "sasrec-ce"
+    options: ClassVar[dict[str, Any]] = {
+        "embedding_size": 8,
+        "max_length": 6,
+        "batch_size": 8,
+        "learning_rate": 0.02,
+    }
+
+
 class TestImported(CFConformance):
     model = "imported"
 

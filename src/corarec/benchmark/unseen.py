@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from corarec.cf import VectorSource
 from corarec.data import Dataset
 from corarec.score.context import Context
-from corarec.score.joined import Group, GroupOrder, group_of, joined_order, signals
+from corarec.score.joined import SYSTEM, Group, GroupOrder, group_of, joined_order, signals
 from corarec.score.recommend import candidate_order
 from corarec.score.scorer import Scorer
 from corarec.types import FloatArray, IntArray
@@ -115,9 +115,13 @@ class UnseenItems:
         group = groups[group_of(context)]
         said = signals(self.cf, self.dataset.catalogue, context, self.items(user_id))
         order = said.order(group.first)
+        picked = order[: self.candidates]
         if scorer is None:
             return said.items[order]
-        picked = order[: self.candidates]
+        if not group.then.get(SYSTEM):  # it has no say, so it need not be asked
+            chosen = np.sort(picked)
+            best = np.argsort(-said.sum(group.then)[chosen], kind="stable")
+            return said.items[np.concatenate([chosen[best], order[self.candidates :]])]
         scores = self._scored(scorer, user_id, said.items[picked], progress)
         best = joined_order(said, picked, scores, group.then)
         return said.items[np.concatenate([picked[best], order[self.candidates :]])]

@@ -105,7 +105,7 @@ def fit_pointwise(
     optimizer = torch.optim.Adam(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    progress = _Progress(network)
+    progress = Progress(network)
     state = checkpointer.read()
     if state is not None:
         network.load_state_dict(state["network"])
@@ -169,7 +169,7 @@ def fit_pointwise(
     )
 
 
-class _Progress:
+class Progress:
     """How far a fit is, and the best weights so far."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -180,9 +180,11 @@ class _Progress:
         self.best_weights: dict[str, Any] = copy.deepcopy(network.state_dict())
 
     def stalled(self, patience: int) -> bool:
+        """Whether so many epochs brought nothing better."""
         return self.epoch - self.best_epoch >= patience
 
     def add(self, network: nn.Module, valid_auc: float) -> None:
+        """Take in an epoch, whose weights are kept if it is the best."""
         self.epoch += 1
         self.valid_auc = valid_auc
         if valid_auc > self.best_valid_auc:
@@ -190,9 +192,11 @@ class _Progress:
             self.best_weights = copy.deepcopy(network.state_dict())
 
     def state(self) -> dict[str, Any]:
+        """Return all of it."""
         return dict(vars(self))
 
     def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
         vars(self).update(state)
 
 

@@ -15,6 +15,7 @@ from corarec.cf.mf import MF, BiasedMF
 from corarec.cf.popularity import Popularity
 from corarec.cf.rates import Rates
 from corarec.cf.sasrec import SASRec
+from corarec.cf.sasrec_ce import SASRecCE
 from corarec.cf.statistics import Statistics
 from corarec.errors import ArtifactError
 from corarec.registry import Registry
@@ -37,6 +38,7 @@ CF_MODELS: Registry[CFModel] = Registry(
         "popularity": Popularity,
         "ease": EASE,
         "item-knn": ItemKNN,
+        "sasrec-ce": SASRecCE,
         "imported": Imported,
         "fused": Fused,
     },

@@ -68,6 +68,24 @@ class SASRecNetwork(PointwiseNetwork):
 
         An empty sequence gives the zero vector.
         """
+        x, present, visible = self._before_last_block(sequences)
+        # Only the last position is read, so the last block computes no other.
+        last = self.blocks[-1](x[:, -1:], x, visible[:, -1:]).squeeze(1)
+        return self.norm(last) * present[:, -1:]
+
+    def encode_all(self, sequences: torch.Tensor) -> torch.Tensor:
+        """Encode every beginning of sequences, zeros on the left: [S, T] to [S, L, d].
+
+        `L` is the length of the longest; what stands for a zero means nothing.
+        """
+        x, _, visible = self._before_last_block(sequences)
+        encoded: torch.Tensor = self.norm(self.blocks[-1](x, x, visible))
+        return encoded
+
+    def _before_last_block(
+        self, sequences: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return states [S, L, d], where items are [S, L], and who may look at whom [S, L, L]."""
         longest = max(1, int((sequences != 0).sum(1).max())) if len(sequences) else 1
         sequences = sequences[:, -longest:]
         present = sequences != 0
@@ -80,9 +98,7 @@ class SASRecNetwork(PointwiseNetwork):
         visible = (causal & present[:, None, :]) | torch.eye(longest, dtype=torch.bool)
         for block in self.blocks[:-1]:
             x = block(x, x, visible) * present.unsqueeze(2)
-        # Only the last position is read, so the last block computes no other.
-        last = self.blocks[-1](x[:, -1:], x, visible[:, -1:]).squeeze(1)
-        return self.norm(last) * present[:, -1:]
+        return x, present, visible
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits [B] of items [B] for the sequences [S, T] chosen by `owners` [B]."""

@@ -39,6 +39,7 @@ CF_MODELS = (
     "popularity",
     "ease",
     "item-knn",
+    "sasrec-ce",
     "imported",
     "fused",
 )
