@@ -12,6 +12,7 @@ from corarec.serve.answers import tell_problems
 from corarec.serve.health import health
 from corarec.serve.keys import Keys, read_keys
 from corarec.serve.middleware import Door
+from corarec.serve.page import files, pages
 from corarec.serve.routes import v1
 from corarec.serve.service import Service
 from corarec.serve.settings import ServeSettings
@@ -51,8 +52,11 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
+    app.state.keys = keys
     app.include_router(health)
     app.include_router(v1)
+    app.include_router(pages)
+    app.include_router(files)
     tell_problems(app)
     inner: ASGIApp = app
     if settings.allow_origins:

@@ -24,6 +24,9 @@ REQUEST_ID = "x-request-id"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OPEN = ("/health/live", "/health/ready", "/openapi.json")
 """What needs no key."""
+PAGES = ("/", "/person", "/new", "/why", "/status", "/say", "/keep", "/sign-in", "/sign-out")
+"""What looks for a key in its own cookie: a browser cannot be told to send a header."""
+FILES = "/static/"
 READS = {"GET", "HEAD", "OPTIONS"}
 ASKING = ("/v1/score", "/v1/rank", "/v1/recommend")
 """What is asked with POST and changes nothing that a client can see."""
@@ -63,7 +66,9 @@ class Door:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                message = {**message, "headers": [*message["headers"], *_safe(request_id)]}
+                there = {name.lower() for name, _ in message["headers"]}
+                added = [each for each in _safe(request_id) if each[0] not in there]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         try:
@@ -93,7 +98,7 @@ class Door:
                 f"The Host header names {host!r:.80}, and this service answers as "
                 f"{', '.join(hosts)}. Start it with --allow-host NAME to be asked by another name.",
             )
-        if not self._keys.wanted or path in OPEN:
+        if not self._keys.wanted or path in (*OPEN, *PAGES) or path.startswith(FILES):
             return
         may = self._keys.kind(_key(headers))
         if may is None:

@@ -219,7 +219,7 @@ async def show_user(request: Request, user: PathId) -> Any:
         for e in known.events[:MOST_EVENTS]
     ]
     answer = {"request_id": id_of(request), "user": user, "in_dataset": known.in_dataset}
-    return answer | {"events": events}
+    return answer | {"cold": known.cold, "events": events}
 
 
 @v1.delete("/users/{user}", response_model=schemas.ForgottenAnswer, tags=["users"])

@@ -216,6 +216,10 @@ class RankedItem(Answer):
     candidate_rank: Annotated[
         int | None, Field(description="Its rank among the candidates by collaborative filtering.")
     ] = None
+    cold: Annotated[
+        bool | None,
+        Field(description="Collaborative filtering knows nothing of it; null: unknown."),
+    ] = None
     added: Annotated[bool, Field(description="It was added after training.")] = False
     explanation: dict[str, Any] | None = None
 
@@ -282,6 +286,7 @@ class UserAnswer(Answer):
     request_id: str
     user: str
     in_dataset: bool
+    cold: Annotated[bool, Field(description="Collaborative filtering knows nothing of the user.")]
     events: list[KnownEvent]
 
 

@@ -52,7 +52,7 @@ def score(engine: Engine, pairs: Sequence[Pair]) -> Work:
 def rank(engine: Engine, request: RankRequest) -> Work:
     """Put somebody's own candidates in order; return `Ranked`."""
     live = engine.live
-    context = _context(engine, request)
+    context = context_of(engine, request)
     out = set(request.exclude)
     items = [item for item in request.items if item not in out]
     numbers = [live.number(item) for item in items]
@@ -70,20 +70,8 @@ def rank(engine: Engine, request: RankRequest) -> Work:
 def recommend(engine: Engine, request: RecommendRequest) -> Work:
     """Choose and order items for somebody; return `Ranked`."""
     live = engine.live
-    context = _context(engine, request)
-    unknown = [item for item in request.exclude if not _there(engine, item)]
-    exclude = [item for item in request.exclude if item not in set(unknown)]
-    wanted = request.filter
-    filters = Filters(
-        where=wanted.where,
-        year_from=wanted.year_from,
-        year_to=wanted.year_to,
-        unseen=not wanted.seen,
-        added_only=wanted.added_only,
-    )
-    chosen, places = live.candidates(
-        context, count=request.candidates, exclude=exclude, filters=filters
-    )
+    context = context_of(engine, request)
+    chosen, places = candidates_of(engine, request, context)
     scores: FloatArray = yield Ask([(context, chosen)])
     best = live.arranged(chosen, scores, k=request.k, diversity=request.diversity)
     rows = _rows(engine, chosen, scores, best, places=places)
@@ -104,7 +92,28 @@ def users(engine: Engine, query: str, count: int) -> Work:
     return (yield Call(find))
 
 
-def _context(engine: Engine, person: Person) -> Any:
+def candidates_of(
+    engine: Engine, request: RecommendRequest, context: Any
+) -> tuple[IntArray, IntArray]:
+    """Return the candidates for a person and their ranks by CF."""
+    unknown = [item for item in request.exclude if not _there(engine, item)]
+    exclude = [item for item in request.exclude if item not in set(unknown)]
+    wanted = request.filter
+    filters = Filters(
+        where=wanted.where,
+        year_from=wanted.year_from,
+        year_to=wanted.year_to,
+        unseen=not wanted.seen,
+        added_only=wanted.added_only,
+    )
+    found: tuple[IntArray, IntArray] = engine.live.candidates(
+        context, count=request.candidates, exclude=exclude, filters=filters
+    )
+    return found
+
+
+def context_of(engine: Engine, person: Person) -> Any:
+    """Return what is known of a person."""
     return engine.live.context(
         person.user, liked=person.liked or (), disliked=person.disliked or ()
     )
@@ -146,6 +155,7 @@ def _rows(
     places: IntArray | None = None,
 ) -> list[dict[str, Any]]:
     live = engine.live
+    with_cf = live.run.cf is not None
     rows = []
     for place, row in enumerate(best.tolist(), start=1):
         number = int(chosen[row])
@@ -157,6 +167,7 @@ def _rows(
                 "score": float(scores[row]),
                 "probability": float(expit(scores[row])),
                 "candidate_rank": None if places is None else int(places[row]) or None,
+                "cold": None if places is None else with_cf and not places[row],
                 "added": number > live.run.knowledge.catalogue.num_items,
             }
         )
