@@ -77,7 +77,11 @@ def test_a_person_has_a_history_beside_the_list_of_the_api(serve: Serve) -> None
     told = client.get("/v1/recommend", params={"user": USER}).json()["items"]
     assert listed(text) == [row["item"] for row in told]
     assert f"{100 * told[0]['probability']:.1f}%" in text
-    assert f"CF {told[0]['candidate_rank']} " in text
+    for row in told:
+        known = row["candidate_rank"]
+        assert row["cold"] is (known is None)
+        assert known is None or f"CF {known} <" in text
+    assert text.count(">cold</span>") == sum(row["cold"] for row in told)
     assert len(listed(seen(client, "/person", user=USER, k=20))) == 20
 
 
@@ -341,7 +345,7 @@ def guarded(serve: Serve, tmp_path: Any) -> tuple[Served, str, str]:
 def test_a_key_is_asked_for_and_kept_where_no_script_reads_it(
     guarded: tuple[Served, str, str],
 ) -> None:
-    client, read, write = guarded
+    client, read, _ = guarded
     for path in PAGES:
         if path not in ("/say", "/keep", "/sign-out", "/sign-in"):
             text = seen(client, path, 401, user=USER, item=ITEM)
