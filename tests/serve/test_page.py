@@ -1,5 +1,6 @@
 import html
 import re
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -32,7 +33,7 @@ def seen(client: Served, path: str, status: int = 200, **fields: Any) -> str:
     return answer.text
 
 
-def sent(client: Served, path: str, headers: dict[str, str] = HERE, **fields: Any) -> Any:
+def sent(client: Served, path: str, headers: Mapping[str, str] = HERE, **fields: Any) -> Any:
     """Send a form as a browser does, and return the answer without following it."""
     return client.post(path, data=fields, headers=headers, follow_redirects=False)
 
@@ -271,7 +272,7 @@ def test_what_cannot_be_asked_is_told_on_a_page(serve: Serve) -> None:
     assert client.get("/health/ready").status_code == 200
 
 
-UNSAYABLE: list[dict[str, str]] = [
+UNSAYABLE: list[dict[str, Any]] = [
     {},
     {"user": USER, "item": ITEM},
     {"user": USER, "item": ITEM, "kind": "love"},

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 KEY_COOKIE = "corarec_key"
 SIGN_IN = "/sign-in"
 MOST_FIELDS = 300
-COOKIE = {"httponly": True, "samesite": "strict", "path": "/"}
+COOKIE: dict[str, Any] = {"httponly": True, "samesite": "strict", "path": "/"}
 POLICY = "; ".join(
     (
         "default-src 'none'",

@@ -21,7 +21,7 @@ class Route(NamedTuple):
     """How long the answers of a route took."""
 
     name: str
-    count: int
+    answers: int
     quantiles: list[float | None]
     """Seconds, as of `QUANTILES`; None: beyond the largest bucket."""
 
@@ -86,7 +86,7 @@ def _routes(samples: Samples) -> list[Route]:
         if not name.startswith(HIDDEN):
             buckets = _buckets(samples, "request_seconds", name)
             found.append(Route(name, int(buckets[-1][1]), _quantiles(buckets)))
-    return sorted(found, key=lambda route: -route.count)
+    return sorted(found, key=lambda route: -route.answers)
 
 
 def _buckets(samples: Samples, name: str, route: str | None) -> list[tuple[float, float]]:
