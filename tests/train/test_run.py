@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from corarec.cf import FitConfig, fit_cf, seen_rows
 from corarec.data import Dataset, KnowledgePolicy
@@ -15,9 +16,11 @@ from corarec.recipe import RunConfig, TrainConfig, load_recipe
 from corarec.recommenders import TrainingData
 from corarec.recommenders.icl import ICLRecommender
 from corarec.runs import load_run
+from corarec.runs.pack import pack_run
 from corarec.train.doctor import diagnose
 from corarec.train.metrics import read_metrics
 from corarec.train.run import train_run, training_rows, validation_rows
+from corarec.train.trainer import RecommenderTrainer
 
 
 def test_a_run_folder_holds_all_of_the_run(trained_run: Path, recipe: dict[str, Any]) -> None:
@@ -235,3 +238,49 @@ def test_a_cf_model_of_another_dataset_is_refused(
         train_run(config, tmp_path / "run")
     with pytest.raises(ArtifactError, match="cf was fitted on another dataset: its users"):
         diagnose(config)
+
+
+def test_a_run_with_residual_loss_and_mean_goes_on_and_serves_as_it_was_trained(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = recipe | {
+        "knowledge": "streaming",
+        "cf": {"model": "statistics", "options": {"head": "lr", "folds": 2}},
+        "system": recipe["system"]
+        | {"residual": "cf", "activation": "title", "vectors": {"drop_families": 0.2}},
+        "train": recipe["train"] | {"loss": {"pairwise": 0.5, "rows_per_user": 2}, "average": 0.5},
+    }
+    config = RunConfig.model_validate(values)
+    train_run(config, tmp_path / "whole")
+    step = RecommenderTrainer.training_step
+    taken: list[int] = []
+
+    def stops(self: Any, *args: Any, **kwargs: Any) -> Any:
+        taken.append(1)
+        if len(taken) == 5:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(RecommenderTrainer, "training_step", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, tmp_path / "stopped")
+    monkeypatch.undo()
+    train_run(config, tmp_path / "stopped")
+    for name in ("adapter_model", "residual", "vector_input"):
+        one, other = (
+            load_file(tmp_path / run / "best" / f"{name}.safetensors")
+            for run in ("whole", "stopped")
+        )
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    run = load_run(tmp_path / "whole")
+    assert run.cf is not None
+    pairs = run.dataset.pairs("test")
+    scores = run.scorer.score(pairs)
+    assert np.corrcoef(scores, run.cf.score(pairs))[0, 1] > 0.99
+    packed = load_run(pack_run(tmp_path / "whole", tmp_path / "packed").output)
+    for someone in ({"user": "7"}, {"liked": run.dataset.titles[3:5]}):
+        assert packed.recommend(k=5, **someone).equals(run.recommend(k=5, **someone))
+    # Without what CF knows, its score is that of a stranger; without the increment it still stands.
+    explained = run.explain("7", run.dataset.item_vocabulary.raw_ids[0])
+    parts = set(explained.effects["without"])
+    assert {"user-and-item", "adapter"} <= parts

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from corarec.cf.statistics import StatisticsConfig
-from corarec.cf.statistics.heads import Labelled, Trees, fit_linear, fit_trees
+from corarec.cf.statistics.heads import (
+    BAG_ROWS,
+    Labelled,
+    Trees,
+    _bag_size,
+    fit_linear,
+    fit_trees,
+)
 from corarec.evaluate import auc
 
 
@@ -61,3 +68,25 @@ def test_trees_that_lead_in_a_circle_are_refused(trees: Trees) -> None:
     tensors["trees.nodes"][0, 1:] = 1
     with pytest.raises(ValueError, match="in a circle"):
         Trees.of(tensors, width=4)
+
+
+def test_trees_end_where_each_row_leads_by_hand(trees: Trees) -> None:
+    features = drawn(30, 5).features
+    wanted = []
+    for row in features:
+        total = float(trees.base[0])
+        for root in trees.roots.tolist():
+            node = root
+            while True:
+                feature, low, high = trees.nodes[node].tolist()
+                following = low if row[feature] <= trees.numbers[node, 0] else high
+                if following == node:
+                    break
+                node = following
+            total += trees.numbers[node, 1]
+        wanted.append(total)
+    np.testing.assert_allclose(trees.logits(features), wanted, atol=1e-12)
+
+
+def test_a_bag_has_a_share_of_few_rows_and_no_more_than_enough_of_many() -> None:
+    assert [_bag_size(count) for count in (1, 100, 10_000_000)] == [1, 70, BAG_ROWS]

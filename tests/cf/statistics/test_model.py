@@ -9,6 +9,7 @@ import torch
 from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
 from corarec.cf.report import auc
 from corarec.cf.statistics import Statistics
+from corarec.cf.statistics.features import Features
 from corarec.data import Dataset, KnowledgePolicy, PrepareConfig, prepare
 from corarec.errors import ArtifactError, ConfigError, DataError
 
@@ -176,3 +177,27 @@ def test_with_folds_a_training_row_is_scored_without_its_user(
     assert torch.equal(table.users, other.users)
     with pytest.raises(ValueError, match="one fold leaves no rows"):
         Statistics.config_class.model_validate({"folds": 1})
+
+
+def test_statistics_are_computed_once_for_vectors_and_score(
+    world: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = under(world, "streaming")
+    source = VectorSource(fit(known), known)
+    pairs, others = known.pairs("valid"), known.pairs("test")
+    asked: list[int] = []
+    of = Features.of
+
+    def counted(self: Features, asked_pairs: Any) -> Any:
+        asked.append(len(asked_pairs))
+        return of(self, asked_pairs)
+
+    monkeypatch.setattr(Features, "of", counted)
+    source.vector_table(pairs)
+    first = source.score(pairs)
+    assert asked == [len(pairs)]
+    source.score(others)
+    assert asked == [len(pairs), len(others)]
+    np.testing.assert_array_equal(source.score(pairs), first)
+    few = pairs.take(np.arange(3))
+    assert len(source.score(few)) == 3

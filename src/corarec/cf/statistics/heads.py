@@ -14,6 +14,8 @@ from corarec.errors import TrainingError
 from corarec.types import FloatArray, IntArray
 
 BAG_SHARE = 0.7
+BAG_ROWS = 100_000
+"""The most rows of a bag: trees of few leaves learn nothing more from others, and take their time."""
 TREES = {
     "max_leaf_nodes": 8,
     "learning_rate": 0.03,
@@ -69,29 +71,33 @@ class Trees:
         result = np.full(len(features), float(self.base[0]))
         feature, low, high = (np.ascontiguousarray(column) for column in self.nodes.T)
         threshold, value = (np.ascontiguousarray(column) for column in self.numbers.T)
-        depth = self._depth()
+        trees = list(zip(self.roots.tolist(), self._depths().tolist(), strict=True))
+        width = features.shape[1]
         for start in range(0, len(features), ROWS_AT_ONCE):
-            some = features[start : start + ROWS_AT_ONCE]
-            rows = np.arange(len(some))
-            for root in self.roots.tolist():
-                node = np.full(len(some), root)
+            some = np.ascontiguousarray(features[start : start + ROWS_AT_ONCE]).reshape(-1)
+            first = np.arange(0, len(some), width)
+            for root, depth in trees:
+                node = np.full(len(first), root)
                 for _ in range(depth):
-                    goes_low = some[rows, feature[node]] <= threshold[node]
-                    node = np.where(goes_low, low[node], high[node])
-                result[start : start + ROWS_AT_ONCE] += value[node]
+                    goes_low = some.take(first + feature.take(node)) <= threshold.take(node)
+                    node = np.where(goes_low, low.take(node), high.take(node))
+                result[start : start + ROWS_AT_ONCE] += value.take(node)
         return result
 
-    def _depth(self) -> int:
-        """Return how many steps lead from any root to a leaf."""
-        reached, depth = self.roots, 0
+    def _depths(self) -> IntArray:
+        """Return how many steps lead from each root to its farthest leaf: [T]."""
+        depths = np.zeros(len(self.roots), dtype=np.int64)
         own = np.arange(len(self.nodes))
         leaves = (self.nodes[:, 1] == own) & (self.nodes[:, 2] == own)
-        while len(reached := reached[~leaves[reached]]):
-            reached = np.unique(self.nodes[reached, 1:])
-            depth += 1
-            if depth > len(self.nodes):
+        reached, trees, steps = self.roots, np.arange(len(self.roots)), 0
+        while len(inner := np.flatnonzero(~leaves[reached])):
+            steps += 1
+            if steps > len(self.nodes):
                 raise ValueError("the nodes of the trees lead in a circle")
-        return depth
+            depths[trees[inner]] = steps
+            both = np.stack([np.repeat(trees[inner], 2), self.nodes[reached[inner], 1:].ravel()])
+            trees, reached = np.unique(both, axis=1)
+        return depths
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all of it by name."""
@@ -120,7 +126,7 @@ class Trees:
             raise ValueError("there are no trees, or one begins nowhere")
         if trees.nodes[:, 0].max() >= width:
             raise ValueError("a node of the trees reads what is not there")
-        trees._depth()
+        trees._depths()
         return trees
 
 
@@ -203,13 +209,14 @@ def fit_trees(train: Labelled, valid: Labelled, config: StatisticsConfig, seed: 
             **TREES,
         )
         models.append(model.fit(train.features[drawn], train.labels[drawn]))
-    staged = np.mean(
-        [list(model.staged_decision_function(valid.features)) for model in models], axis=0
-    )
-    areas = [auc(valid.labels, logits) for logits in staged]
-    rounds = int(np.argmax(areas)) + 1
+    best, rounds, kept = -1.0, 0, np.zeros(0)
+    staged = zip(*(model.staged_decision_function(valid.features) for model in models), strict=True)
+    for number, of_models in enumerate(staged, start=1):
+        logits = np.mean(of_models, axis=0)
+        if (area := auc(valid.labels, logits)) > best:
+            best, rounds, kept = area, number, logits
     trees = _plain(models, rounds)
-    if not np.allclose(trees.logits(valid.features), staged[rounds - 1], atol=1e-6):
+    if not np.allclose(trees.logits(valid.features), kept, atol=1e-6):
         raise TrainingError(
             "The boosted trees of this version of scikit-learn are not as they are read here. "
             "Choose head: lr, or install another version of scikit-learn."
@@ -218,7 +225,7 @@ def fit_trees(train: Labelled, valid: Labelled, config: StatisticsConfig, seed: 
 
 
 def _bag_size(count: int) -> int:
-    return max(1, round(BAG_SHARE * count))
+    return min(max(1, round(BAG_SHARE * count)), BAG_ROWS)
 
 
 def _plain(models: list[Any], rounds: int) -> Trees:

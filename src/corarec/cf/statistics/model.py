@@ -57,6 +57,7 @@ class Statistics(CFModel):
         self._features: tuple[Log, Features] | None = None
         self._followed: Followed | None = None
         """What is kept from one answer of a service to the next; None: this model serves none."""
+        self._last: tuple[tuple[object, ...], FloatArray] | None = None
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -119,11 +120,14 @@ class Statistics(CFModel):
                 f"the first period ({data.policy.words()}), and nothing is known to those in it. "
                 "Choose a shorter knowledge.period, or knowledge: streaming."
             )
-        known = self._statistics(data.train.take(learned))
+        of_valid = self._statistics(data.valid)
+        # The same pairs where it is all of them, so that the report finds their statistics kept.
+        everything = len(learned) == len(data.train)
+        known = self._statistics(data.train if everything else data.train.take(learned))
         spread = known.std(axis=0)
         self._spread = np.stack([known.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)])
         train = Labelled(self._standardised(known), labels)
-        valid = Labelled(self._standardised(self._statistics(data.valid)), data.valid_labels)
+        valid = Labelled(self._standardised(of_valid), data.valid_labels)
         self._heads = fit_heads(train, valid, options, seed)
         folds = data.train.user_ids[learned] % max(options.folds, 1)
         self._without = [
@@ -174,7 +178,7 @@ class Statistics(CFModel):
         """Return the vectors of every pair; those of one user at one moment are kept once."""
         asked, sides = self._asked(pairs), self._sides()
         features = self._of(pairs)
-        values = self._standardised(features.of(asked))
+        values = self._standardised(self._statistics(pairs))
         histories = asked.histories
         start = np.where(histories.start < histories.end, histories.start, 0)
         end = np.where(histories.start < histories.end, histories.end, 0)
@@ -298,7 +302,19 @@ class Statistics(CFModel):
         )
 
     def _statistics(self, pairs: Pairs) -> FloatArray:
-        return self._of(pairs).of(self._asked(pairs))
+        """Return the statistics of pairs: [N, F]; those of the last pairs are kept.
+
+        A system asks for the vectors of pairs and then for their scores.
+        """
+        features = self._of(pairs)
+        asked = (features, pairs.user_ids, pairs.item_ids, pairs.histories, pairs.known_until)
+        kept = self._last
+        if kept is not None and all(old is new for old, new in zip(kept[0], asked, strict=True)):
+            return kept[1]
+        found = features.of(self._asked(pairs))
+        found.setflags(write=False)
+        self._last = asked, found
+        return found
 
     def _standardised(self, values: FloatArray) -> FloatArray:
         mean, spread = self._spread

@@ -64,8 +64,11 @@ class CoCounts:
         ):
             both = before[right] + after[right]
             for product in (after[left].T @ both, before[left].T @ after[right]):
-                entries = product.tocoo()
-                table[entries.row, entries.col] += entries.data
+                rows = product.tocsr()
+                rows.sum_duplicates()
+                for row in np.flatnonzero(np.diff(rows.indptr)).tolist():
+                    span = slice(rows.indptr[row], rows.indptr[row + 1])
+                    table[row, rows.indices[span]] += rows.data[span]
             table[0] = table[:, 0] = 0
 
 
