@@ -15,7 +15,7 @@ from corarec.types import FloatArray, IntArray
 
 BAG_SHARE = 0.7
 BAG_ROWS = 100_000
-"""The most rows of a bag: trees of few leaves learn nothing more from others, and take their time."""
+"""The most rows of a bag: trees of so few leaves learn nothing more from others."""
 TREES = {
     "max_leaf_nodes": 8,
     "learning_rate": 0.03,

@@ -14,7 +14,7 @@ from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.statistics.config import StatisticsConfig
 from corarec.cf.statistics.content import content_of
 from corarec.cf.statistics.early import Early, Folded, fit_early
-from corarec.cf.statistics.features import Features
+from corarec.cf.statistics.features import Features, Statistic
 from corarec.cf.statistics.followed import Followed
 from corarec.cf.statistics.heads import Heads, Labelled, fit_heads
 from corarec.cf.statistics.rows import Asked, KnownRows
@@ -57,6 +57,7 @@ class Statistics(CFModel):
         self._features: tuple[Log, Features] | None = None
         self._followed: Followed | None = None
         """What is kept from one answer of a service to the next; None: this model serves none."""
+        self._named: list[Statistic] | None = None
         self._last: tuple[tuple[object, ...], FloatArray] | None = None
 
     @property
@@ -109,7 +110,7 @@ class Statistics(CFModel):
             stars = np.full(len(pairs), np.nan)
         self._log = _log(pairs.user_ids, pairs.item_ids, labels, times, stars)
         self._content = content_of(data.item_table, options.genres, data.num_items)
-        self._early = None
+        self._early = self._features = self._named = None
         if "early" in options.families:
             self._early = fit_early(data.earlier, *self._sizes, options, seed)
         learned = np.flatnonzero(data.policy.to_learn_from(times))
@@ -158,7 +159,7 @@ class Statistics(CFModel):
         """Its families of statistics."""
         places: dict[str, dict[str, list[int]]] = {}
         counts = dict.fromkeys(("user", "item", "match"), 0)
-        for each in self._of(None).names:
+        for each in self._names():
             places.setdefault(each.family, {}).setdefault(each.side, []).append(counts[each.side])
             counts[each.side] += 1
         return tuple(
@@ -168,7 +169,7 @@ class Statistics(CFModel):
 
     def statistic_names(self) -> list[tuple[str, str]]:
         """Return of each statistic which side it is of (user, item or match), and its name: [F]."""
-        return [(each.side, each.name) for each in self._of(None).names]
+        return [(each.side, each.name) for each in self._names()]
 
     def statistics(self, pairs: Pairs) -> FloatArray:
         """Return the statistics of pairs as they are, by `statistic_names`: [N, F]."""
@@ -256,7 +257,7 @@ class Statistics(CFModel):
         self._early = None
         if "early" in self._options.families:
             self._early = Early.of(tensors, num_items)
-        self._features = None
+        self._features = self._named = None
         width = len(self.statistic_names())
         self._spread = tensors["spread"].numpy()
         if self._spread.shape != (2, width):
@@ -267,6 +268,12 @@ class Statistics(CFModel):
             start = f"fold.{fold}."
             part = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
             self._without.append(Heads.of(part, width, self._options.head))
+
+    def _names(self) -> list[Statistic]:
+        # Kept apart: they are the same whatever rows may be known.
+        if self._named is None:
+            self._named = self._of(None).names
+        return self._named
 
     def _of(self, pairs: Pairs | None) -> Features:
         """Return what computes the statistics from the rows that may be known to these pairs."""
