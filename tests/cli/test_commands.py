@@ -65,6 +65,9 @@ def test_every_verb_from_interactions_to_a_page(
     diagnosis = one_document("doctor", tmp_path / "r.yaml")
     assert diagnosis["trainable"] > 0
     assert diagnosis["prompt_tokens"]["mean"] > 0
+    profiled = one_document("profile", tmp_path / "r.yaml", "--pairs", "5")
+    assert profiled["pairs"] == 5
+    assert profiled["seconds_by_part"]["linear"] > 0
     train = ["train", str(tmp_path / "r.yaml"), "--output", str(run), "--set", "train.steps=3"]
     assert corarec(*train) == 0
     captured = capsys.readouterr()
@@ -74,6 +77,8 @@ def test_every_verb_from_interactions_to_a_page(
     trained = one_document(*train)
     assert trained["steps"] == trained["best_step"] == 3
     capsys.readouterr()
+    assert corarec("profile", run, "--pairs", "5") == 0
+    assert "linear layers of the language model" in capsys.readouterr().out
     assert corarec("evaluate", run, "--split", "test", "--draws", "50") == 0
     table = capsys.readouterr().out
     assert "cora" in table

@@ -16,7 +16,7 @@ from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.packing import pack
 from corarec.cli.serving import api_key, events, serve
-from corarec.cli.training import doctor, pretrain_backbone, train
+from corarec.cli.training import doctor, pretrain_backbone, profile, train
 from corarec.cli.tuning import tune
 from corarec.cli.using import quickstart, recommend, score
 from corarec.errors import CorarecError
@@ -55,6 +55,7 @@ for _command, _epilog in (
     (serve, "How to run, secure, size and upgrade it: docs/serving.md."),
     (api_key, ""),
     (doctor, ""),
+    (profile, "What the figures mean: docs/performance.md."),
     (pretrain_backbone, ""),
     (report, ""),
     (quickstart, ""),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from corarec.cli.options import Overrides, TableOrJson
+from corarec.cli.options import Overrides, RunData, SplitOption, TableOrJson
 from corarec.cli.output import log, measure_label, print_json, say, training_progress
 from corarec.progress import duration, watch_fits
 
@@ -87,6 +87,28 @@ def doctor(
     for each in diagnoses:
         for line in each.lines():
             say(line)
+
+
+def profile(
+    what: Annotated[Path, typer.Argument(help="A run folder, a packed run, or a recipe (YAML).")],
+    split: SplitOption = "valid",
+    pairs: Annotated[int, typer.Option(min=1, max=100_000, help="So many rows are scored.")] = 200,
+    override: Overrides = None,
+    form: TableOrJson = "table",
+    data: RunData = None,
+) -> None:
+    """Say where the time and memory of scoring go: tokens, generator, linear layers, attention."""
+    from corarec.train.profile import profile_of
+
+    found = profile_of(what, split, pairs, overrides=override or (), data=data)
+    if form == "json":
+        print_json(found.to_dict())
+        return
+    for line in found.lines():
+        say(line)
+    width = max(len(name) for name, _, _ in found.rows())
+    for name, seconds, share in found.rows():
+        say(f"  {name:<{width}}  {seconds:>10}  {share:>6}")
 
 
 def pretrain_backbone(

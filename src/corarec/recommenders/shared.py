@@ -198,6 +198,10 @@ class PromptSharing:
         """Return the context in which the model reads what comes before the title."""
         return nullcontext()
 
+    def last_only(self) -> AbstractContextManager[Any]:
+        """Return a context in which the last block runs for the last position, where it can."""
+        return nullcontext()
+
     def ways_to_share(self) -> Sequence[str]:
         """Return the ways in which it can read a common beginning once, the quickest first."""
         return (KEYS, CACHE) if self.begins_without_pairs else ()
@@ -217,7 +221,8 @@ class PromptSharing:
         if way == CACHE:
             answers = prompts.robust()
         elif isinstance(sharing := self.prefix_sharing, PrefixSharing):
-            answers = prompts.fast(sharing)
+            with self.last_only():  # of what follows the beginning
+                answers = prompts.fast(sharing)
         return None if answers is None else self.logits_of(answers, batch)
 
     def answers_by_beginning(self, batch: Batch) -> torch.Tensor | None:

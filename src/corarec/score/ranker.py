@@ -16,8 +16,10 @@ from corarec.score.scorer import (
     PairSystem,
     Progress,
     Scorer,
+    batched,
     check_scores,
     check_still,
+    score_batches,
 )
 from corarec.types import FloatArray, IntArray, Pairs
 
@@ -146,7 +148,8 @@ class Ranker(Scorer):
         logits: FloatArray = shared.float().cpu().numpy()
         if way not in self._tried:
             rows = _spread(batch["attention_mask"].sum(dim=1).cpu().numpy())
-            plain = self.score(pairs.take(rows), new_titles=new_titles)
+            some = pairs.take(rows)
+            plain = score_batches(system, batched(system.inputs(some, new_titles)), some)
             distance = float(np.abs(plain - logits[rows]).max() / max(1.0, np.abs(plain).max()))
             if not distance <= system.share_tolerance():
                 self._give_up(way, f"scores would differ by {distance:.1e} from the plain ones")

@@ -242,23 +242,25 @@ class Batches:
         TrainingError
             As `score_batches`.
         """
-        size = self._batch_pairs
-        rows = self._order[chosen.start * size : chosen.stop * size]
-
-        def passes() -> Iterator[tuple[IntArray, Batch]]:
-            done = 0
-            for first in range(0, len(rows), size):
-                for part in self._passes(rows[first : first + size]):
-                    yield np.arange(done, done + len(part)), self._examples.batch(part)
-                    done += len(part)
-
+        rows = self._rows(chosen)
         logits = getattr(self._system, "scoring_logits", self._system.logits)
         pairs = self._pairs.take(rows)
         return rows, score_batches(
-            self._system, passes(), pairs, progress, logits=logits, numbers=rows
+            self._system, self.passes(chosen), pairs, progress, logits=logits, numbers=rows
         )
 
-    def _passes(self, rows: IntArray) -> Iterator[IntArray]:
+    def passes(self, chosen: slice) -> Iterator[tuple[IntArray, Batch]]:
+        """Yield what the system reads of some batches, pass by pass: places and tensors."""
+        rows, done = self._rows(chosen), 0
+        for first in range(0, len(rows), self._batch_pairs):
+            for part in self._cut(rows[first : first + self._batch_pairs]):
+                yield np.arange(done, done + len(part)), self._examples.batch(part)
+                done += len(part)
+
+    def _rows(self, chosen: slice) -> IntArray:
+        return self._order[chosen.start * self._batch_pairs : chosen.stop * self._batch_pairs]
+
+    def _cut(self, rows: IntArray) -> Iterator[IntArray]:
         """Cut the rows of a batch into parts that hold so many tokens at most, padding included."""
         most = PASS_TOKENS if self._system.device.type == "cpu" else PASS_TOKENS_GPU
         first, width = 0, 0

@@ -78,7 +78,7 @@ def diagnose(config: RunConfig) -> list[Diagnosis]:
     check_sources(config.phases, None)
     preflight(config.train)
     dataset = Dataset.load(config.data).under(config.knowledge)
-    cf = _quick_cf(config, dataset)
+    cf = quick_cf(config, dataset)
     recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
     for source in other_runs(config.phases).values():
         recommender.weights_of(source / BEST)
@@ -116,11 +116,11 @@ def _diagnose_phase(
         cf=f"{cf.name}, {cf.vector_size} numbers each" if cf else "none",
         step_seconds=_time_step(phase.train, dataset, recommender, config.seed),
         steps=phase.train.steps,
-        memory_gb=_peak_memory(recommender.device),
+        memory_gb=peak_memory(recommender.device),
     )
 
 
-def _quick_cf(config: RunConfig, dataset: Dataset) -> VectorSource | None:
+def quick_cf(config: RunConfig, dataset: Dataset) -> VectorSource | None:
     """Return a CF model of the right kind and size; one that is yet to be fitted gets one epoch."""
     if config.cf is None:
         return None
@@ -161,7 +161,8 @@ def _time_step(
     return float(np.median(seconds))
 
 
-def _peak_memory(device: torch.device) -> float:
+def peak_memory(device: torch.device) -> float:
+    """Return the most gigabytes that were taken, of the GPU or of this whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
