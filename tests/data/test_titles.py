@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import polars as pl
 import pytest
 
-from corarec.data.titles import mend_titles, shared_titles
+from corarec.data import Dataset, PrepareConfig, prepare
+from corarec.data.titles import mend_titles, shared_titles, tell_beside_titles
+from corarec.errors import ConfigError
 
 
 def mend(title: str, longest: int = 300, *, exact: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -80,3 +84,40 @@ def test_titles_of_several_items() -> None:
 def test_letters_and_their_accents_are_one_character() -> None:
     assert mend("Ame\u0301lie") == ("Am\u00e9lie", ())
     assert mend("Ame\u0301lie", exact=True) == ("Ame\u0301lie", ())
+
+
+def test_what_columns_say_stands_behind_titles() -> None:
+    items = pl.DataFrame(
+        {
+            "item": ["1", "2", "3", "4"],
+            "title": ["Heat (1995)", "Alien", "", None],
+            "genres": ["Crime|Drama", None, "War", "War"],
+            "year": [1995, 1979, 1950, None],
+            "tags": [["big", "cats "], [], [None], None],
+        }
+    )
+    told, (note,) = tell_beside_titles(items, ["genres", "year", "tags"])
+    expected = ["Heat (1995) [Crime, Drama; 1995; big, cats]", "Alien [1979]", "", None]
+    assert told["title"].to_list() == expected
+    assert note.startswith("2 titles are followed by genres and year and tags, such as 'Heat")
+    same, notes = tell_beside_titles(items, [])
+    assert same is items
+    assert notes == ()
+    with pytest.raises(ConfigError, match=r"no column 'genre' of items.*Did you mean 'genres'"):
+        tell_beside_titles(items, ["genre"])
+
+
+def test_a_dataset_keeps_what_stands_beside_its_titles(tmp_path: Path) -> None:
+    made = prepare(
+        PrepareConfig(
+            source="synthetic",
+            output=tmp_path / "out",
+            split="published",
+            source_options={"num_users": 20, "num_items": 30, "interactions_per_user": 20},
+            beside_titles=("genre",),
+        )
+    )
+    assert all(title.endswith("]") for title in made.titles[1:])
+    again = Dataset.load(tmp_path / "out")
+    assert again.titles == made.titles
+    assert any("followed by genre" in note for note in again.card.notes)

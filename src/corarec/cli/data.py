@@ -47,6 +47,12 @@ def prepare(
             "--keep-earlier", help="Keep rows from before train, as a part of their own: earlier."
         ),
     ] = False,
+    beside_title: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column of items, such as genres, that titles are followed by (repeat)."
+        ),
+    ] = None,
     form: TableOrJson = "table",
 ) -> None:
     """Turn the files of a source into a dataset folder."""
@@ -72,6 +78,7 @@ def prepare(
             split_options=named_values(split_option)
             | ({} if untitled is None else {"untitled": untitled}),
             keep_earlier=keep_earlier,
+            beside_titles=tuple(beside_title or ()),
         )
     )
     if form == "json":

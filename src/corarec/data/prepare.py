@@ -30,7 +30,7 @@ from corarec.data.splits.new_items import NewItems
 from corarec.data.splits.published import Published
 from corarec.data.splits.temporal import Temporal
 from corarec.data.storage import KIND, SPLITS
-from corarec.data.titles import mend_titles, shared_titles
+from corarec.data.titles import mend_titles, shared_titles, tell_beside_titles
 from corarec.errors import ConfigError, DataError, did_you_mean
 from corarec.files import real_place
 from corarec.ownership import check_inputs_survive, check_replaceable
@@ -86,6 +86,8 @@ class PrepareConfig(Config):
     """keep a share of the users only, for studies"""
     keep_earlier: bool = False
     """keep the rows from before train, which the rule drops, as a part of their own (`earlier`)"""
+    beside_titles: tuple[str, ...] = ()
+    """columns of the items' table, such as genres, that every title is followed by, in brackets"""
     source_options: dict[str, Any] = Field(default_factory=dict)
     """fields of the source"""
     split_options: dict[str, Any] = Field(default_factory=dict)
@@ -111,7 +113,9 @@ def prepare(config: PrepareConfig) -> Dataset:
     check_replaceable(output, KIND)
     raw, fingerprints = source.load(config.input)
     is_exact = rule.exact_titles or raw.facts.exact_titles
-    items, notes = mend_titles(raw.items, rule.longest_title, exact=is_exact)
+    told, told_notes = tell_beside_titles(raw.items, config.beside_titles)
+    items, notes = mend_titles(told, rule.longest_title, exact=is_exact)
+    notes = (*told_notes, *notes)
     raw = replace(raw, items=items)
     result = rule.apply(raw, config.labels)
     if config.sample is not None:

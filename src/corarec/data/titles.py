@@ -2,9 +2,11 @@
 
 import html
 import re
+from collections.abc import Sequence
 
 import polars as pl
 
+from corarec.errors import ConfigError, did_you_mean
 from corarec.text import JOINERS, is_steering, printable
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -55,6 +57,47 @@ def mend_titles(
     return (
         items.with_columns(title=pl.Series(titles, dtype=pl.String)) if places else items
     ), notes
+
+
+def tell_beside_titles(
+    items: pl.DataFrame, columns: Sequence[str]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Put what columns say of an item behind its title: `Heat (1995) [Crime, Drama; 1995]`.
+
+    Lists, and texts parted by `|`, are joined by commas; what is not there is left out, and a title
+    of which nothing is there, or that is missing itself, stays.
+
+    Raises
+    ------
+    ConfigError
+        There is no such column.
+    """
+    known = [name for name in items.columns if name not in ("item", "title")]
+    if unknown := [name for name in columns if name not in known]:
+        raise ConfigError(
+            f"There is no column {unknown[0]!r} of items to put beside the titles; this source "
+            f"has {', '.join(known) or 'no other'}. {did_you_mean(unknown[0], known)}".rstrip()
+        )
+    if not columns:
+        return items, ()
+    said = [[_told(value) for value in items[name].to_list()] for name in columns]
+    titles = items["title"].to_list()
+    for n, title in enumerate(titles):
+        parts = [values[n] for values in said if values[n]]
+        if parts and title and title.strip():
+            titles[n] = f"{title} [{'; '.join(parts)}]"
+    changed = sum(old != new for old, new in zip(items["title"].to_list(), titles, strict=True))
+    example = next((title for title in titles if title and title.endswith("]")), "")
+    note = (
+        f"{changed:,} titles are followed by {' and '.join(columns)}, such as "
+        f"'{printable(example, 80)}'"
+    )
+    return items.with_columns(title=pl.Series(titles, dtype=pl.String)), (note,)
+
+
+def _told(value: object) -> str:
+    values = value if isinstance(value, list) else str("" if value is None else value).split("|")
+    return ", ".join(text for each in values if each is not None and (text := str(each).strip()))
 
 
 def _unescape(title: str) -> str:
