@@ -1,6 +1,7 @@
 """CoRA and its rivals: collaborative filtering as generated weights for a frozen LLM.
 
 - `load_run(folder)`: open a trained run; `.score(frame)`, `.recommend(user, k=10)`
+- `Client(url)`: ask a run that `corarec serve` serves, with the methods of a run
 - `train_run(config, folder)`: train what a recipe describes, or go on where it was stopped
 - `load_recipe(path)`, `RunConfig`: recipes
 - `Dataset`, `prepare`: data (`corarec.data`)
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from corarec.adapter import CoraConfig, GeneratorConfig
     from corarec.cf import fit_cf, load_cf
+    from corarec.client import Client
     from corarec.data import Dataset, prepare
     from corarec.recipe import RunConfig, load_recipe
     from corarec.runs import Run, load_run
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
     "CoraConfig",
     "Dataset",
     "GeneratorConfig",
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Client": "client",
     "CoraConfig": "adapter",
     "Dataset": "data",
     "GeneratorConfig": "adapter",

@@ -44,6 +44,10 @@ class StorageError(CorarecError, OSError):
     """The system refused to read or to write: disk full, no permission, a file for a folder."""
 
 
+class ServiceError(CorarecError, RuntimeError):
+    """A service cannot be reached, is too busy, or failed; what it was asked may be right."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a question that names the known names nearest to `name`; empty if none is near."""
     near = get_close_matches(name, list(known), n=2, cutoff=0.6)

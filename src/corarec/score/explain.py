@@ -92,6 +92,16 @@ class Explanation:
         }
 
 
+def from_dict(told: dict[str, Any]) -> Explanation:
+    """Return the explanation whose `to_dict` this is."""
+    names = ("item", "title", "probability", "logit", "num_liked", "num_shown")
+    return Explanation(
+        **{name: told[name] for name in names},
+        effects=pl.DataFrame(told["effects"], schema=_SCHEMA),
+        not_applicable={each["without"]: each["reason"] for each in told["not_applicable"]},
+    )
+
+
 def explain(
     scorer: Scorer,
     catalogue: Catalogue,

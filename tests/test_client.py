@@ -1,0 +1,279 @@
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.serve.conftest import Serve, Served, live_of, serve
+
+import corarec
+from corarec.errors import ConfigError, DataError, ServiceError
+
+__all__ = ["live_of", "serve"]  # fixtures
+
+METHODS = {
+    "POST /v1/score": "score",
+    "POST /v1/rank": "rank",
+    "POST /v1/recommend": "recommend",
+    "POST /v1/feedback": "feedback",
+    "PUT /v1/feedback": "feedback",
+    "GET /v1/items": "items",
+    "POST /v1/items": "add_item",
+    "GET /v1/items/{item}": "item",
+    "DELETE /v1/items/{item}": "remove_item",
+    "GET /v1/users": "users",
+    "GET /v1/users/{user}": "user",
+    "DELETE /v1/users/{user}": "forget_user",
+    "GET /info": "info",
+    "GET /health/ready": "ready",
+}
+LEFT_OUT = {
+    "GET /v1/recommend": "POST says more",
+    "GET /health/live": "for whoever starts the process anew",
+    "GET /metrics": "for Prometheus",
+}
+OTHERWISE = {"POST /v1/score": {"pairs"}, "POST /v1/rank": {"explain"}}
+"""Fields that have another form: a frame; a method of its own."""
+
+
+def asking(served: Served, **options: Any) -> corarec.Client:
+    """Return a client whose requests go to a service in this process."""
+
+    def bridge(request: httpx.Request) -> httpx.Response:
+        answer = served.request(
+            request.method,
+            str(request.url.copy_with(scheme="http", host="localhost", port=None)),
+            content=request.content,
+            headers=dict(request.headers) | {"host": "localhost"},
+        )
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    return corarec.Client("http://localhost", transport=httpx.MockTransport(bridge), **options)
+
+
+@pytest.fixture
+def served(serve: Serve) -> Served:
+    return serve()
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[corarec.Client]:
+    with asking(served) as opened:
+        yield opened
+
+
+def answering(*answers: httpx.Response, **options: Any) -> tuple[corarec.Client, list[float]]:
+    """Return a client of a service with these answers, and how long it waits between them."""
+    left, waits = list(answers), list[float]()
+    transport = httpx.MockTransport(lambda _: left.pop(0))
+    client = corarec.Client("http://x", transport=transport, **options)
+    client._sleep = waits.append
+    return client, waits
+
+
+def properties(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
+    """Return the names that an operation takes, in its address or its body."""
+    names = {each["name"] for each in operation.get("parameters", [])}
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        for one in schema.get("anyOf", [schema]):
+            found = document["components"]["schemas"][one["$ref"].rpartition("/")[2]]
+            names |= set(found["properties"])
+    return names
+
+
+def test_every_route_has_a_method_with_the_names_of_its_fields(served: Served) -> None:
+    document = served.get("/openapi.json").json()
+    routes = {
+        f"{method.upper()} {path}": operation
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert set(routes) == METHODS.keys() | LEFT_OUT.keys()
+    for route, name in METHODS.items():
+        taken = set(inspect.signature(getattr(corarec.Client, name)).parameters)
+        wanted = properties(document, routes[route]) - OTHERWISE.get(route, set()) - {"events"}
+        assert wanted <= taken, (route, wanted - taken)
+
+
+def test_it_has_the_methods_of_a_run_with_the_same_first_parameters() -> None:
+    for name in ("score", "recommend", "explain", "score_title"):
+        ours = inspect.signature(getattr(corarec.Client, name)).parameters
+        theirs = inspect.signature(getattr(corarec.Run, name)).parameters
+        assert {each for each in theirs if each != "progress"} <= set(ours), name
+
+
+def test_scores_are_those_of_the_run(served: Served, client: corarec.Client) -> None:
+    pairs = pl.DataFrame({"user": [1, 2, 1], "item": ["3", "4", "5"], "more": [0.5, 1.5, 2.5]})
+    run = served.service.engine.live.run
+    assert_frame_equal(client.score(pairs), run.score(pairs), abs_tol=1e-5, check_exact=False)
+    none = client.score(pairs.head(0))
+    assert none.columns == ["user", "item", "more", "score", "probability"]
+    assert client.score_title("1", "Foo") == pytest.approx(run.score_title("1", "Foo"), abs=1e-6)
+
+
+def test_more_pairs_and_events_than_go_into_a_request_go_in_parts(serve: Serve) -> None:
+    served = serve(request_pairs=2, request_events=2)
+    client = asking(served)
+    pairs = pl.DataFrame({"user": ["1"] * 5, "item": ["1", "2", "3", "4", "5"]})
+    run = served.service.engine.live.run
+    assert_frame_equal(client.score(pairs), run.score(pairs), abs_tol=1e-5, check_exact=False)
+    events = pairs.with_columns(kind=pl.lit("seen"), time=pl.lit(7))
+    assert client.feedback_frame(events) == 5
+    assert client.feedback_frame(events) == 0
+
+
+def test_a_list_has_the_columns_of_a_runs_and_is_joined_to_what_follows(
+    served: Served, client: corarec.Client
+) -> None:
+    mine = served.service.engine.live.run.recommend("1", k=4)
+    found = client.recommend(1, k=4)
+    assert found.columns[: len(mine.columns)] == mine.columns
+    assert [found.schema[name] for name in mine.columns] == list(mine.schema.values())
+    assert found["probability"].is_sorted(descending=True)
+    rank, item, shown = found.select("rank", "item", "request_id").row(2)
+    assert client.feedback("1", item, "like", time=5, request_id=shown) is True
+    assert client.feedback("1", item, "like", time=5) is False
+    (row,) = list(served.service.store.export())
+    assert row["shown_rank"] == rank == 3
+    assert item not in client.recommend(1, k=40)["item"]
+    assert len(client.recommend(liked="3", disliked=["4"], k=2, exclude=["5"], diversity=0.5)) == 2
+    assert client.recommend(1, filter={"added_only": True}).height == 0
+
+
+def test_own_candidates_and_reasons(served: Served, client: corarec.Client) -> None:
+    ranked = client.rank("1", ["1", "2", "3"], titles=["Foo"], exclude=["2"], k=3)
+    assert set(ranked["item"].to_list()) == {"1", "3", None}
+    mine = served.service.engine.live.explain("1", "3")
+    told = client.explain("1", "3")
+    assert_frame_equal(told.effects, mine.effects, abs_tol=1e-5, check_exact=False)
+    assert (told.title, told.not_applicable) == (mine.title, mine.not_applicable)
+    assert client.explain(liked=["3"], title="Foo").item is None
+
+
+def test_items_and_people(client: corarec.Client) -> None:
+    assert client.add_item("a b#?%", "The Quiet Comet", {"year": 2031}) is True
+    assert client.add_item("a b#?%", "The Quiet Comet", {"year": 2031}) is False
+    assert client.item("a b#?%")["metadata"] == {"year": 2031}
+    assert client.items("quite comet")["item"][0] == "a b#?%"
+    client.feedback("new one", "a b#?%", "dislike", time=5)
+    client.feedback("new one", "a b#?%", "like", time=6, overwrite=True)
+    assert client.user("new one").select("item", "kind", "time").rows() == [("a b#?%", "like", 6)]
+    assert client.users("new o") == ["new one"]
+    assert client.forget_user("new one") == 1
+    client.remove_item("a b#?%")
+    assert client.items().is_empty()
+    assert client.info()["limits"]["request_pairs"] == 1000
+    assert client.ready() is True
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda c: c.recommend("1", k=0), "k"),
+        (lambda c: c.recommend(), "either a user"),
+        (lambda c: c.recommend("1", liked=["3"]), "not both"),
+        (lambda c: c.recommend("1", diversity=float("nan")), "JSON"),
+        (lambda c: c.recommend("1", exclude=[object()]), "JSON"),
+        (lambda c: c.explain("1"), "item or a title"),
+        (lambda c: c.user("nobody-at-all"), "nobody-at-all"),
+        (lambda c: c.item("a/b"), "address"),
+        (lambda c: c.forget_user(".."), "address"),
+        (lambda c: c.add_item("3", "Mine"), "one of the dataset"),
+        (lambda c: c.score(pl.DataFrame({"user": ["1"]})), "no column item"),
+        (lambda c: c.score(pl.DataFrame({"user": ["1"], "item": [None]})), "no item"),
+        (lambda c: c.score(pl.DataFrame({"user": ["1"], "item": [0.5]})), "Float64"),
+        (lambda c: c.score(pl.DataFrame({"user": ["1"], "item": ["3"], "score": [1]})), "Drop it"),
+        (lambda c: c.score(pl.DataFrame({"user": ["1"], "item": ["no-such"]})), "no-such"),
+    ],
+)
+def test_mistakes_are_told_in_the_words_of_the_service(
+    client: corarec.Client, ask: Callable[[corarec.Client], Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        ask(client)
+
+
+def test_a_key_is_sent_and_never_shown(serve: Serve, tmp_path: Any) -> None:
+    from corarec.serve.keys import add_key
+
+    key = add_key(tmp_path / "keys", "r", "read")
+    served = serve(keys=tmp_path / "keys")
+    with pytest.raises(ConfigError, match="API key is wanted"):
+        asking(served).users()
+    client = asking(served, key=key)
+    assert client.users()
+    assert key not in repr(client)
+    with pytest.raises(ConfigError, match="may only read"):
+        client.feedback("1", "3", "like")
+    for wrong in ("schlüssel-€", "a\nb: c", " padded"):
+        with pytest.raises(ConfigError, match="key") as error:
+            corarec.Client("http://x", wrong)
+        assert wrong not in str(error.value)
+
+
+def test_a_busy_service_is_waited_for_as_long_as_it_asks() -> None:
+    busy = httpx.Response(429, headers={"retry-after": "2"}, json={"message": "Full."})
+    away = httpx.Response(503, json={"message": "Loading."})
+    client, waits = answering(busy, away, httpx.Response(200, json={"users": ["1"]}))
+    assert client.users() == ["1"]
+    assert waits == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "after", ["inf", "nan", "-5", "1e400", "soon", "Wed, 21 Oct 2015 07:28 GMT"]
+)
+def test_it_does_not_wait_for_ever(after: str) -> None:
+    busy = [
+        httpx.Response(429, headers={"retry-after": after}, json={"message": "Full."})
+        for _ in range(100)
+    ]
+    client, waits = answering(*busy, retry_seconds=5)
+    with pytest.raises(ServiceError, match="Full"):
+        client.users()
+    assert 0 < sum(waits) <= 5
+    assert min(waits) > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(500, json={"message": "It failed \x1b[31m."}), r"\\x1b"),
+        (httpx.Response(502, text="<html>"), "502 and no reason"),
+        (httpx.Response(404, text="nginx"), "404 and no reason"),
+        (httpx.Response(302, headers={"location": "http://y"}), "302"),
+        (httpx.Response(200, text="<html>"), "not as a corarec service"),
+        (httpx.Response(200, json=[1]), "not as a corarec service"),
+    ],
+)
+def test_what_is_no_answer_of_a_service_is_told(answer: httpx.Response, words: str) -> None:
+    client, waits = answering(answer)
+    with pytest.raises(ServiceError, match=words):
+        client.users()
+    assert waits == []
+
+
+def test_a_service_that_is_not_there_is_told() -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused")
+
+    client = corarec.Client("http://x", transport=httpx.MockTransport(refuse))
+    with pytest.raises(ServiceError, match="Connection refused"):
+        client.users()
+    assert client.ready() is False
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://x", "http://", 5, None])
+def test_an_address_that_is_none_is_refused(url: Any) -> None:
+    with pytest.raises(ConfigError, match="address"):
+        corarec.Client(url)
+
+
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0}, {"timeout": float("nan")}, {"retry_seconds": -1}]
+)
+def test_times_that_are_none_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="seconds"):
+        corarec.Client("http://x", **options)
