@@ -14,14 +14,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from corarec.ability.measured import BITS, MOVED, SAME
 from corarec.ability.result import UNTOUCHED, AbilityTable
 from corarec.benchmark.suite_result import SuiteResult
-from corarec.evaluate import ResultTable
+from corarec.evaluate import RankingComparison, RankingEvaluation, ResultTable
+from corarec.evaluate.metrics import metric_title
 from corarec.evaluate.significance import corrected_p_values, verdict
 from corarec.files import atomic_file
 from corarec.provenance import NOT_RECORDED, made_by
 from corarec.report.ability import ability_texts, corrected_tests
 from corarec.report.layout import interval_text, markdown_table, p_value_text, signed
+from corarec.report.ranking_tables import corrected_p_values as ranking_p_values
 from corarec.report.suite_tables import suite_markdown
 from corarec.report.tables import markdown
+from corarec.score.joined import PARTS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -67,6 +70,8 @@ def page() -> str:
         step_speed=step_speed,
         ability=ability,
         cllm4rec=cllm4rec,
+        ranking=ranking,
+        joined_parts=joined_parts,
     )
 
 
@@ -222,6 +227,59 @@ def cllm4rec(result: dict[str, Any]) -> str:
             for metric in metrics
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+RANKED = ("ndcg@10", "recall@10", "recall@20", "hr@10", "mrr", "novelty@10")
+
+
+def ranking(result: dict[str, Any]) -> str:
+    """Return rankings of a catalogue as Markdown: metrics, then the tests of what was joined."""
+    groups = {
+        name: {row["name"]: RankingEvaluation.model_validate(row) for row in rows}
+        for name, rows in result["systems"].items()
+    }
+    apart = [name for name in groups if name != "all"]
+    heads = [metric_title(metric) for metric in RANKED]
+    lines = [
+        " | ".join(["| order", *heads, "Coverage@10", *(f"NDCG@10, {name}" for name in apart)])
+        + " |",
+        f"|---|{'---:|' * (len(RANKED) + 1 + len(apart))}",
+    ]
+    for name, row in groups["all"].items():
+        cells = [f"{row.metrics[metric].value:.3f}" for metric in RANKED]
+        cells[0] += f" {interval_text(row.metrics['ndcg@10'])}"
+        cells += [f"{row.coverage['coverage@10']:.3f}"]
+        cells += [f"{groups[part][name].metrics['ndcg@10'].value:.3f}" for part in apart]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| NDCG@10 | " + " | ".join(f"{name} | p, Holm" for name in groups) + " |"]
+    lines.append(f"|---|{'---|---:|' * len(groups)}")
+    tests = {
+        name: [RankingComparison.model_validate(pair) for pair in result["comparisons"][name]]
+        for name in groups
+    }
+    corrected = {name: ranking_p_values(pairs, "ndcg@10") for name, pairs in tests.items()}
+    for number, pair in enumerate(tests["all"]):
+        cells = []
+        for name, pairs in tests.items():
+            found = pairs[number].metrics["ndcg@10"]
+            cells.append(f"{signed(found.value)} {interval_text(found)}")
+            cells.append(p_value_text(corrected[name][number]))
+        lines.append(f"| {pair.first} \N{MINUS SIGN} {pair.second} | {' | '.join(cells)} |")
+    users = ", ".join(f"{next(iter(of.values())).users:,} {name}" for name, of in groups.items())
+    return "\n".join([*lines, "", f"Users: {users}. {made_by(result)}"])
+
+
+def joined_parts(result: dict[str, Any]) -> str:
+    """Say what was chosen on validation, as Markdown."""
+    lines = ["| order | users | chosen | candidates by | order by |", "|---|---|---|---|---|"]
+    for name, groups in result["orders"].items():
+        for group, order in groups.items():
+            weights = [
+                ", ".join(f"{PARTS[part]} {value:.2f}" for part, value in order[step].items())
+                for step in ("first", "then")
+            ]
+            lines.append(f"| {name} | {group} | {order['chosen']} | {' | '.join(weights)} |")
     return "\n".join(lines)
 
 

@@ -85,10 +85,10 @@ def check_phases(system: LanguageSystem, train: TrainConfig) -> None:
     if train.phases and groups == ():
         raise ValueError("this system trains nothing, so that it has no phases; remove them")
     courses = [train.of_phase(phase) for phase in train.phases] or [train]
-    if any(course.loss.pairwise > 0 for course in courses) and not system.learns_logits:
+    if any(course.loss.compares for course in courses) and not system.learns_logits:
         raise ValueError(
-            f"loss.pairwise compares the logits of pairs, but {system.name!r} does not learn these "
-            "as it is configured; set it to 0"
+            f"loss.pairwise and loss.negatives need logits of pairs, but {system.name!r} does not "
+            "learn these as it is configured; set them to 0"
         )
     for phase in train.phases:
         for name in phase.parameters or ():

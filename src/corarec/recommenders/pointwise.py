@@ -9,9 +9,11 @@ import torch
 from torch.nn import functional
 
 from corarec.cf.report import auc
+from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.recommenders.base import Recommender, TrainingData, Validate
-from corarec.recommenders.loss import within_users
+from corarec.recommenders.loss import among_lists, within_users
+from corarec.recommenders.negatives import Lists, lists_of
 from corarec.score.scorer import Batch, Examples, batched, score_batches
 from corarec.types import IntArray, Pairs
 
@@ -24,7 +26,7 @@ class LabelledExamples:
     labels: IntArray
     """[N] 0 or 1"""
     users: IntArray | None = None
-    """[N], where the loss compares the rows of a user"""
+    """[N], where the loss compares the rows of a user, or of a list"""
     rows_per_user: int = 1
     """How many of these should stand together in a batch."""
 
@@ -91,6 +93,10 @@ class PointwiseRecommender(Recommender):
     def examples(self, data: TrainingData) -> LabelledExamples:
         """Return the training pairs with their labels."""
         rows, loss = data.train_rows, self.phase.loss
+        if loss.negatives:
+            drawn = self._lists(data.dataset, rows)
+            inputs = self.inputs(drawn.pairs)
+            return LabelledExamples(inputs, drawn.labels, drawn.lists, loss.negatives + 1)
         pairs = data.dataset.pairs(rows)
         labelled = LabelledExamples(self.inputs(pairs), data.dataset.labels(rows))
         if loss.pairwise > 0:
@@ -101,15 +107,26 @@ class PointwiseRecommender(Recommender):
         """Return the mean binary cross-entropy of the logits and what is added to it: a scalar."""
         labels, users = batch.pop("labels"), batch.pop("users", None)
         logits = self.training_logits(**batch).float()
-        loss = functional.binary_cross_entropy_with_logits(logits, labels)
-        if users is not None:
-            loss = loss + self.phase.loss.pairwise * within_users(logits, labels, users)
+        chosen = self.phase.loss
+        if users is not None and chosen.listwise:
+            loss = among_lists(logits, labels, users)
+        else:
+            loss = functional.binary_cross_entropy_with_logits(logits, labels)
+        if users is not None and chosen.pairwise > 0:
+            loss = loss + chosen.pairwise * within_users(logits, labels, users)
         return loss
 
     def validation(self, data: TrainingData) -> Validate:
         """Return what computes the AUC on the validation rows."""
         rows = data.valid_rows
+        if self.phase.loss.negatives:
+            drawn = self._lists(data.dataset, rows)
+            return PairValidation(self, drawn.pairs, drawn.labels)
         return PairValidation(self, data.dataset.pairs(rows), data.dataset.labels(rows))
+
+    def _lists(self, dataset: Dataset, rows: IntArray) -> Lists:
+        loss = self.phase.loss
+        return lists_of(dataset, rows, loss.negatives, loss.popularity, loss.negatives_seed)
 
 
 class PairValidation:
