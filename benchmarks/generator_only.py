@@ -3,8 +3,8 @@
 The generator of every CoRA run is trained anew with a linear read-out of its matrix in place of the
 language model, by the run's own recipe, which takes seconds. It cannot read titles, so what CoRA
 has beyond its AUC is the text's. Everything here is on the validation rows that choose CoRA's
-weights; beside it stand the CF model alone and the trivial references. Results go to
-benchmarks/results/generator_only.json.
+weights; beside it stand the CF model alone, a logistic regression on the same vectors and the
+trivial references. Results go to benchmarks/results/generator_only.json.
 """
 
 import argparse
@@ -13,13 +13,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from corarec.adapter import CollaborativeQueryGenerator
 from corarec.benchmark.references import LabelledPairs, fit_references
-from corarec.cf import VectorSource, load_cf
+from corarec.cf import VectorSource, VectorTable, load_cf
 from corarec.data import Dataset
 from corarec.files import write_json
 from corarec.provenance import provenance
@@ -29,7 +32,7 @@ from corarec.recommenders.vectors import VectorInput
 from corarec.train.metrics import read_metrics
 from corarec.train.plan import BatchPlan
 from corarec.train.run import validation_rows
-from corarec.types import FloatArray, Pairs
+from corarec.types import FloatArray, IntArray, Pairs
 
 RESULT = Path(__file__).parent / "results" / "generator_only.json"
 WIDTH = 64
@@ -39,19 +42,24 @@ WIDTH = 64
 class ReadOut(nn.Module):
     """A generator whose matrix is read by one linear layer."""
 
-    def __init__(self, system: CoraSystem, vector_size: int, seed: int) -> None:
+    def __init__(self, system: CoraSystem, cf: VectorSource, seed: int) -> None:
         super().__init__()
-        self.vector_input = VectorInput(system.vectors.drop_half, system.vectors.product)
-        size = self.vector_input.half_size(vector_size)
+        vectors = system.vectors
+        self.vector_input = VectorInput(
+            vectors.drop_half, vectors.product, cf.match_size, vectors.drop_families, cf.families
+        )
+        size = self.vector_input.half_size(cf.vector_size)
         config = system.generator.sized(size)
         start = torch.Generator().manual_seed(seed)
         self.generator = CollaborativeQueryGenerator(config, system.rank, {WIDTH}, start)
         self.out = nn.Linear(WIDTH * system.rank, 1)
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    def forward(self, table: VectorTable, rows: IntArray) -> torch.Tensor:
         """Return a logit for each pair of vectors: [B]."""
-        matrices = self.generator(self.vector_input(users, items))[WIDTH].flatten(1)
+        users, items = table.lookup(rows)
+        matches = None if table.matches is None else table.matches[torch.from_numpy(rows)]
+        matrices = self.generator(self.vector_input(users, items, matches))[WIDTH].flatten(1)
         # The matrix has norm 1; its numbers come to about 1 so.
         logits: torch.Tensor = self.out(matrices * matrices.shape[1] ** 0.5).squeeze(1)
         return logits
@@ -61,9 +69,10 @@ def train(config: RunConfig, dataset: Dataset, cf: VectorSource, valid: Pairs) -
     """Return the scores of the validation rows after the recipe's steps: [N]."""
     assert isinstance(config.system, CoraSystem)
     torch.manual_seed(config.seed)
-    pairs = dataset.pairs("train")
-    table, labels = cf.vector_table(pairs), torch.from_numpy(dataset.labels("train")).float()
-    model = ReadOut(config.system, cf.vector_size, config.seed)
+    rows = dataset.learnable()
+    pairs = dataset.pairs(rows)
+    table, labels = cf.vector_table(pairs), torch.from_numpy(dataset.labels(rows)).float()
+    model = ReadOut(config.system, cf, config.seed)
     model.vector_input.fit_scale(table)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=config.train.weight_decay)
     plan = BatchPlan(np.ones(len(pairs), dtype=np.int64), config.train.batch_size, config.seed)
@@ -71,13 +80,28 @@ def train(config: RunConfig, dataset: Dataset, cf: VectorSource, valid: Pairs) -
         chosen = plan[step]
         optimizer.param_groups[0]["lr"] = config.train.learning_rate_at(step)
         optimizer.zero_grad()
-        loss = binary_cross_entropy_with_logits(model(*table.lookup(chosen)), labels[chosen])
+        loss = binary_cross_entropy_with_logits(model(table, chosen), labels[chosen])
         loss.backward()
         optimizer.step()
     model.eval()
     vectors = cf.vector_table(valid)
     with torch.no_grad():
-        return model(*vectors.lookup(np.arange(len(valid)))).double().numpy()
+        return model(vectors, np.arange(len(valid))).double().numpy()
+
+
+def regressed(dataset: Dataset, cf: VectorSource, valid: Pairs) -> FloatArray:
+    """Return the scores of the validation rows by a logistic regression on the vectors: [N]."""
+    rows = dataset.learnable()
+    regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
+    regression.fit(whole(cf.vector_table(dataset.pairs(rows))), dataset.labels(rows))
+    return np.asarray(regression.decision_function(whole(cf.vector_table(valid))))
+
+
+def whole(table: VectorTable) -> FloatArray:
+    """Return everything that vectors say of each pair: [N, f]."""
+    parts = [*table.lookup(np.arange(len(table)))]
+    parts += [] if table.matches is None else [table.matches]
+    return torch.cat(parts, dim=1).double().numpy()
 
 
 def main() -> None:
@@ -96,10 +120,15 @@ def main() -> None:
         rows = validation_rows(dataset, config.train)
         valid, labels = dataset.pairs(rows), dataset.labels(rows)
         last = [record for record in read_metrics(run) if "valid_auc" in record]
-        aucs = models.setdefault(cf.name, {"alone": [], "generator": [], "cora": []})
-        aucs["alone"].append(roc_auc_score(labels, cf.score(valid)))
-        aucs["generator"].append(roc_auc_score(labels, train(config, dataset, cf, valid)))
-        aucs["cora"].append(max(record["valid_auc"] for record in last))
+        aucs = models.setdefault(cf.name, {})
+        scores = {
+            "alone": cf.score(valid),
+            "regression": regressed(dataset, cf, valid),
+            "generator": train(config, dataset, cf, valid),
+        }
+        for way, values in scores.items():
+            aucs.setdefault(way, []).append(roc_auc_score(labels, values))
+        aucs.setdefault("cora", []).append(max(record["valid_auc"] for record in last))
         console.print(run.name, {way: round(values[-1], 4) for way, values in aucs.items()})
     train_part, valid_part = (
         LabelledPairs(dataset.pairs(part), dataset.labels(part)) for part in ("train", "valid")
