@@ -24,7 +24,7 @@ from corarec.report.layout import interval_text, markdown_table, p_value_text, s
 from corarec.report.ranking_tables import corrected_p_values as ranking_p_values
 from corarec.report.suite_tables import suite_markdown
 from corarec.report.tables import markdown
-from corarec.score.joined import PARTS
+from corarec.score.joined import PARTS, JoinedRanking
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -72,6 +72,7 @@ def page() -> str:
         cllm4rec=cllm4rec,
         ranking=ranking,
         joined_parts=joined_parts,
+        learned=learned,
     )
 
 
@@ -281,6 +282,19 @@ def joined_parts(result: dict[str, Any]) -> str:
             ]
             lines.append(f"| {name} | {group} | {order['chosen']} | {' | '.join(weights)} |")
     return "\n".join(lines)
+
+
+def learned(result: dict[str, Any]) -> str:
+    """Return what `corarec learn-ranking` found as Markdown: the NDCG of every order."""
+    groups = JoinedRanking.model_validate(result).groups
+    names = [f"{group}, {order.users} users" for group, order in groups.items()]
+    lines = [f"| order | {' | '.join(names)} |", f"|---|{'---:|' * len(groups)}"]
+    for each in next(iter(groups.values())).validation:
+        values = [f"{order.validation[each]:.3f}" for order in groups.values()]
+        lines.append(f"| {each} | {' | '.join(values)} |")
+    chosen = [f"**{order.chosen}**" for order in groups.values()]
+    lines.append(f"| chosen | {' | '.join(chosen)} |")
+    return "\n".join([*lines, "", made_by(result)])
 
 
 def cf_table(models: dict[str, Any]) -> str:
