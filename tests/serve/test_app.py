@@ -207,6 +207,8 @@ BAD_BODIES = [
     ("/v1/feedback", '{"user": "1", "item": "no such item", "kind": "like"}'),
     ("/v1/feedback", '{"events": []}'),
     ("/v1/items", '{"item": "a", "title": "A", "metadata": {"year": NaN}}'),
+    ("/v1/items", '{"item": "a", "title": "A", "metadata": {"time": 1}}'),
+    ("/v1/items", '{"item": "a", "title": "A", "metadata": {"self": "b"}}'),
     ("/v1/items", '{"item": "a", "title": "A", "metadata": {"self": {"a": 1}}}'),
 ]
 

@@ -35,11 +35,12 @@ class Engine:
             gone = {item: _removed(state) for item, state in self._items.items()}
             items = gone | items
         self._take_items(items)
-        for user, state in users.items():
-            self._take_user(user, state)
-        if items:
-            for user in sorted(self._held):
-                self._take_user(user, self._states[user])
+        again = self._held - users.keys() if items else set()
+        for user, state in (users | {user: self._states[user] for user in again}).items():
+            try:
+                self._take_user(user, state)
+            except Exception:
+                log.exception("what changed of a user is left out")
 
     def _take_items(self, items: Mapping[str, ItemState]) -> None:
         for item, state in items.items():
@@ -52,6 +53,9 @@ class Engine:
             except DataError as error:
                 # Such as an item that the dataset has by now: what it says goes.
                 log.warning("an added item is left out: %s", error)
+            except Exception:
+                # What one says may not keep back what all others say.
+                log.exception("an added item is left out")
             self._items[item] = state
 
     def _take_user(self, user: str, state: UserState) -> None:

@@ -159,6 +159,10 @@ class FeedbackRequest(Body):
     events: Annotated[list[Event], Field(min_length=1)]
 
 
+OWN_COLUMNS = ("item", "title", "time", "self")
+"""What is told of an item beside its metadata."""
+
+
 class NewItem(Body):
     """An item by its title: scored at once, without training."""
 
@@ -180,6 +184,12 @@ class NewItem(Body):
         ],
         Field(max_length=20, description="For filters, such as genres and year."),
     ] = {}
+
+    @model_validator(mode="after")
+    def _other_columns(self) -> Self:
+        if taken := sorted(self.metadata.keys() & set(OWN_COLUMNS)):
+            raise ValueError(f"wanted is another name than {taken[0]!r} in `metadata`")
+        return self
 
 
 class Answer(BaseModel):
