@@ -262,6 +262,23 @@ def test_what_is_told_first_is_known_to_what_is_asked_later(queue: Queue, live: 
     assert asked.result(5) == [1]
 
 
+def test_work_begins_anew_where_what_it_knows_is_void(queue: Queue, live: Live) -> None:
+    q = queue(batch_tokens=20)
+    began: list[int] = []
+
+    def work() -> Work:
+        began.append(1)
+        scores = yield Ask([(NOBODY, np.array([item])) for item in (SLOW, 2, 3)])
+        return scores.tolist()
+
+    future = q.submit(work, 3, soon())
+    while not began:
+        time.sleep(0.01)
+    q.control(lambda: None, anew=True).result(5)
+    assert future.result(5) == [float(SLOW), 2.0, 3.0]
+    assert len(began) == 2
+
+
 def test_beyond_the_queue_requests_are_refused_and_recovery_is_at_once(
     queue: Queue, live: Live
 ) -> None:

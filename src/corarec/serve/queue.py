@@ -138,11 +138,20 @@ class ScoringQueue:
         job.future.add_done_callback(lambda _: self._left(job))
         return job.future
 
-    def control(self, do: Callable[[], None]) -> Future[None]:
-        """Have something done in the scoring thread before any work that is submitted later."""
+    def control(self, do: Callable[[], None], *, anew: bool = False) -> Future[None]:
+        """Have something done in the scoring thread before any work that is submitted later.
+
+        With `anew` work that has begun begins once more: what it knows is void.
+        """
         future: Future[None] = Future()
+
+        def begin_anew() -> None:
+            do()
+            for job in self._active:
+                job.work = None
+
         with self._changed:
-            self._controls.append((do, future))
+            self._controls.append((begin_anew if anew else do, future))
             self._changed.notify()
         return future
 

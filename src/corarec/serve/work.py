@@ -73,7 +73,7 @@ def recommend(engine: Engine, request: RecommendRequest) -> Work:
     context = context_of(engine, request)
     chosen, places = candidates_of(engine, request, context)
     scores: FloatArray = yield Ask([(context, chosen)])
-    best = live.arranged(chosen, scores, k=request.k, diversity=request.diversity)
+    best = live.arranged(chosen, scores, k=request.k, diversity=request.diversity, context=context)
     rows = _rows(engine, chosen, scores, best, places=places)
     return Ranked(_is_known(engine, request, context), rows)
 
