@@ -96,9 +96,18 @@ def printed(text: str, file: str) -> str:
 
 def generator_only(result: dict[str, Any]) -> str:
     """Return what generators make of CF vectors without a language model."""
-    lines = ["| CF model | alone | generator without text | CoRA |", "|---|---:|---:|---:|"]
+    titles = {
+        "alone": "alone",
+        "regression": "regression on its vectors",
+        "generator": "generator without text",
+        "cora": "CoRA",
+    }
+    # Results from before there was a regression have none.
+    shown = [way for way in titles if all(way in ways for ways in result["models"].values())]
+    lines = [f"| CF model | {' | '.join(titles[way] for way in shown)} |"]
+    lines.append(f"|---|{'---:|' * len(shown)}")
     for name, ways in result["models"].items():
-        means = (sum(values) / len(values) for values in ways.values())
+        means = (sum(ways[way]) / len(ways[way]) for way in shown)
         lines.append(f"| {name} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
     references = ", ".join(
         f"{name[0].lower()}{name[1:]} {value:.3f}" for name, value in result["references"].items()

@@ -196,3 +196,16 @@ def result(name: str) -> Any:
 
 def row(name: str, *values: float, digits: int = 3) -> str:
     return f"| {name} | {' | '.join(f'{value:.{digits}f}' for value in values)} |"
+
+
+def test_ways_that_older_results_lack_have_no_column(results_page: Any) -> None:
+    ways = {"alone": [0.7, 0.8], "generator": [0.6], "cora": [0.9]}
+    references = {"Item rate": 0.5}
+    old = results_page.generator_only({"models": {"als": ways}, "references": references})
+    assert old.startswith(
+        "| CF model | alone | generator without text | CoRA |\n|---|---:|---:|---:|"
+    )
+    assert "| als | 0.750 | 0.600 | 0.900 |" in old
+    models = {"als": ways | {"regression": [0.65]}}
+    new = results_page.generator_only({"models": models, "references": references})
+    assert "| als | 0.750 | 0.650 | 0.600 | 0.900 |" in new
