@@ -257,6 +257,16 @@ class Log:
             self.stars[rows],
         )
 
+    def joined(self, other: "Log") -> "Log":
+        """Return these rows and then those of another."""
+        return Log(
+            np.concatenate([self.user_ids, other.user_ids]),
+            np.concatenate([self.item_ids, other.item_ids]),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.times, other.times]),
+            np.concatenate([self.stars, other.stars]),
+        )
+
 
 @dataclass(frozen=True)
 class ScoreTable:

@@ -80,6 +80,15 @@ class ALS(CFModel):
         model._factors = self._fitted().folding(feedback)
         return model
 
+    def extended(self, feedback: Feedback, num_items: int) -> "ALS":
+        """Return this model over more rows: users by the held items, then all items by the users.
+
+        One half of a sweep, so that items that were rated move a little, too.
+        """
+        model = copy(self)
+        model._factors = self._fitted().extended(feedback, num_items)
+        return model
+
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
@@ -129,11 +138,14 @@ class ALS(CFModel):
         """Return the training rows and the held side, from which all else follows."""
         factors = self._fitted()
         rows = torch.stack([factors.user_ids, factors.item_ids, factors.labels], dim=1)
-        return {
+        tensors = {
             "rows": rows,
             "held_items": factors.held_items,
             "num_users": torch.tensor([factors.num_users]),
         }
+        if factors.fitted_rate is not None:
+            tensors["rate"] = torch.tensor([factors.fitted_rate], dtype=torch.float64)
+        return tensors
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take over the training rows and the held side."""
@@ -142,6 +154,8 @@ class ALS(CFModel):
         if held.shape[1] != self._options.embedding_size + 1:
             raise ValueError(f"factors of {held.shape[1] - 1} numbers")
         self._factors = self._new(user_ids, item_ids, labels, held, num_users)
+        if "rate" in tensors:
+            self._factors = replace(self._factors, fitted_rate=float(tensors["rate"]))
 
     def _start(self, data: FitData, generator: torch.Generator) -> Factors:
         size = self._options.embedding_size

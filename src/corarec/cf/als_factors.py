@@ -32,6 +32,8 @@ class Factors:
     bias_penalty: float
     """on the biases"""
 
+    fitted_rate: float | None = None
+    """`m` of the fit, where rows came later"""
     overlay: Overlay = field(default_factory=Overlay)
     """Users who are not, or not any more, as they were fitted."""
     folded: RidgeSide | None = None
@@ -60,10 +62,31 @@ class Factors:
             vars(factors)[name] = getattr(self, name)
         return factors
 
+    def extended(self, feedback: Feedback, num_items: int) -> "Factors":
+        """Return these factors over the rows that hold, those of the fit's other users included."""
+        rows, size = feedback.rows, len(self.held_items)
+        held = torch.zeros(num_items + 1, self.held_items.shape[1])
+        held[:size] = self.held_items
+        others = torch.from_numpy(~np.isin(self.user_ids.numpy(), feedback.users))
+        told = [
+            torch.from_numpy(column[feedback.current].astype(np.int64))
+            for column in (rows.user_ids, rows.item_ids, rows.labels)
+        ]
+        kept = [column[others] for column in (self.user_ids, self.item_ids, self.labels)]
+        users, items, labels = (torch.cat(both) for both in zip(kept, told, strict=True))
+        return replace(
+            self,
+            user_ids=users,
+            item_ids=items,
+            labels=labels.to(self.labels.dtype),
+            held_items=held,
+            num_users=max(self.num_users, feedback.num_users),
+        )
+
     @cached_property
     def rate(self) -> float:
-        """`m`, the share of liked training rows."""
-        return float(self.labels.double().mean())
+        """`m`, the share of liked rows of the fit."""
+        return float(self.labels.double().mean()) if self.fitted_rate is None else self.fitted_rate
 
     @cached_property
     def user_side(self) -> RidgeSide:

@@ -103,6 +103,22 @@ class CFModel(ABC):
             "fitted, so that the prompt alone knows what came later."
         )
 
+    def extended(self, feedback: Feedback, num_items: int) -> "CFModel":
+        """Return a model of the same space that has learned feedback for good, to be saved.
+
+        It knows `feedback.num_users` users and `num_items` items, new ones included; those of which
+        nothing can be told have the zero vector. Where all that a model reads is the history of a
+        pair, it is the model itself. This model does not change.
+
+        Raises
+        ------
+        ConfigError
+            It takes nothing.
+        """
+        if self.takes == "nothing":
+            self.knowing(feedback)
+        return self
+
     @property
     def match_size(self) -> int:
         """`p`, how many numbers its vectors say of user and item together; none, as a rule."""

@@ -23,7 +23,7 @@ from corarec.cf.pointwise import (
     zero_embedding,
 )
 from corarec.cf.report import FitCourse, OnEpoch
-from corarec.types import Config, FloatArray, Pairs
+from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
 class BinaryMFConfig(PointwiseConfig):
@@ -112,6 +112,10 @@ class BinaryMF(FoldingTable):
     def plain_prior(self) -> Prior:
         """Where users are expected before any row."""
         return Prior.of(self._fitted_unknowns)
+
+    def new_item(self, users: FloatArray, labels: IntArray) -> torch.Tensor:
+        """Return the signs."""
+        return _signs(super().new_item(users, labels))
 
     def vector(self, solution: FloatArray) -> FloatArray:
         """Return the signs."""

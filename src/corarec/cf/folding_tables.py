@@ -149,6 +149,44 @@ class FoldingTable(TableModel):
             vectors[row] = torch.from_numpy(self.vector(solved(rows.take(seen), prior)))
         return self.with_users(feedback.users, vectors)
 
+    def extended(self, feedback: Feedback, num_items: int) -> "FoldingTable":
+        """Return this model with users folded in for good, and new items by who likes them.
+
+        Items of the fit stay as they were. A new item is a regression on the users' vectors, as a
+        user is one on the items'.
+        """
+        knowing = self.knowing(feedback)
+        model = copy(self)
+        numbers = np.arange(feedback.num_users + 1)
+        users = knowing._users_at(knowing._overlay.places(numbers, len(self.user_table)))
+        items = torch.zeros(num_items + 1, self.vector_size)
+        items[: len(self.item_table)] = self.item_table
+        model.set_tables(users, items)
+        for name in ("prior", "_known_items", "_fitted_unknowns"):
+            vars(model).pop(name, None)
+        model._keep_space(self)
+        rows = feedback.rows
+        new = feedback.current & ~self._known_items[known_ids(rows.item_ids, len(self.item_table))]
+        for item in np.unique(rows.item_ids[new & (rows.item_ids <= num_items)]).tolist():
+            raters = new & (rows.item_ids == item)
+            of_users = users[torch.from_numpy(rows.user_ids[raters])]
+            known = of_users.any(dim=1)
+            if known.any():
+                labels = rows.labels[raters][known.numpy()]
+                items[item] = self.new_item(of_users[known].double().numpy(), labels)
+        return model
+
+    def _keep_space(self, of: "FoldingTable") -> None:
+        """Keep what was measured over the users and items of the fit."""
+        vars(self)["plain_prior"], vars(self)["prior"] = of.plain_prior, of.prior
+
+    def new_item(self, users: FloatArray, labels: IntArray) -> torch.Tensor:
+        """Return the vector of an item by the vectors [n, d] and labels [n] of its users: [d]."""
+        table = self.item_table[torch.from_numpy(np.flatnonzero(self._known_items))]
+        prior = Prior.of(table.double().numpy())
+        rows = Rows(users, np.zeros(len(users)), labels.astype(np.float64))
+        return torch.from_numpy(solved(rows, prior)).float()
+
     @cached_property
     def _known_items(self) -> BoolArray:
         known: BoolArray = self.item_table.any(dim=1).numpy()

@@ -102,9 +102,22 @@ class Fused(CFModel):
 
     def knowing(self, feedback: Feedback) -> "Fused":
         """Return this model with every component that takes rows knowing them."""
+        if self.takes != "rows":
+            super().knowing(feedback)
         model = copy(self)
         model._components = [
             component.knowing(feedback) if component.takes == "rows" else component
+            for component in self._fitted()
+        ]
+        return model
+
+    def extended(self, feedback: Feedback, num_items: int) -> "Fused":
+        """Return this model with every component extended that can be."""
+        if self.takes == "nothing":
+            super().knowing(feedback)
+        model = copy(self)
+        model._components = [
+            component if component.takes == "nothing" else component.extended(feedback, num_items)
             for component in self._fitted()
         ]
         return model

@@ -12,7 +12,7 @@ from torch import nn
 
 from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
-from corarec.cf.folding import Prior
+from corarec.cf.folding import Prior, Rows, solved
 from corarec.cf.folding_tables import FoldingTable
 from corarec.cf.pointwise import (
     Inputs,
@@ -113,6 +113,17 @@ class MF(FoldingTable):
     def vector(self, solution: FloatArray) -> FloatArray:
         """Put the user's 1 back."""
         return np.append(solution, 1.0) if self._options.biases else solution
+
+    def new_item(self, users: FloatArray, labels: IntArray) -> torch.Tensor:
+        """Return an item's vector; with biases the item's 1 is none of what is solved for."""
+        if not self._options.biases:
+            return super().new_item(users, labels)
+        known = self.item_table[torch.from_numpy(self._known_items)].double().numpy()
+        prior = Prior.of(np.delete(known, -2, axis=1))
+        features = np.delete(users, -2, axis=1)
+        offsets = users[:, -2] + float(self._mean)
+        found = solved(Rows(features, offsets, labels.astype(np.float64)), prior)
+        return torch.from_numpy(np.insert(found, len(found) - 1, 1.0)).float()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return both tables and the global mean (a logit)."""

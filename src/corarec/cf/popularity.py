@@ -68,6 +68,18 @@ class Popularity(CFModel):
         model._num_users = max(self._fitted().rows.num_users, feedback.num_users)
         return model
 
+    def extended(self, feedback: Feedback, num_items: int) -> "Popularity":
+        """Return this model over more rows, users and items."""
+        own, told = self._fitted().rows, feedback.rows.take(np.flatnonzero(feedback.current))
+        others = ~np.isin(own.users, feedback.users)
+        none = np.full(len(own), np.nan)
+        before = Log(own.users, own.items, own.labels.astype(np.int64), own.times, none)
+        log = before.take(np.flatnonzero(others)).joined(told)
+        model = copy(self)
+        sizes = max(own.num_users, feedback.num_users), max(own.num_items, num_items)
+        model._rows, model._shown = self._new(log, *sizes), None
+        return model
+
     @property
     def vector_size(self) -> int:
         """Two: the count and one."""

@@ -50,6 +50,8 @@ class Rates(CFModel):
         self._options = config
         self._users: IntArray | None = None
         self._items: IntArray | None = None
+        self._scale: FloatArray | None = None
+        """What the fit measured, in a model that was extended."""
         self._overlay = Overlay()
         self._folded: IntArray = np.zeros((0, 2), dtype=np.int64)
 
@@ -71,6 +73,28 @@ class Rates(CFModel):
             places = np.searchsorted(feedback.users, feedback.rows.user_ids[some])
             base = base + sign * _count(places, feedback.rows.labels[some], len(base) - 1)
         model._overlay, model._folded = Overlay(feedback.users), np.maximum(base, 0)
+        return model
+
+    def extended(self, feedback: Feedback, num_items: int) -> "Rates":
+        """Return this model with the rows counted for good, of users and of items.
+
+        What brings vectors to unit size stays that of the fit.
+        """
+        if self._users is None or self._items is None:
+            raise not_fitted(self)
+        model = copy(self)
+        model._scale = self._scaling()
+        sides = []
+        for counts, ids, largest in (
+            (self._users, feedback.rows.user_ids, feedback.num_users),
+            (self._items, feedback.rows.item_ids, num_items),
+        ):
+            total = np.zeros((max(largest + 1, len(counts)), 2), dtype=np.int64)
+            total[: len(counts)] = counts
+            for some, sign in ((feedback.new, 1), (feedback.gone, -1)):
+                total += sign * _count(ids[some], feedback.rows.labels[some], len(total) - 1)
+            sides.append(np.maximum(total, 0))
+        model._users, model._items = sides
         return model
 
     @property
@@ -102,10 +126,16 @@ class Rates(CFModel):
         return user_odds[user_rows] + item_odds[item_rows] - float(_logit(np.array(mean)))
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Return the counts of users and of items: [U + 1, 2] and [I + 1, 2] int64."""
+        """Return the counts of users and of items: [U + 1, 2] and [I + 1, 2] int64.
+
+        Of a model that was extended also its scale.
+        """
         if self._users is None or self._items is None:
             raise not_fitted(self)
-        return {"users": torch.from_numpy(self._users), "items": torch.from_numpy(self._items)}
+        tensors = {"users": torch.from_numpy(self._users), "items": torch.from_numpy(self._items)}
+        return (
+            tensors if self._scale is None else tensors | {"scale": torch.from_numpy(self._scale)}
+        )
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take over the counts."""
@@ -113,20 +143,42 @@ class Rates(CFModel):
             if tensors[key].ndim != 2 or tensors[key].shape[1] != 2:
                 raise ValueError(f"'{key}' should be rows of (count, liked)")
         self._users, self._items = tensors["users"].numpy(), tensors["items"].numpy()
+        self._scale = tensors["scale"].numpy() if "scale" in tensors else None
+        if self._scale is not None and self._scale.shape != (5, 2):
+            raise ValueError(f"the scale has the shape {self._scale.shape}")
 
     def _mean(self) -> float:
         if self._users is None:
             raise not_fitted(self)
+        if self._scale is not None:
+            return float(self._scale[4, 0])
         rows, liked = self._users.sum(0)
         return float(liked / rows)
+
+    def _scaling(self) -> FloatArray:
+        """Return the centre and size of users, then of items, and the mean: [5, 2]."""
+        if self._scale is not None:
+            return self._scale
+        assert self._users is not None
+        assert self._items is not None
+        parts = [*self._centre_and_size(self._users), *self._centre_and_size(self._items)]
+        return np.stack([*parts, np.array([self._mean(), 0.0])])
+
+    def _centre_and_size(self, counts: IntArray) -> tuple[FloatArray, FloatArray]:
+        known = self._statistics(counts[counts[:, 0] > 0])
+        centre = np.array([0.0, known[:, 1].mean()])
+        size = np.sqrt(((known - centre) ** 2).mean(0))
+        return centre, np.where(size > 0, size, 1)
 
     def _unit_size(self, half: FloatArray, counts: IntArray | None) -> torch.Tensor:
         """Return the vectors of (centred rate, log count) [R, 2]; zero without a count."""
         assert counts is not None  # `_half` came first
-        known = self._statistics(counts[counts[:, 0] > 0])
-        centre = np.array([0.0, known[:, 1].mean()])
-        size = np.sqrt(((known - centre) ** 2).mean(0))
-        vectors = (half - centre) / np.where(size > 0, size, 1) * (half[:, 1:] > 0)
+        if self._scale is None:
+            centre, size = self._centre_and_size(counts)
+        else:
+            place = 0 if counts is self._users else 2
+            centre, size = self._scale[place], self._scale[place + 1]
+        vectors = (half - centre) / size * (half[:, 1:] > 0)
         return torch.from_numpy(vectors.astype(np.float32))
 
     def _statistics(self, counts: IntArray) -> FloatArray:

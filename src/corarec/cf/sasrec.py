@@ -1,5 +1,6 @@
 """SASRec (Kang & McAuley 2018): the user is what he or she liked last, in order."""
 
+from copy import copy
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.checkpoint import Checkpointer, purpose_of
 from corarec.cf.data import FitData
-from corarec.cf.feedback import Takes
+from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.pointwise import PointwiseConfig, fit_pointwise
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.sasrec_network import SASRecNetwork
@@ -68,6 +69,18 @@ class SASRec(CFModel):
     def takes(self) -> Takes:
         """The history of each pair is all that it reads."""
         return "history"
+
+    def extended(self, feedback: Feedback, num_items: int) -> "SASRec":
+        """Return this model with room for new items, which say nothing in a history."""
+        before = self._fitted()
+        network = self._new_network(max(num_items, before.num_items))
+        weights = before.state_dict()
+        items = torch.zeros(network.num_items + 1, self.vector_size)
+        items[: len(weights["items.weight"])] = weights["items.weight"]
+        network.load_state_dict(weights | {"items.weight": items})
+        model = copy(self)
+        model._network = network.eval()
+        return model
 
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None

@@ -15,6 +15,7 @@ from corarec.cli.measuring import compare, evaluate, evaluate_ranking, learn_ran
 from corarec.cli.names import options
 from corarec.cli.output import log, prepare_streams, say
 from corarec.cli.packing import pack
+from corarec.cli.refreshing import refresh
 from corarec.cli.serving import api_key, events, serve
 from corarec.cli.training import doctor, pretrain_backbone, profile, train
 from corarec.cli.tuning import tune
@@ -52,6 +53,7 @@ for _command, _epilog in (
     (explain, ""),
     (export_lora, ""),
     (pack, ""),
+    (refresh, "What it learns and what it leaves: docs/live.md."),
     (serve, "How to run, secure, size and upgrade it: docs/serving.md."),
     (api_key, ""),
     (doctor, ""),

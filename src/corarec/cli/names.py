@@ -17,7 +17,7 @@ from corarec.registry import plug_ins
 if TYPE_CHECKING:
     from corarec.types import Config
 
-SOURCES = ("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic")
+SOURCES = ("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic", "events")
 SPLIT_RULES = (
     "collm-ml1m",
     "collm-amazon-book",

@@ -19,6 +19,7 @@ from corarec.data.sources.base import Source
 from corarec.data.sources.collm import Collm
 from corarec.data.sources.movielens import MovieLens
 from corarec.data.sources.recbole import RecBole
+from corarec.data.sources.service import ServiceEvents
 from corarec.data.sources.synthetic import Synthetic
 from corarec.data.sources.table import Table
 from corarec.data.sources.yelp import Yelp
@@ -49,6 +50,7 @@ DATA_SOURCES: Registry[Source] = Registry(
         "table": Table,
         "collm": Collm,
         "synthetic": Synthetic,
+        "events": ServiceEvents,
     },
 )
 

@@ -13,11 +13,12 @@ from scipy.special import expit
 from corarec.backbone.compiling import uncompiled
 from corarec.cf.feedback import WORDS
 from corarec.cf.fit import seen_rows
-from corarec.data import Dataset
+from corarec.data import Dataset, Knowledge
 from corarec.data.history import NEVER_OVER
 from corarec.errors import DataError
 from corarec.runs.live_items import Filters, Hit, Item, Items
-from corarec.runs.live_people import Kind, Limits, People, checked_name, checked_time
+from corarec.runs.live_people import Kind, Limits, People, Told, checked_name, checked_time
+from corarec.runs.refresh import Refresh, newest_refresh, open_refresh
 from corarec.runs.run import Run, load_run
 from corarec.score.candidates import Candidates, candidates, worth
 from corarec.score.context import Context
@@ -27,6 +28,8 @@ from corarec.score.scorer import Scorer
 from corarec.types import BoolArray, FloatArray, Histories, IntArray, Pairs
 
 LETTERS_PER_TOKEN = 3
+NEWEST = "newest"
+"""The refresh that is in use."""
 NO_FILTERS, LIMITS = Filters(), Limits()
 ASKED = tuple[str, str] | tuple[str, tuple[str, str]]
 """A user, and an item or ("title", the title of one that is not added)."""
@@ -126,9 +129,13 @@ class LiveRun:
                 "out, or open the run with its dataset."
             )
         self.run, self.follow, self._until, self._limits = run, follow, until, limits
+        self._trained = None if run.cf is None else run.cf.model
+        self._refresh: Refresh | None = None
+        self._learned: list[tuple[str, str, Told]] = []
+        """What was told here and is a part of the refresh in use."""
         self._policy = run.config.knowledge.policy
         self._compile_again: finalize[Any, Any] | None = None
-        self._items = Items(run.knowledge.catalogue, limits, _metadata(run.parts.splits))
+        self._items = self._new_items()
         self._people = self._new_people()
 
     @classmethod
@@ -141,17 +148,22 @@ class LiveRun:
         until: int | None = None,
         limits: Limits = LIMITS,
         compiled: bool = False,
+        refresh: str | None = NEWEST,
     ) -> Self:
         """Open a trained run for live use; parameters as of the class and of `load_run`.
 
         Blocks that the recipe compiles run uncompiled in this process from here to `close`, unless
         told otherwise: requests come in ever new shapes, and each is compiled for a minute.
+        `refresh` is the fingerprint of one that `corarec refresh` made, `newest` the one in use,
+        None the run as it was trained.
         """
         opened = cls(load_run(folder, data), follow=live, until=until, limits=limits)
         if not compiled:
             stack = ExitStack()
             stack.enter_context(uncompiled())
             opened._compile_again = finalize(opened, stack.close)
+        if until is None:
+            opened.swap(refresh)
         return opened
 
     def close(self) -> None:
@@ -164,7 +176,8 @@ class LiveRun:
 
     def info(self) -> dict[str, Any]:
         """Return what this is and how much it knows, as plain values."""
-        cf, knowledge = self.run.cf, self.run.knowledge
+        cf, knowledge = self.run.cf, self.knowledge
+        refresh = self._refresh
         return {
             "run": self.run.folder.name,
             "system": self.run.config.system.name,
@@ -173,6 +186,7 @@ class LiveRun:
             "feedback_words": WORDS["nothing" if cf is None or not self.follow else cf.model.takes],
             "knowledge": self._policy,
             "weights": self.run.identity,
+            "refresh": None if refresh is None else refresh.record.fingerprint,
             "dataset": knowledge.name,
             "fingerprint": knowledge.fingerprint.model_dump(mode="json"),
             "users": len(knowledge.users),
@@ -181,6 +195,51 @@ class LiveRun:
             "users_told": self._people.num_told,
             "events": self._people.events,
         }
+
+    def newest_refresh(self) -> str | None:
+        """Return the refresh that `corarec refresh` made last; None: there is none."""
+        return None if self.run.folder.is_file() else newest_refresh(self.run.folder)
+
+    def swap(self, refresh: str | None = NEWEST) -> str | None:
+        """Take a refresh of the run into use, with all that was told since; return which.
+
+        It is opened and checked first, so that a damaged one changes nothing. None goes back to the
+        run as it was trained. Between two answers; contexts from before are not to be used.
+
+        Raises
+        ------
+        ArtifactError
+            It is not there, damaged, or of another run.
+        """
+        name = self.newest_refresh() if refresh == NEWEST else refresh
+        before = None if self._refresh is None else self._refresh.record.fingerprint
+        if name == before:
+            return name
+        opened = None if name is None else open_refresh(self.run.folder, name)
+        cf, told, people, items = self.run.cf, self._people.all_told(), self._people, self._items
+        assert cf is not None
+        assert self._trained is not None
+        cf.swap(self._trained if opened is None else opened.model)
+        self._refresh = opened
+        self._items, self._people = self._new_items(), self._new_people()
+        for number in items.added():
+            self._items.add_again(items, number)
+        for number in items.removed():
+            self._items.remove(str(items.raw(number)), in_use=True)
+        for user in people.forgotten():
+            self._people.forget(user)
+        learned, self._learned = self._learned, []
+        for user, raw, event in [*learned, *((u, str(items.raw(e.item)), e) for u, e in told)]:
+            if not self._items.has(raw):
+                # It was removed, and histories keep its title.
+                self._items.add_again(items, event.item)
+                self._items.remove(raw, in_use=True)
+            number = self._items.number(raw, removed=True)
+            if self._people.has_learned(user, number, event):
+                self._learned.append((user, raw, event))
+            else:
+                self._people.tell(user, number, event.kind, event.time, event.stars)
+        return name
 
     @property
     def scorer(self) -> Scorer:
@@ -292,6 +351,7 @@ class LiveRun:
 
     def forget(self, user: str) -> int:
         """Forget a user; return how many events went. One of the dataset is a stranger then."""
+        self._learned = [told for told in self._learned if told[0] != user]
         return self._people.forget(user)
 
     def known(self, user: str) -> Known:
@@ -303,7 +363,7 @@ class LiveRun:
             Nobody knows the user.
         """
         number = self._user(user)
-        place, line = self._people.of_dataset(number), self.run.knowledge.timeline
+        place, line = self._people.of_dataset(number), self.knowledge.timeline
         events = [
             Event(
                 self._items.raw(item),
@@ -347,7 +407,7 @@ class LiveRun:
             raise DataError("The query is no text of at most 200 characters.")
         if not query:
             return self.example_users(count)
-        there = [*self._people.told_names(), *self.run.knowledge.users.raw_ids]
+        there = [*self._people.told_names(), *self.knowledge.users.raw_ids]
         found = [user for user in dict.fromkeys(there) if query in user]
         found.sort(key=lambda user: (not user.startswith(query), len(user), user))
         return [user for user in found if self._people.number(user)][:count]
@@ -622,14 +682,30 @@ class LiveRun:
             return found
         return replace(found, item=None, title=own_titles[number - self.first_free])
 
+    @property
+    def knowledge(self) -> Knowledge:
+        """What is known but for what was told: of the dataset, or of the refresh in use."""
+        return self.run.knowledge if self._refresh is None else self._refresh.knowledge
+
+    def _new_items(self) -> Items:
+        run = self.run
+        items = Items(run.knowledge.catalogue, self._limits, _metadata(run.parts.splits))
+        if self._refresh is not None:
+            catalogue = self._refresh.knowledge.catalogue
+            for number in range(run.knowledge.catalogue.num_items + 1, catalogue.num_items + 1):
+                (raw,) = catalogue.vocabulary.raw(np.array([number]))
+                items.add(raw, catalogue.titles[number])
+        return items
+
     def _new_people(self) -> People:
-        run, cf = self.run, self.run.cf
+        run, cf, knowledge = self.run, self.run.cf, self.knowledge
+        everything = np.ones(len(knowledge.timeline.user_ids), dtype=np.bool_)
         people = People(
-            run.knowledge,
-            _fitted_rows(run),
+            knowledge,
+            _fitted_rows(run) if self._refresh is None else everything,
             self._limits,
             until=self._until,
-            streams=self._policy == "streaming" and run.knowledge.timeline.times is not None,
+            streams=self._policy == "streaming" and knowledge.timeline.times is not None,
         )
         if cf is not None:
             cf.follow(people if self.follow else None)

@@ -226,6 +226,21 @@ class Items:
         heapq.heappush(self._free, number)
         return True
 
+    def has(self, item: str) -> bool:
+        """Return whether an item is known, removed or not."""
+        return bool(self._find(item))
+
+    def removed(self) -> list[int]:
+        """Return the numbers of the items that are offered no more."""
+        return sorted(self._removed)
+
+    def add_again(self, of: "Items", number: int) -> None:
+        """Add an item that others have, unless it is here."""
+        raw = str(of.raw(number))
+        if not self.has(raw) or self._find(raw) > self.known:
+            told = of._metadata.get(number, {})
+            self.add(raw, of.title(number), time=of.time(number), metadata=told)
+
     def offered(self) -> IntArray:
         """Return the numbers of all items that may be offered, ascending."""
         return self._cached("offered", self._make_offered)

@@ -249,6 +249,27 @@ class People:
         events = [] if person is None else list(person.told.values())
         return sorted(events, key=lambda event: (event.time, event.order))
 
+    def all_told(self) -> list[tuple[str, Told]]:
+        """Return what everybody told, in the order of arrival."""
+        told = [
+            (str(self.name(number)), event)
+            for number, person in self._people.items()
+            for event in person.told.values()
+        ]
+        return sorted(told, key=lambda each: each[1].order)
+
+    def forgotten(self) -> list[str]:
+        """Return the users of the dataset who were forgotten."""
+        return self.knowledge.users.raw(np.array(sorted(self._forgotten), dtype=np.int64))
+
+    def has_learned(self, user: str, item: int, event: Told) -> bool:
+        """Return whether a row of the dataset is this event."""
+        place, line = self.of_dataset(self.number(user)), self.knowledge.timeline
+        if event.kind not in LABELS or line.times is None:
+            return False
+        same = (line.item_ids[place] == item) & (line.labels[place] == LABELS[event.kind])
+        return bool((same & (line.times[place] == event.time)).any())
+
     def of_dataset(self, number: int) -> slice:
         """Return the rows of the dataset that are of a user."""
         if not 0 < number <= self.knowledge.num_users or number in self._forgotten:
@@ -352,13 +373,8 @@ class People:
             numbers = np.repeat(np.array(told, np.int64), [len(part.items) for part in parts])
             live = _joined(numbers, parts)
             holds = np.concatenate([np.zeros(0, np.bool_), *(part.current for part in parts)])
-            self._log = Log(
-                np.concatenate([line.user_ids[kept], live.user_ids[holds]]),
-                np.concatenate([line.item_ids[kept], live.item_ids[holds]]),
-                np.concatenate([line.labels[kept], live.labels[holds]]),
-                np.concatenate([self._times[kept], live.times[holds]]),
-                np.concatenate([self._stars[kept], live.stars[holds]]),
-            )
+            base = Log(line.user_ids, line.item_ids, line.labels, self._times, self._stars)
+            self._log = base.take(np.flatnonzero(kept)).joined(live.take(np.flatnonzero(holds)))
         return self._log
 
     def _is_changed(self, number: int) -> bool:

@@ -1,6 +1,6 @@
 """Star ratings from before train: biases and factors of items, into which users are folded."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,16 @@ class Early:
     """[I + 1] in stars"""
     item_factors: FloatArray
     """[I + 1, k]"""
+
+    def padded(self, num_items: int) -> "Early":
+        """Return the same for more items, of which the earlier rows say nothing."""
+        more = num_items + 1 - len(self.item_rows)
+        tables = {
+            name: np.concatenate([table, np.zeros((more, *table.shape[1:]))])
+            for name in ("item_rows", "item_bias", "item_factors")
+            for table in [getattr(self, name)]
+        }
+        return replace(self, **tables)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all of it by name."""

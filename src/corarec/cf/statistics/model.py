@@ -84,6 +84,20 @@ class Statistics(CFModel):
         self._followed = model._followed = self._followed or Followed()
         return model
 
+    def extended(self, feedback: Feedback, num_items: int) -> "Statistics":
+        """Return this model over more rows, users and items, whose content is not known."""
+        log, rows = self._fitted_log(), feedback.rows
+        others = np.flatnonzero(~np.isin(log.user_ids, feedback.users))
+        told = rows.take(np.flatnonzero(feedback.current))
+        model = copy(self)
+        model._log = log.take(others).joined(told)
+        size = max(self._sizes[1], num_items)
+        model._sizes = max(self._sizes[0], feedback.num_users), size
+        model._content = _padded(self._content, size + 1)
+        model._early = None if self._early is None else self._early.padded(size)
+        model._features = model._followed = None
+        return model
+
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
@@ -357,6 +371,10 @@ def _log(
 ) -> Log:
     users, items, labels, times = map(np.ascontiguousarray, (users, items, labels, times))
     return Log(users, items, labels, times, stars)
+
+
+def _padded(table: FloatArray, rows: int) -> FloatArray:
+    return np.concatenate([table, np.zeros((rows - len(table), *table.shape[1:]))])
 
 
 def _distinct(*columns: IntArray) -> tuple[IntArray, IntArray]:
