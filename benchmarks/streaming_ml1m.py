@@ -1,6 +1,6 @@
-"""What it is worth on MovieLens-1M to know likes up to the moment, beside the end of training.
+r"""What it is worth on MovieLens-1M to know likes up to the moment, beside the end of training.
 
-    python benchmarks/streaming_ml1m.py runs/overall/cora-als-0 --data data/ml-1m \\
+    python benchmarks/streaming_ml1m.py runs/overall/cora-als-0 --data data/ml-1m \
         --cf runs/overall/cf --users 120
 
 Every test row is scored, then told to the run, and so on in the order of time; rows of one second
