@@ -177,7 +177,7 @@ def test_an_item_is_explained_as_the_run_explains_it(serve: Serve) -> None:
     text = seen(client, "/why", user=USER, item=ITEM)
     assert f"<strong>{100 * told.probability:.1f}%</strong>" in text
     for effect in told.effects.to_dicts():
-        assert f"{effect['effect_logit']:+.2f}" in text
+        assert f"{effect['effect_logit']:+.2f}".replace("-0.00", "+0.00") in text
     assert "with everything" in seen(client, "/why", liked=["3", "4"], item="5")
 
 
