@@ -1,5 +1,7 @@
 import inspect
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -277,3 +279,13 @@ def test_an_address_that_is_none_is_refused(url: Any) -> None:
 def test_times_that_are_none_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="seconds"):
         corarec.Client("http://x", **options)
+
+
+def test_the_lines_of_the_page_run(client: corarec.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.setattr(corarec, "Client", lambda url: client)
+    names: dict[str, Any] = {}
+    exec(lines, names)
+    assert names["shown"].height == 5
+    assert client.user(17)["live"][0] is True
