@@ -109,7 +109,7 @@ class WholePrompts:
             return self._system.logits(**batch)
 
 
-def scoring(model: str, dataset: Dataset, dtype: str, count: int) -> dict[str, Any]:
+def scoring(model: str, dataset: Dataset, dtype: str, count: int, rounds: int) -> dict[str, Any]:
     """Return pairs per second by way, and how far scores lie from the equations'."""
     rows = dataset.rows("test")
     chosen = np.sort(np.random.default_rng(0).choice(len(rows), count, replace=False))
@@ -144,7 +144,7 @@ def scoring(model: str, dataset: Dataset, dtype: str, count: int) -> dict[str, A
         "score, late": (lambda: Scorer(late).score(consecutive), count),
         "the paper's equations": (lambda: literal.score(few), len(few)),
     }
-    seconds = _in_turn({name: way for name, (way, _) in ways.items()})
+    seconds = _in_turn({name: way for name, (way, _) in ways.items()}, rounds)
     rates = {name: size / seconds[name] for name, (_, size) in ways.items()}
     distance = np.abs(Scorer(fit).score(few) - literal.score(few)).max()
     return {
@@ -165,7 +165,7 @@ def _passes(system: CoraRecommender, passes: list[Any], pairs: Pairs) -> None:
     score_batches(system, passes, pairs, logits=system.scoring_logits)
 
 
-def steps(model: str, dataset: Dataset, dtype: str) -> dict[str, Any]:
+def steps(model: str, dataset: Dataset, dtype: str, rounds: int) -> dict[str, Any]:
     """Return seconds of a training step by way, but for the optimizer's part."""
     rng = np.random.default_rng(0)
     rows = rng.choice(dataset.rows("train"), STEP_PAIRS * 20, replace=False)
@@ -186,14 +186,17 @@ def steps(model: str, dataset: Dataset, dtype: str) -> dict[str, Any]:
         logits = literal.logits(**unsorted)
         torch.nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()
 
-    seconds = _in_turn({"step": ours(system), "step, late": ours(late), "equations": equations})
+    ways = {"step": ours(system), "step, late": ours(late), "equations": equations}
+    seconds = _in_turn(ways, rounds)
     return {
         name: {"seconds": round(value, 3), "times": round(seconds["equations"] / value, 2)}
         for name, value in seconds.items()
     }
 
 
-def ranking(model: str, dataset: Dataset, dtype: str, counts: list[int]) -> dict[str, Any]:
+def ranking(
+    model: str, dataset: Dataset, dtype: str, counts: list[int], rounds: int
+) -> dict[str, Any]:
     """Return items per second and megabytes added by way and number of items."""
     late = build(model, dataset, dtype, activation="title")
     pairs = dataset.pairs("valid")
@@ -217,7 +220,7 @@ def ranking(model: str, dataset: Dataset, dtype: str, counts: list[int]) -> dict
                 ways[name] = partial(ranker.score_items, context, items[:count])
         megabytes = {}
         seconds = dict.fromkeys(ways, np.inf)
-        for _ in range(ROUNDS if count <= 1000 else 1):
+        for _ in range(rounds if count <= 1000 else 1):
             for name, way in ways.items():
                 begun = time.process_time()
                 with Peak() as peak:
@@ -258,10 +261,10 @@ class Peak:
             self.megabytes = max(self.megabytes, taken / 1e6)
 
 
-def _in_turn(ways: dict[str, Callable[[], Any]]) -> dict[str, float]:
+def _in_turn(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Return the quickest of some rounds of each way, after one that does not count."""
     seconds = dict.fromkeys(ways, np.inf)
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for name, way in ways.items():
             begun = time.process_time()
             way()
@@ -279,6 +282,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--parts", nargs="+", default=["scoring", "steps", "ranking"])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", choices=["bundled", "llama-41m"], help="one model")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -294,11 +298,11 @@ def main() -> None:
             for dtype in options.dtypes:
                 entry = result.setdefault(name, {}).setdefault(dtype, {})
                 if "scoring" in options.parts:
-                    entry["scoring"] = scoring(model, dataset, dtype, options.pairs)
+                    entry["scoring"] = scoring(model, dataset, dtype, options.pairs, options.rounds)
                 if "steps" in options.parts:
-                    entry["steps"] = steps(model, dataset, dtype)
+                    entry["steps"] = steps(model, dataset, dtype, options.rounds)
                 if "ranking" in options.parts:
-                    entry["ranking"] = ranking(model, dataset, dtype, options.items)
+                    entry["ranking"] = ranking(model, dataset, dtype, options.items, options.rounds)
                 Console().print({name: {dtype: entry}})
     known = {} if not RESULT.exists() else _read()
     for name, by_dtype in result.items():

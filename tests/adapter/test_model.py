@@ -67,6 +67,19 @@ def test_error_leaves_nothing_bound(model: PeftModel, batch: Batch) -> None:
         _last(model, _without_vectors(batch))
 
 
+def test_a_pair_that_comes_twice_is_generated_once(model: PeftModel, batch: Batch) -> None:
+    twice = batch | {"cf_vectors": batch["cf_vectors"][[0] * len(batch["cf_vectors"])]}
+    expected = [_last(model, {k: v[n : n + 1] for k, v in twice.items()}) for n in range(2)]
+    generated: list[int] = []
+    generator = model.base_model.cora_generator["default"]
+    handle = generator.register_forward_pre_hook(lambda _, inputs: generated.append(len(inputs[0])))
+    found = _last(model, twice)
+    _last(model, batch)
+    handle.remove()
+    assert generated == [1, len(batch["cf_vectors"])]
+    torch.testing.assert_close(found[:2], torch.cat(expected), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [

@@ -252,7 +252,7 @@ class CoraModel(BaseTuner):
                 "The increment of one pair is merged into the weights, so `cf_vectors` of other "
                 "pairs cannot be applied. Call `unmerge_adapter()` first."
             )
-        matrices = self.matrices(cf_vectors)
+        matrices = self._matrices_of_each(cf_vectors)
         if rows is not None and rows != len(cf_vectors):
             raise DataError(
                 f"`cf_vectors` has {len(cf_vectors)} rows, but there are {rows} prompts. "
@@ -308,6 +308,16 @@ class CoraModel(BaseTuner):
             )
         matrices: dict[int, torch.Tensor] = generator(cf_vectors)
         return matrices
+
+    def _matrices_of_each(self, cf_vectors: torch.Tensor) -> dict[int, torch.Tensor]:
+        """As `matrices`; in evaluation pairs that come more than once are generated once."""
+        plain = not isinstance(cf_vectors, torch.Tensor) or cf_vectors.dim() != 2
+        if self.training or torch.is_grad_enabled() or plain:
+            return self.matrices(cf_vectors)
+        pairs, places = torch.unique(cf_vectors, dim=0, return_inverse=True)
+        if len(pairs) == len(cf_vectors):
+            return self.matrices(cf_vectors)
+        return {width: matrix[places] for width, matrix in self.matrices(pairs).items()}
 
     @torch.no_grad()
     def pair_matrices(self, cf_vectors: torch.Tensor) -> dict[int, torch.Tensor]:
