@@ -63,6 +63,7 @@ def page() -> str:
         claims=Claims(results_of(read("study-ml-1m-test.json"))),
         overall=Claims(results_of(read("suite-overall.json"))),
         cf_table=cf_table,
+        streaming_table=streaming_table,
         generator_only=generator_only,
         probes=probes,
         bits=bits,
@@ -304,6 +305,27 @@ def learned(result: dict[str, Any]) -> str:
     chosen = [f"**{order.chosen}**" for order in groups.values()]
     lines.append(f"| chosen | {' | '.join(chosen)} |")
     return "\n".join([*lines, "", made_by(result)])
+
+
+def streaming_table(found: dict[str, Any]) -> str:
+    """Return what knowing likes up to the moment is worth as a Markdown table."""
+    states = ("end of training", "prompt follows", "prompt and CF follow")
+    lines = [f"| system | {' | '.join(states)} |", "|---|---|---|---|"]
+    for name, result in {**found["cf"], "CoRA-ALS (sample)": found["run"]}.items():
+        cells = []
+        for state in states:
+            told = result.get(state)
+            if told is None:
+                cells.append("-")
+                continue
+            cell = f"{told['auc']:.3f}/{told['uauc']:.3f}"
+            if above := told.get("above"):
+                gains = (above[metric] for metric in ("auc", "uauc"))
+                parts = (f"{v:+.3f} [{low:.3f}, {high:.3f}]" for v, low, high in gains)
+                cell += f" ({'; '.join(parts)})"
+            cells.append(cell)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def cf_table(models: dict[str, Any]) -> str:
