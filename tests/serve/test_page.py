@@ -402,8 +402,10 @@ def test_while_the_run_is_opened_pages_say_so(serve: Serve) -> None:
 
     client = serve(ready=False, load=load)
     try:
-        text = seen(client, "/", 503)
-        assert 'http-equiv="refresh"' in text
+        for path in ("/", "/person", "/new", "/why"):
+            text = seen(client, path, 503, user=USER, item=ITEM, liked=[ITEM])
+            assert 'http-equiv="refresh"' in text
+        assert sent(client, "/say", user=USER, item=ITEM, kind="like").status_code == 503
         assert "Not ready" in seen(client, "/status")
     finally:
         gate.set()

@@ -130,8 +130,10 @@ async def new(
     beside: Beside = "",
 ) -> Response:
     """Somebody new: likes are picked, and the list changes at once; the address holds them."""
-    index = service_of(request).index
-    service_of(request).check_open()
+    service = service_of(request)
+    service.check_open()
+    await service.follower.catch_up()  # another process may have added an item
+    index = service.index
     gone = [item for item in [*liked, *disliked] if index.get(item) is None]
     likes = _there(request, liked)
     dislikes = {
