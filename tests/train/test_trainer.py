@@ -22,8 +22,9 @@ from corarec.recommenders.pointwise import LabelledExamples, PointwiseRecommende
 from corarec.runs.layout import BEST
 from corarec.score.scorer import Batch, Scorer
 from corarec.staging import temporary_folder
+from corarec.train.checkpoints import CHECKPOINTS, last_checkpoint
 from corarec.train.metrics import MetricsLog, read_metrics
-from corarec.train.trainer import CHECKPOINTS, RecommenderTrainer, last_checkpoint
+from corarec.train.trainer import RecommenderTrainer
 from corarec.types import Histories, IntArray, Pairs
 
 CONFIG = TrainConfig(

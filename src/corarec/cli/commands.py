@@ -1,6 +1,7 @@
 """The table of commands, and what happens to an error."""
 
 import sys
+import time
 import warnings
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from corarec.cli.data import fit_cf, init, prepare
 from corarec.cli.explaining import explain, export_lora
 from corarec.cli.measuring import compare, evaluate, evaluate_ranking, learn_ranking, report
 from corarec.cli.names import options
-from corarec.cli.output import log, prepare_streams, say
+from corarec.cli.output import log, place_among_processes, prepare_streams, say
 from corarec.cli.packing import pack
 from corarec.cli.refreshing import refresh
 from corarec.cli.serving import api_key, events, serve
@@ -84,6 +85,8 @@ def _corarec(
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+SECONDS_FOR_THE_FIRST = 10.0
+"""What an error waits in all but the first of several processes."""
 RESUMABLE = (
     "train",
     "tune",
@@ -107,6 +110,12 @@ def main() -> None:
         app()
     except Exception as error:
         message = str(error) if isinstance(error, CorarecError) else system_message(error)
+        place, count = place_among_processes()
+        if count > 1 and place > 0:
+            # Of an error that all have, the first tells, and its end ends the others.
+            time.sleep(SECONDS_FOR_THE_FIRST)
+            log.quiet = False
+            message = message and f"Process {place + 1} of {count}: {message}"
         if message is None:
             raise
         log.print("error:", style="bold red", end=" ")

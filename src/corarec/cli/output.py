@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -39,6 +40,20 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def place_among_processes() -> tuple[int, int]:
+    """Return which this process is, from 0, of how many that were started together."""
+    try:
+        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    except ValueError:
+        return 0, 1
+
+
+def only_first_speaks() -> None:
+    """Say nothing from here on, unless this is the first of the processes started together."""
+    place, count = place_among_processes()
+    console.quiet = log.quiet = count > 1 and place > 0
 
 
 def say(text: str, to: Console | None = None, style: str = "") -> None:

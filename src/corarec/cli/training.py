@@ -7,7 +7,14 @@ from typing import Annotated
 import typer
 
 from corarec.cli.options import Overrides, RunData, SplitOption, TableOrJson
-from corarec.cli.output import log, measure_label, print_json, say, training_progress
+from corarec.cli.output import (
+    log,
+    measure_label,
+    only_first_speaks,
+    print_json,
+    say,
+    training_progress,
+)
 from corarec.progress import duration, watch_fits
 
 
@@ -26,6 +33,7 @@ def train(
     from corarec.train import train_run
     from corarec.train.metrics import best_record, read_metrics
 
+    only_first_speaks()
     config = load_recipe(recipe, override or ())
     if data is not None:
         config = config.model_copy(update={"data": data})
@@ -43,6 +51,8 @@ def train(
     chosen_by, more_is_better = system.chosen_by(config.phases[-1].system)
     metric = f"valid_{chosen_by}"
     best = best_record(records, chosen_by, more_is_better)
+    if log.quiet:  # of several processes
+        return
     if form == "json":
         last = records[-1] if records else {"step": 0, "seconds": 0.0}
         print_json(

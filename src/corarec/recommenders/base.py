@@ -48,6 +48,27 @@ class Recommender(nn.Module, ABC):
     phase: Phase = Phase()
     """The phase that it is in."""
 
+    gather: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Where several processes have a share of each batch: puts the rows of all together."""
+
+    @property
+    def splits_batches(self) -> bool:
+        """Whether a batch can be shared among processes.
+
+        It can where `forward` calls `gathered` on all that the loss is made of.
+        """
+        return False
+
+    def gathered(self, own: torch.Tensor) -> torch.Tensor:
+        """Return the rows of a whole batch, of which this process may have a share only.
+
+        Parameters
+        ----------
+        own
+            [n, ...]; [B, ...] comes back, with gradients for these rows.
+        """
+        return own if self.gather is None else self.gather(own)
+
     @classmethod
     def check(cls, data: TrainingData) -> None:
         """Refuse data that this system cannot learn or be chosen on, before any work is done.

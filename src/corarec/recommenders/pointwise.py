@@ -103,11 +103,17 @@ class PointwiseRecommender(Recommender):
             labelled.users, labelled.rows_per_user = pairs.user_ids, loss.rows_per_user
         return labelled
 
+    @property
+    def splits_batches(self) -> bool:
+        """Whether a batch can be shared among processes: where the loss is the one made here."""
+        return type(self).forward is PointwiseRecommender.forward
+
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the mean binary cross-entropy of the logits and what is added to it: a scalar."""
-        labels, users = batch.pop("labels"), batch.pop("users", None)
-        logits = self.training_logits(**batch).float()
+        labels, users = self.gathered(batch.pop("labels")), batch.pop("users", None)
+        logits = self.gathered(self.training_logits(**batch).float())
         chosen = self.phase.loss
+        users = users if users is None else self.gathered(users)
         if users is not None and chosen.listwise:
             loss = among_lists(logits, labels, users)
         else:

@@ -80,6 +80,11 @@ class TALLRecRecommender(PromptRecommender):
         rows = random.choice(data.train_rows, min(count, len(data.train_rows)), replace=False)
         return super().examples(replace(data, train_rows=np.sort(rows)))
 
+    @property
+    def splits_batches(self) -> bool:
+        """Whether a batch can be shared among processes."""
+        return True
+
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the loss of a batch, a scalar."""
         if self.endings is None:
@@ -101,8 +106,11 @@ class TALLRecRecommender(PromptRecommender):
         output = self.model(
             input_ids=ids, attention_mask=mask, logits_to_keep=width, use_cache=False, **extra
         )
-        logits = output.logits.float().flatten(0, 1)
-        return functional.cross_entropy(logits, targets.flatten(), ignore_index=ignored)
+        logits, wanted = output.logits.float().flatten(0, 1), targets.flatten()
+        if self.gather is None:
+            return functional.cross_entropy(logits, wanted, ignore_index=ignored)
+        losses = functional.cross_entropy(logits, wanted, ignore_index=ignored, reduction="none")
+        return self.gathered(losses).sum() / self.gathered(wanted != ignored).sum()
 
 
 def _endings(backbone: Backbone) -> tuple[list[int], list[int]]:

@@ -15,6 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from corarec.errors import ArtifactError
 from corarec.files import read_json, write_json
 from corarec.provenance import commit, versions
+from corarec.train.together import world
 
 try:
     import resource
@@ -36,6 +37,8 @@ class Session(BaseModel):
     """Of the code, see `corarec.provenance.commit`."""
     versions: dict[str, str]
     threads: int = Field(ge=1)
+    processes: int = Field(default=1, ge=1)
+    """How many trained together; what follows is of the first."""
     device: str
     seconds: float = Field(ge=0, allow_inf_nan=False)
     """Wall clock, a fit of the CF model and the loading of the language model included."""
@@ -109,6 +112,7 @@ class Recorder(TrainerCallback):
         session = Session(
             **self._made,
             threads=torch.get_num_threads(),
+            processes=world(),
             device=torch.cuda.get_device_name() if gpu else "cpu",
             seconds=round(time.monotonic() - self._started, 3),
             cpu_seconds=round(time.process_time() - self._cpu, 3),

@@ -1,6 +1,7 @@
 """One run, from its config to its best weights, in a folder that can always be resumed."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +25,20 @@ from corarec.recommenders.language import LanguageRecommender
 from corarec.runs import Seal, check_folder, claimed
 from corarec.runs.claim import Changes
 from corarec.runs.layout import BEST, CF, phase_best, phase_folder
-from corarec.train.metrics import MetricsLog, Record
-from corarec.train.preflight import preflight
-from corarec.train.record import Recorder
-from corarec.train.start import adopt_sources, check_sources, load_start
-from corarec.train.trainer import (
+from corarec.train.checkpoints import (
     WEIGHTS,
-    RecommenderTrainer,
     check_best,
     is_finished,
     last_checkpoint,
     last_step,
     tidy,
 )
+from corarec.train.metrics import MetricsLog, Record
+from corarec.train.preflight import preflight
+from corarec.train.record import Recorder
+from corarec.train.start import adopt_sources, check_sources, load_start
+from corarec.train.together import begin, first_alone, is_first, wait_for_all
+from corarec.train.trainer import RecommenderTrainer
 from corarec.types import IntArray
 
 VALIDATION_SEED = 2023
@@ -56,8 +58,9 @@ def train_run(
     it cost), `checkpoints/` and `best/` (the weights with the best validation metric). Where the
     recipe lists phases, their checkpoints and the best weights of all but the last are in
     `phases/`. `show` is called with every record of the metrics log, `say` with remarks in a
-    sentence, and `watch_fit` hears of the fit of the CF model. A run goes on with more steps and
-    the like, see `corarec.recipe.free_keys`.
+    sentence, and `watch_fit` hears of the fit of the CF model. Processes that `torchrun` started
+    train together: each has a share of every batch, and the first writes. A run goes on with more
+    steps and the like, see `corarec.recipe.free_keys`.
 
     Raises
     ------
@@ -70,10 +73,12 @@ def train_run(
     TrainingError
         The loss is not finite.
     """
+    begin()
     config = config.model_copy(update={"data": config.data.resolve()})
     phases = config.phases
-    check_folder(config, folder)
-    check_sources(phases, folder)
+    if is_first():
+        check_folder(config, folder)
+        check_sources(phases, folder)
     preflight(config.train)
     dataset = Dataset.load(config.data).under(config.knowledge)
     valid_rows = validation_rows(dataset, config.train)
@@ -83,15 +88,20 @@ def train_run(
     ]
     for each in data:
         RECOMMENDERS[config.system.name].check(each)
-    with claimed(config, folder, dataset) as changes:
+    with claimed(config, folder, dataset) if is_first() else nullcontext({}) as changes:
         if changes:
             say(prolonged(changes, last_step(phase_folder(folder, phases[-1])), phases[-1]))
         recorder = Recorder(folder)
-        cf = obtain_cf(config.cf, dataset, folder, config.seed, watch_fit) if config.cf else None
+        with first_alone():
+            cf = (
+                obtain_cf(config.cf, dataset, folder, config.seed, watch_fit) if config.cf else None
+            )
         recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
         seal = Seal(folder, config, dataset.fingerprint)
         if recommender.trainable_parameters() == 0:
             # Nothing is trained, but what will be measured is settled here.
+            if not is_first():
+                return
             with atomic_directory(folder / BEST, WEIGHTS, keep_foreign=True) as best:
                 seal.write(best)
             if not recorder.earlier:
@@ -99,7 +109,8 @@ def train_run(
             return
         for phase in phases:
             recommender.train_only(phase.system.parameters)  # a mistake is told before any work
-        adopt_sources(recommender, phases, folder, seal, say)
+        with first_alone():
+            adopt_sources(recommender, phases, folder, seal, say)
         for phase, of_phase in zip(phases, data, strict=True):
             _train_phase(recommender, phase, of_phase, config, folder, seal, show, recorder)
 
@@ -116,7 +127,9 @@ def _train_phase(
 ) -> None:
     """Train one phase to its end, from where it was stopped; a finished one is left alone."""
     folder, best = phase_folder(run, phase), phase_best(run, phase)
-    tidy(folder, best)
+    if is_first():
+        tidy(folder, best)
+    wait_for_all()
     begun = last_checkpoint(folder)
     if begun is not None:
         seal.check(begun)
@@ -136,7 +149,7 @@ def _train_phase(
         phase.train,
         folder,
         phase_seed(config.seed, phase),
-        [MetricsLog(run, show, phase.name), recorder],
+        [MetricsLog(run, show, phase.name), recorder] if is_first() else [],
         seal,
         best,
     ).train_or_resume()

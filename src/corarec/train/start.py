@@ -11,7 +11,7 @@ from corarec.recipe.phases import PlannedPhase
 from corarec.recommenders.base import Recommender
 from corarec.runs.layout import BEST, START, phase_best, phase_folder
 from corarec.runs.manifest import Seal, check_whole
-from corarec.train.trainer import WEIGHTS
+from corarec.train.checkpoints import WEIGHTS
 
 
 def other_runs(phases: list[PlannedPhase]) -> dict[int, Path]:

@@ -5,8 +5,8 @@ from typing import Literal
 
 from corarec.recipe import RunConfig
 from corarec.runs.layout import BEST, CONFIG, phase_folder
+from corarec.train.checkpoints import is_finished
 from corarec.train.record import read_training
-from corarec.train.trainer import is_finished
 
 Trained = Literal["new", "begun", "finished"]
 

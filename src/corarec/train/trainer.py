@@ -1,12 +1,13 @@
 """The Hugging Face Trainer, taught four things: pairs, whole checkpoints, the best, and NaN."""
 
-import json
 import math
+import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import (
@@ -16,28 +17,42 @@ from transformers import (
     TrainerControl,
     TrainingArguments,
 )
-from transformers.trainer import TRAINER_STATE_NAME
 
-from corarec.errors import ArtifactError, ConfigError, TrainingError
-from corarec.files import atomic_directory, remove_directory
+from corarec.errors import ConfigError, TrainingError
+from corarec.files import atomic_directory
 from corarec.gradients import FiniteGradients
 from corarec.recipe import TrainConfig
 from corarec.recommenders.base import Recommender, Validate
 from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
 from corarec.score.scorer import Batch, Examples
-from corarec.staging import sweep
 from corarec.train.average import WeightAverage
+from corarec.train.checkpoints import (
+    CHECKPOINT,
+    CHECKPOINTS,
+    WEIGHTS,
+    check_best,
+    is_finished,
+    last_checkpoint,
+    last_step,
+    out_of_patience,
+    remove_old_checkpoints,
+    tidy,
+)
 from corarec.train.plan import Plan, plan_of
-
-CHECKPOINTS = "checkpoints"
-KEEP_CHECKPOINTS = 2
-WEIGHTS, CHECKPOINT = "weights", "checkpoint"
-"""What the markers of their folders say."""
+from corarec.train.together import (
+    from_first,
+    gathered,
+    is_first,
+    rank,
+    share,
+    wait_for_all,
+    world,
+)
 
 
 class PlannedBatches(IterableDataset[Batch]):
-    """The batches from number `first` on."""
+    """The batches from number `first` on, of each the share of this process."""
 
     def __init__(
         self,
@@ -52,7 +67,8 @@ class PlannedBatches(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         number = self.first
         while True:
-            yield self.examples.batch(self.plan[number])
+            rows = self.plan[number]
+            yield self.examples.batch(rows[share(len(rows))])
             number += 1
 
 
@@ -101,6 +117,7 @@ class RecommenderTrainer(Trainer):
         self.average = WeightAverage(recommender, config.average) if config.average > 0 else None
         self.plan = plan_of(examples, config.batch_size, seed)
         self._writing_to = folder / CHECKPOINTS
+        self._substep = 0
         super().__init__(
             model=recommender,
             callbacks=[
@@ -131,13 +148,12 @@ class RecommenderTrainer(Trainer):
                 report_to=list(config.report_to) or "none",
                 use_cpu=not torch.cuda.is_available(),
                 seed=seed,
+                ddp_broadcast_buffers=False,
             ),
         )
-        if self.args.world_size > 1:
-            raise ConfigError(
-                f"Training was started as {self.args.world_size} processes, but a run is one "
-                "process; spread a large model with system.backbone.device_map: auto instead."
-            )
+        if world() > 1:
+            check_shares(recommender, len(self.plan[0]))
+            recommender.gather = gathered
         # Several visible GPUs are no reason to split the batch among them.
         self.args._n_gpu = min(1, self.args.n_gpu)
         self.remove_callback(PrinterCallback)
@@ -146,7 +162,9 @@ class RecommenderTrainer(Trainer):
 
     def train_or_resume(self) -> None:
         """Train to the end, from the last whole checkpoint if there is one."""
-        tidy(self.folder, self.best)
+        if is_first():
+            tidy(self.folder, self.best)
+        wait_for_all()
         self._first_step = 0
         if checkpoint := last_checkpoint(self.folder):
             if self.seal is not None:
@@ -163,6 +181,17 @@ class RecommenderTrainer(Trainer):
         batches = PlannedBatches(self.examples, self.plan, first)
         # An own generator: the loader must not draw from the random state that a checkpoint holds.
         return DataLoader(batches, batch_size=None, generator=torch.Generator())
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: Batch, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Return the loss of a batch, its gradients added up."""
+        if world() > 1:
+            # Dropout of each share follows from the batch, so that no state of it need be kept.
+            done = self.state.global_step * self.config.accumulate + self._substep
+            self._substep = (self._substep + 1) % self.config.accumulate
+            torch.manual_seed(_seed_of(self.args.seed, done, rank()))
+        return super().training_step(model, inputs, num_items_in_batch)
 
     def compute_loss(
         self,
@@ -185,14 +214,14 @@ class RecommenderTrainer(Trainer):
                 f"whole checkpoint is kept in {self.args.output_dir}. Lower train.learning_rate "
                 f"({self.config.learning_rate}) or use system.backbone.dtype: float32."
             )
+        if world() > 1:
+            # Gradients are averaged over the processes, and each has those of its own rows.
+            loss = loss.detach() + world() * (loss - loss.detach())
         return (loss, None) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Compute the validation metrics of the weights as they are."""
-        self.model.eval()
-        with self._chosen_weights():
-            values = self.validate()
-        self.model.train()
+        """Compute the validation metrics of the weights as they are, in the first process."""
+        values = from_first(self._validated() if is_first() else None)
         chosen = values.get(self.model.metric)
         if chosen is None or not math.isfinite(chosen):
             raise TrainingError(
@@ -205,6 +234,13 @@ class RecommenderTrainer(Trainer):
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def _validated(self) -> dict[str, float]:
+        self.model.eval()
+        with self._chosen_weights():
+            values = self.validate()
+        self.model.train()
+        return values
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -221,7 +257,7 @@ class RecommenderTrainer(Trainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         improved = bool(super()._determine_best_metric(metrics, trial))
-        if improved:
+        if improved and is_first():
             with (
                 self._chosen_weights(),
                 atomic_directory(self.best, WEIGHTS, keep_foreign=True) as folder,
@@ -241,6 +277,13 @@ class RecommenderTrainer(Trainer):
         return str(self._writing_to)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        if is_first():
+            self._write_checkpoint(model, trial)
+        else:
+            super()._save_checkpoint(model, trial)  # which waits for the first, and writes nothing
+        wait_for_all()
+
+    def _write_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         checkpoint = self.folder / CHECKPOINTS / f"checkpoint-{self.state.global_step}"
         with atomic_directory(checkpoint, CHECKPOINT, keep_foreign=True) as folder:
             self._writing_to = folder.parent
@@ -250,6 +293,23 @@ class RecommenderTrainer(Trainer):
             if self.seal is not None:
                 self.seal.write(folder)
         remove_old_checkpoints(self.folder)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        if world() == 1:
+            super()._save_rng_state(output_dir)
+        elif is_first():  # for whoever goes on alone
+            states = {
+                "python": random.getstate(),
+                "numpy": np.random.get_state(),
+                "cpu": torch.random.get_rng_state(),
+            }
+            if torch.cuda.is_available():
+                states["cuda"] = torch.cuda.random.get_rng_state()
+            torch.save(states, Path(output_dir) / "rng_state.pth")
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if world() == 1:
+            super()._load_rng_state(checkpoint)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         # The state, saved next, would name a folder that is renamed, and a resumed run miss it.
@@ -279,71 +339,33 @@ class RecommenderTrainer(Trainer):
             self.average.load(Path(resume_from_checkpoint))
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    found = (folder / CHECKPOINTS).glob("checkpoint-*")
-    ours = [path for path in found if path.name.removeprefix("checkpoint-").isdecimal()]
-    return sorted(ours, key=lambda path: int(path.name.removeprefix("checkpoint-")))
-
-
-def remove_old_checkpoints(folder: Path) -> None:
-    """Remove all but the newest checkpoints of a folder."""
-    for old in _checkpoints(folder)[:-KEEP_CHECKPOINTS]:
-        remove_directory(old, CHECKPOINT)
-
-
-def tidy(folder: Path, best: Path) -> None:
-    """Remove what a killed training left: half-written folders and checkpoints too many."""
-    for written in dict.fromkeys((best.parent, folder, folder / CHECKPOINTS)):
-        sweep(written)
-    remove_old_checkpoints(folder)
-
-
-def out_of_patience(config: TrainConfig, step: int, best_step: int | None) -> bool:
-    """Return whether the last better validation is too long ago."""
-    return step - (best_step or 0) >= config.patience * config.validate_every
-
-
-def is_finished(folder: Path, config: TrainConfig) -> bool:
-    """Return whether the training whose checkpoints lie in `folder` has come to its end."""
-    step, best_step = _progress(folder)
-    return step > 0 and (step >= config.steps or out_of_patience(config, step, best_step))
-
-
-def check_best(folder: Path, best: Path, seal: Seal | None) -> None:
-    """Refuse to go on, or to be done, without the weights that were the best.
+def check_shares(recommender: Recommender, batch_size: int) -> None:
+    """See that every process can have a share of every batch.
 
     Raises
     ------
-    ArtifactError
-        They are gone or damaged.
+    ConfigError
+        The loss of the system is not one of shares, there are more processes than rows, or the
+        language model lies on several devices already.
     """
-    _, step = _progress(folder)
-    if step is None:
-        return
-    if not best.is_dir():
-        raise ArtifactError(
-            f"{best} is gone, and with it the best weights (of step {step}), which nothing "
-            "else holds. Put it back, or train again into another folder."
+    if not recommender.splits_batches:
+        raise ConfigError(
+            f"The loss of {type(recommender).__name__} is made of a whole batch, so {world()} "
+            "processes cannot share one. Train it in one process; spread a large model with "
+            "system.backbone.device_map: auto."
         )
-    if seal is not None:
-        seal.check(best)
+    if batch_size < world():
+        raise ConfigError(
+            f"A batch has {batch_size} rows, too few for {world()} processes. Raise "
+            "train.batch_size, or start fewer."
+        )
+    if len({parameter.device for parameter in recommender.parameters()}) > 1:
+        raise ConfigError(
+            f"system.backbone.device_map spreads the model over several devices, and {world()} "
+            "processes were started, each of which wants one. Start one process, or leave "
+            "device_map out."
+        )
 
 
-def _progress(folder: Path) -> tuple[int, int | None]:
-    """Return the step of the newest whole checkpoint, 0 without one, and that of the best."""
-    checkpoint = last_checkpoint(folder)
-    if checkpoint is None:
-        return 0, None
-    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
-    return int(state["global_step"]), state["best_global_step"]
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint of a run folder."""
-    return next(reversed(_checkpoints(folder)), None)
-
-
-def last_step(folder: Path) -> int:
-    """Return the optimizer step of the newest whole checkpoint, 0 without one."""
-    checkpoint = last_checkpoint(folder)
-    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+def _seed_of(seed: int, batch: int, process: int) -> int:
+    return int(np.random.SeedSequence((seed, batch, process)).generate_state(1)[0])

@@ -1,0 +1,176 @@
+"""One run trained by two processes: the losses of one, and what happens where one fails."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.numpy import load_file
+
+from corarec.errors import ConfigError
+from corarec.recipe import RunConfig
+from corarec.recommenders.base import Recommender
+from corarec.train import train_run, trainer
+from corarec.train.checkpoints import CHECKPOINTS
+from corarec.train.together import share
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def even(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe without dropout whose batches two processes cannot share evenly."""
+    train = recipe["train"] | {"steps": STEPS, "batch_size": 7, "accumulate": 2}
+    still = recipe["system"] | {"dropout": 0, "generator": {"dropout": 0}}
+    return recipe | {"system": still, "train": train}
+
+
+@pytest.fixture(scope="module")
+def alone(even: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    train_run(RunConfig.parse(even, "the fixture"), folder)
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def together(
+    recipe: dict[str, Any], folder: Path, options: Sequence[str] = ()
+) -> list[tuple[int, str, str]]:
+    """Train by two processes; return the status and the outputs of each."""
+    path = folder.parent / f"{folder.name}.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    command = [sys.executable, "-m", "corarec", "train", str(path), "--output", str(folder)]
+    processes = [
+        subprocess.Popen(
+            [*command, *options],
+            env=os.environ | shared | {"RANK": str(n), "LOCAL_RANK": str(n)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(2)
+    ]
+    outputs = [process.communicate(timeout=280) for process in processes]
+    return [
+        (process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
+    ]
+
+
+def records(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def check_same(one: Path, other: Path) -> None:
+    assert len(records(one)) == len(records(other)) == 4
+    for first, second in zip(records(one), records(other), strict=True):
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            close = pytest.approx(value, abs=1e-6, rel=3e-6 if name == "gradient_norm" else 0)
+            assert second[name] == close, name
+    for path in (f"{CHECKPOINTS}/checkpoint-{STEPS}", "best"):
+        weights = [load_file(each / path / "adapter_model.safetensors") for each in (one, other)]
+        for name, values in weights[0].items():
+            np.testing.assert_allclose(weights[1][name], values, rtol=0, atol=2e-6)
+
+
+def test_two_processes_train_as_one_does_and_go_on_with_what_one_began(
+    even: dict[str, Any], alone: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    first, second = together(even, tmp_path / "both")
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert "The run is in" in first[1]
+    assert second[1] == ""
+    assert "step 3" in first[2]
+    assert "step 3" not in second[2]
+    check_same(alone, tmp_path / "both")
+    names = {path.relative_to(alone) for path in alone.rglob("*")}
+    assert {path.relative_to(tmp_path / "both") for path in (tmp_path / "both").rglob("*")} == names
+    session = json.loads((tmp_path / "both" / "training.json").read_text())["sessions"][-1]
+    assert session["processes"] == 2
+
+    # What two began one ends, with the weights of one all along.
+    shutil.copytree(tmp_path / "both", begun)
+    shutil.rmtree(begun / CHECKPOINTS / f"checkpoint-{STEPS}")
+    train_run(RunConfig.parse(even, "the test"), begun)
+    check_same(alone, begun)
+
+
+@pytest.mark.slow
+def test_one_begins_and_two_go_on(even: dict[str, Any], alone: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    shutil.copytree(alone, begun)
+    shutil.rmtree(begun / CHECKPOINTS / f"checkpoint-{STEPS}")
+    first, second = together(even, begun)
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    check_same(alone, begun)
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_an_error_that_all_have_is_told_once(
+    even: dict[str, Any], tmp_path: Path, process: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second waits before it tells: the launcher ends it when the first has ended."""
+    from corarec import cli
+    from corarec.cli import commands
+
+    monkeypatch.setenv("RANK", str(process))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    waited: list[float] = []
+    monkeypatch.setattr(commands.time, "sleep", waited.append)
+    monkeypatch.setattr(sys, "argv", ["corarec", "train", "nowhere.yaml", "--output", "x"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert waited == [commands.SECONDS_FOR_THE_FIRST] * process
+
+
+def test_processes_that_cannot_share_a_batch_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "world", lambda: 2)
+    with pytest.raises(ConfigError, match="The loss of Whole is made of a whole batch, so 2 proc"):
+        trainer.check_shares(Whole(), 8)
+    with pytest.raises(ConfigError, match="A batch has 1 rows, too few for 2 processes"):
+        trainer.check_shares(Sharing(), 1)
+    trainer.check_shares(Sharing(), 2)
+    spread = Sharing()
+    spread.far = torch.nn.Parameter(torch.zeros(1, device="meta"))
+    with pytest.raises(ConfigError, match="device_map spreads the model over several devices"):
+        trainer.check_shares(spread, 2)
+
+
+class Whole(Recommender):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    examples = forward = validation = save = load = None  # type: ignore[assignment]
+
+
+class Sharing(Whole):
+    splits_batches = True  # type: ignore[assignment]
+
+
+def test_shares_cover_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for count, processes in ((7, 2), (2, 2), (5, 3)):
+        monkeypatch.setattr("corarec.train.together.world", lambda n=processes: n)
+        rows: list[int] = []
+        for number in range(processes):
+            monkeypatch.setattr("corarec.train.together.rank", lambda n=number: n)
+            rows += range(count)[share(count)]
+        assert rows == [*range(count)]
