@@ -84,6 +84,14 @@ gradients are those of whole prompts (to 1e-5 in float32: `tests/adapter/test_ar
 Models that cannot share keys and values run whole prompts, and a line says so; training with
 gradient checkpointing runs whole prompts, too.
 """
+WORKERS = """\
+## Several processes
+
+`score`, `evaluate` and `evaluate-ranking` with `--workers N` ([workers.md](workers.md)) give the
+bits of one process for every N, and lose nothing of what was done when processes are killed.
+"""
+KILLS_COMMAND = "python benchmarks/workers.py kills"
+SPEED_COMMAND = "python benchmarks/workers.py speed runs/cora-mf-b"
 SCORING_COMMAND = "python benchmarks/scoring_speed.py data/ml-1m --tokenizer LLAMA_TOKENIZER.model"
 MODELS = {"bundled": "the bundled model", "llama-41m": "a Llama of 41 M parameters"}
 STEP_COMMAND = "python benchmarks/step_speed.py recipes/ml-1m/cora-als.yaml"
@@ -93,7 +101,7 @@ def page() -> str:
     """Return the page."""
     speed = _read("scoring_speed")
     parts = [INTRODUCTION, scoring(speed), "", GROWTH, RANKING, ranking(speed), "", STEP, steps()]
-    return "\n".join([*parts, ""])
+    return "\n".join([*parts, "", WORKERS, workers(), ""])
 
 
 def scoring(result: dict[str, Any]) -> str:
@@ -162,6 +170,28 @@ def steps() -> str:
         f"{slowest / row['step_seconds']:.2f} |"
         for name, row in late.items()
     ]
+    return "\n".join(lines)
+
+
+def workers() -> str:
+    """Return what processes that are killed lose, and how fast several are."""
+    result = _read("workers")
+    kills, lines = result["kills"], [_command(KILLS_COMMAND)]
+    lines += [
+        f"{kills['runs']} runs over {kills['pairs']:,} pairs with two processes, of which "
+        f"{kills['killed']} were ended by SIGKILL at random moments: {kills['same_bits']} of "
+        f"{kills['runs']} tables are, byte for byte, that of one process left alone.",
+    ]
+    if speed := result.get("speed"):
+        (many, seconds), (one, of_one) = speed["seconds"].items()
+        same = "the same bits" if speed["same_bits"] else "other bits"
+        lines += [
+            "",
+            _command(SPEED_COMMAND),
+            f"The same {speed['pairs']:,} pairs, in turn, {speed['rounds']} times, the least "
+            f"seconds of each: {seconds:.1f} by {many}, {of_one:.1f} by {one} "
+            f"({of_one / seconds:.2f} times as fast), with {same}.",
+        ]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from corarec.train.metrics import read_metrics
 pytest.importorskip("bitsandbytes", reason="pip install 'corarec[quantize]'")
 
 
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [8])  # 4 bits want wider layers than those of the tiny model
 def test_a_quantized_model_is_trained_and_opened_again(
     recipe: dict[str, Any], tmp_path: Path, bits: int
 ) -> None:

@@ -1,12 +1,11 @@
 """One run trained by two processes: the losses of one, and what happens where one fails."""
 
 import json
-import os
+import multiprocessing
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,28 +46,48 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def together(
-    recipe: dict[str, Any], folder: Path, options: Sequence[str] = ()
-) -> list[tuple[int, str, str]]:
-    """Train by two processes; return the status and the outputs of each."""
-    path = folder.parent / f"{folder.name}.yaml"
-    path.write_text(yaml.safe_dump(recipe))
+CODE = """
+import json, os
+options = json.loads({options!r})
+os.environ.update(options["environment"])
+from corarec.errors import CorarecError
+from corarec.recipe import RunConfig
+from corarec.train import train_run
+from pathlib import Path
+with open(options["told"], "w") as stream:
+    def show(record):
+        print("step", record["step"], file=stream, flush=True)
+    try:
+        train_run(RunConfig.parse(options["recipe"], "it"), Path(options["folder"]), show=show)
+    except CorarecError as error:
+        stream.write(str(error))
+"""
+
+
+def together(recipe: dict[str, Any], folder: Path) -> list[str]:
+    """Train by two processes; return what each showed or how it failed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["corarec.train"])
+    told = [folder.parent / f"{folder.name}-{number}.txt" for number in range(2)]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    command = [sys.executable, "-m", "corarec", "train", str(path), "--output", str(folder)]
-    processes = [
-        subprocess.Popen(
-            [*command, *options],
-            env=os.environ | shared | {"RANK": str(n), "LOCAL_RANK": str(n)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(2)
-    ]
-    outputs = [process.communicate(timeout=280) for process in processes]
-    return [
-        (process.returncode, *output) for process, output in zip(processes, outputs, strict=True)
-    ]
+    processes = []
+    for number in range(2):
+        options = {
+            "environment": shared | {"RANK": str(number), "LOCAL_RANK": str(number)},
+            "recipe": recipe,
+            "folder": str(folder),
+            "told": str(told[number]),
+        }
+        code = CODE.format(options=json.dumps(options))
+        processes.append(context.Process(target=exec, args=(code, {})))
+        processes[-1].start()
+    for process in processes:
+        process.join(250)
+        alive = process.is_alive()
+        process.kill()
+        assert not alive
+        assert process.exitcode == 0
+    return [path.read_text() for path in told]
 
 
 def records(folder: Path) -> list[dict[str, float]]:
@@ -86,19 +105,16 @@ def check_same(one: Path, other: Path) -> None:
     for path in (f"{CHECKPOINTS}/checkpoint-{STEPS}", "best"):
         weights = [load_file(each / path / "adapter_model.safetensors") for each in (one, other)]
         for name, values in weights[0].items():
-            np.testing.assert_allclose(weights[1][name], values, rtol=0, atol=2e-6)
+            # Biases of keys have gradients of rounding alone, which AdamW makes steps of.
+            np.testing.assert_allclose(weights[1][name], values, rtol=0, atol=1e-4)
 
 
 def test_two_processes_train_as_one_does_and_go_on_with_what_one_began(
     even: dict[str, Any], alone: Path, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
-    first, second = together(even, tmp_path / "both")
-    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
-    assert "The run is in" in first[1]
-    assert second[1] == ""
-    assert "step 3" in first[2]
-    assert "step 3" not in second[2]
+    shown = together(even, tmp_path / "both")
+    assert shown == ["step 3\nstep 3\nstep 6\nstep 6\n", ""], "the first alone tells"
     check_same(alone, tmp_path / "both")
     names = {path.relative_to(alone) for path in alone.rglob("*")}
     assert {path.relative_to(tmp_path / "both") for path in (tmp_path / "both").rglob("*")} == names
@@ -112,14 +128,22 @@ def test_two_processes_train_as_one_does_and_go_on_with_what_one_began(
     check_same(alone, begun)
 
 
-@pytest.mark.slow
 def test_one_begins_and_two_go_on(even: dict[str, Any], alone: Path, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     shutil.copytree(alone, begun)
     shutil.rmtree(begun / CHECKPOINTS / f"checkpoint-{STEPS}")
-    first, second = together(even, begun)
-    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert together(even, begun)[0].startswith("step 6")
     check_same(alone, begun)
+
+
+def test_a_loss_that_is_not_finite_stops_both_at_the_same_step(
+    even: dict[str, Any], tmp_path: Path
+) -> None:
+    train = even["train"] | {"learning_rate": 1e30, "max_gradient_norm": 0, "warmup_steps": 0}
+    first, second = together(even | {"train": train}, tmp_path / "run")
+    assert "became" in first
+    assert first == second
+    assert not (tmp_path / "run" / ".lock").exists()
 
 
 @pytest.mark.parametrize("process", [0, 1])
@@ -174,3 +198,20 @@ def test_shares_cover_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr("corarec.train.together.rank", lambda n=number: n)
             rows += range(count)[share(count)]
         assert rows == [*range(count)]
+
+
+@pytest.mark.slow
+def test_an_error_under_a_launcher_is_told_once(even: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(even | {"data": str(tmp_path / "nowhere")}))
+    launch = ["torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    command = ["corarec", "train", str(path), "--output", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, "-m", *launch, "-m", *command],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr.count("error: ") == 1, done.stderr

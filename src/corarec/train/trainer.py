@@ -148,7 +148,6 @@ class RecommenderTrainer(Trainer):
                 report_to=list(config.report_to) or "none",
                 use_cpu=not torch.cuda.is_available(),
                 seed=seed,
-                ddp_broadcast_buffers=False,
             ),
         )
         if world() > 1:

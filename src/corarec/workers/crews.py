@@ -53,14 +53,23 @@ class LocalCrew:
         Folder for what they print, a file per place.
     devices
         GPUs to share among them, by number or name.
+    cpus
+        How many CPUs to share among them; by default all that this process may use.
     """
 
-    def __init__(self, work: Work, count: int, logs: Path, devices: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        work: Work,
+        count: int,
+        logs: Path,
+        devices: Sequence[str] = (),
+        cpus: int | None = None,
+    ) -> None:
         self.count = count
         self._job = PiecesJob(label="pieces", work=written(work))
         self._logs = logs
         self._environments = [
-            environment(place, count, devices, usable_cpus()) for place in range(count)
+            environment(place, count, devices, cpus or usable_cpus()) for place in range(count)
         ]
         self._heard: Queue[tuple[int, dict[str, Any]]] = Queue()
         self._processes: dict[int, Process] = {}
