@@ -83,7 +83,7 @@ def kills(folder: Path, runs: int, console: Console) -> Iterator[dict[str, Any]]
     pl.DataFrame(table).write_parquet(pairs)
     run.score_file(pairs, one)
     bare = load_run(folder / "run", system=False)
-    crews.LocalCrew = Watched  # type: ignore[misc]
+    crews.LocalCrew = Watched  # type: ignore[misc, assignment]
     killed, same = 0, 0
     begun = time.perf_counter()
     for number in range(runs):
@@ -156,7 +156,8 @@ def speed(folder: Path, rounds: int, console: Console) -> Iterator[dict[str, Any
 
 
 def _timed(crew: LocalCrew, numbers: list[int]) -> tuple[float, dict[int, Any]]:
-    left, found = list(numbers), {}
+    left = list(numbers)
+    found: dict[int, Any] = {}
     begun = time.perf_counter()
     for place in range(crew.count):
         if left:

@@ -157,7 +157,7 @@ def test_an_error_that_all_have_is_told_once(
     monkeypatch.setenv("RANK", str(process))
     monkeypatch.setenv("WORLD_SIZE", "2")
     waited: list[float] = []
-    monkeypatch.setattr(commands.time, "sleep", waited.append)
+    monkeypatch.setattr("time.sleep", waited.append)
     monkeypatch.setattr(sys, "argv", ["corarec", "train", "nowhere.yaml", "--output", "x"])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -187,7 +187,7 @@ class Whole(Recommender):
 
 
 class Sharing(Whole):
-    splits_batches = True  # type: ignore[assignment]
+    splits_batches = True
 
 
 def test_shares_cover_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,7 +219,7 @@ def test_a_killed_and_resumed_run_goes_on_with_its_mean(tmp_path: Path) -> None:
             raise KeyboardInterrupt
         return training_step(*args, **kwargs)
 
-    trainer.training_step = stops
+    trainer.training_step = stops  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         trainer.train_or_resume()
     train(folders[1], AVERAGED)

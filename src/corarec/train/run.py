@@ -1,7 +1,7 @@
 """One run, from its config to its best weights, in a folder that can always be resumed."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,10 @@ def train_run(
     ]
     for each in data:
         RECOMMENDERS[config.system.name].check(each)
-    with claimed(config, folder, dataset) if is_first() else nullcontext({}) as changes:
+    home: AbstractContextManager[Changes] = nullcontext({})
+    if is_first():
+        home = claimed(config, folder, dataset)
+    with home as changes:
         if changes:
             say(prolonged(changes, last_step(phase_folder(folder, phases[-1])), phases[-1]))
         recorder = Recorder(folder)

@@ -328,6 +328,8 @@ class RecommenderTrainer(Trainer):
                 group["lr"] = rate
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if not is_first():
+            return
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save(folder)
