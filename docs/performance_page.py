@@ -175,6 +175,8 @@ def steps() -> str:
 
 def workers() -> str:
     """Return what processes that are killed lose, and how fast several are."""
+    if not (RESULTS / "workers.json").exists():
+        return f"{_command(KILLS_COMMAND)}\n{_command(SPEED_COMMAND)}Not measured yet."
     result = _read("workers")
     kills, lines = result["kills"], [_command(KILLS_COMMAND)]
     lines += [
