@@ -11,7 +11,9 @@ from tests.serve.conftest import Serve, Served
 
 from corarec.errors import ArtifactError
 from corarec.runs.live import LiveRun
-from corarec.serve import follow, writer
+from corarec.runs.refresh import refresh_run
+from corarec.serve import follow, service, writer
+from corarec.serve.export import export_events
 
 PAIRS = {"pairs": [{"user": "1", "item": "3"}]}
 EVENT = {"user": "u", "item": "3", "kind": "like", "time": 5}
@@ -259,6 +261,30 @@ def test_a_clock_that_jumps_changes_no_deadline_and_no_order(
     events = client.service.store.changes("", -1).users["u"].events
     assert [each.item for each in events] == ["1", "2", "3", "4"]
     assert client.get("/health/ready").status_code == 200
+
+
+def test_a_refresh_is_taken_into_use_without_a_stop_and_a_damaged_one_is_not(
+    serve: Serve, packed_away: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
+    client = serve(run=packed_away, load=lambda: LiveRun.open(packed_away))
+    pairs = [{"user": "u", "item": "2"}, {"user": "u", "item": "new-1"}]
+    client.told("/v1/items", item="new-1", title="The Quiet Comet (2031)")
+    client.told("/v1/feedback", **EVENT)
+    client.told("/v1/feedback", **EVENT | {"item": "new-1"})
+    client.told("/v1/score", pairs=pairs)
+    _, items = export_events(client.service.store, tmp_path / "events.parquet")
+    made = refresh_run(packed_away, tmp_path / "events.parquet", items)
+    until(lambda: client.get("/info").json()["run"]["refresh"] == made.fingerprint)
+    assert len(client.told("/v1/score", pairs=pairs)["pairs"]) == 2
+    assert client.told("/v1/recommend", user="u", k=1)["known"] is True
+    client.told("/v1/feedback", **EVENT | {"item": "4", "time": 9})
+    again = client.told("/v1/recommend", user="u", k=40, candidates=50)["items"]
+    assert not {"3", "4", "new-1"} & {item["item"] for item in again}
+    (packed_away / "refreshes" / "current.json").write_text('{"fingerprint": "none"}')
+    time.sleep(0.5)
+    client.told("/v1/score", pairs=pairs)
+    assert client.get("/info").json()["run"]["refresh"] == made.fingerprint
 
 
 def test_too_many_waiting_writes_are_503(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

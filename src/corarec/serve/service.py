@@ -94,6 +94,7 @@ class Service:
         live = self._load()
         self.engine = Engine(live)
         self.about = live.info()
+        self._refreshed = self.about["refresh"]
         self.index = ItemIndex(live.run.knowledge.catalogue)
         self.queue = ScoringQueue(
             live,
@@ -125,8 +126,28 @@ class Service:
                 before = None if events is None else int(now - events * DAY)
                 self.writer.note(Expire(int(now - keep * DAY), before))
             await self.follower.catch_up()
+            await self._refresh()
             self.metrics.ready.set(0 if self.trouble() else 1)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _refresh(self) -> None:
+        """Take what `corarec refresh` made last into use; what fails leaves things as they are."""
+        try:
+            newest = await asyncio.to_thread(self.engine.live.newest_refresh)
+            if newest == self._refreshed:
+                return
+            self._refreshed = newest  # a damaged one is tried once
+            done = self.queue.control(lambda: self._swap(newest), anew=True)
+            await asyncio.wrap_future(done)
+        except CorarecError as error:
+            log.error("the refresh is not taken into use: %s", error)  # noqa: TRY400
+        except Exception:
+            log.exception("the refresh is not taken into use")
+
+    def _swap(self, newest: str | None) -> None:
+        self.engine.live.swap(newest)
+        self.about = self.engine.live.info()
+        log.info("in use is %s", newest or "the run as it was trained")
 
     def drain(self) -> None:
         """Take no more requests; those in hand have `drain_seconds`. May be called by a signal."""
