@@ -180,8 +180,8 @@ def workers() -> str:
     result = _read("workers")
     kills, lines = result["kills"], [_command(KILLS_COMMAND)]
     lines += [
-        f"{kills['runs']} runs over {kills['pairs']:,} pairs with two processes, of which "
-        f"{kills['killed']} were ended by SIGKILL at random moments: {kills['same_bits']} of "
+        f"Runs over {kills['pairs']:,} pairs with two processes: {kills['runs']}, of which "
+        f"{kills['killed']} processes were ended by SIGKILL at random moments: {kills['same_bits']} of "
         f"{kills['runs']} tables are, byte for byte, that of one process left alone.",
     ]
     if speed := result.get("speed"):
