@@ -180,9 +180,10 @@ def workers() -> str:
     result = _read("workers")
     kills, lines = result["kills"], [_command(KILLS_COMMAND)]
     lines += [
-        f"Runs over {kills['pairs']:,} pairs with two processes: {kills['runs']}, of which "
-        f"{kills['killed']} processes were ended by SIGKILL at random moments: {kills['same_bits']} of "
-        f"{kills['runs']} tables are, byte for byte, that of one process left alone.",
+        f"Runs over {kills['pairs']:,} pairs with two processes: {kills['runs']}, in which "
+        f"{kills['killed']} processes were ended by SIGKILL at random moments: "
+        f"{kills['same_bits']} of {kills['runs']} tables are, byte for byte, that of one process "
+        "left alone.",
     ]
     if speed := result.get("speed"):
         (many, seconds), (one, of_one) = speed["seconds"].items()
