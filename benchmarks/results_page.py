@@ -61,7 +61,8 @@ def page() -> str:
         made_by=made_by,
         suite=suite,
         claims=Claims(results_of(read("study-ml-1m-test.json"))),
-        overall=Claims(results_of(read("suite-overall.json"))),
+        claims_of=claims_of,
+        overall=claims_of("overall"),
         cf_table=cf_table,
         streaming_table=streaming_table,
         generator_only=generator_only,
@@ -378,18 +379,41 @@ def results_of(suite: dict[str, Any]) -> ResultTable:
     return ResultTable.model_validate({key: suite[key] for key in ResultTable.model_fields})
 
 
+def claims_of(name: str) -> "Claims":
+    """Return what the tests of a suite say; nothing of one that was not run."""
+    found = read(f"suite-{name}.json")
+    return Claims(results_of(found)) if found is not None else Claims(None)
+
+
 class Claims:
     """What the paired tests of a suite say, corrected for their number."""
 
-    def __init__(self, results: ResultTable) -> None:
+    def __init__(self, results: ResultTable | None) -> None:
         self.results = results
-        self._corrected = corrected_p_values(results.comparisons)
-        self._numbers = {(c.first, c.second): n for n, c in enumerate(results.comparisons)}
+        comparisons = results.comparisons if results is not None else []
+        self._corrected = corrected_p_values(comparisons)
+        self._comparisons = comparisons
+        self._numbers = {(c.first, c.second): n for n, c in enumerate(comparisons)}
+
+    def said(self, first: str, second: str, metric: str = "auc", part: str = "all") -> str:
+        """Say how a system stands to another: `significantly above ... (AUC +0.014 [...], p ...)`."""
+        if (first, second) not in self._numbers:
+            return f"not yet compared with {second}"
+        number = self._numbers[first, second]
+        found = self._comparisons[number].parts[part].metrics[metric]
+        if found is None:
+            return f"not comparable with {second}: labels of one kind"
+        words = {1: "significantly above", 0: "not told apart from", -1: "significantly below"}
+        return (
+            f"{words[self.verdict(first, second, metric, part)]} {second} ({metric.upper()} "
+            f"{signed(found.value)} {interval_text(found)}, "
+            f"{self.p(first, second, metric, part)})"
+        )
 
     def verdict(self, first: str, second: str, metric: str, part: str = "all") -> int:
         """Return 1, -1 or 0: whether first is clearly above or below second."""
         number = self._numbers[first, second]
-        comparison = self.results.comparisons[number]
+        comparison = self._comparisons[number]
         difference = comparison.parts[part].metrics[metric]
         assert difference is not None  # the suite's parts have both labels
         return verdict(difference, self._corrected[part, metric][number], comparison.bootstrap)
@@ -410,6 +434,7 @@ class Claims:
 
     def cold_share(self) -> str:
         """Return the share of rows whose user or item is new: `43 %`."""
+        assert self.results is not None, "the suite was run"
         parts = self.results.systems[0].parts
         return f"{100 * parts['cold'].rows / parts['all'].rows:.0f} %"
 
