@@ -396,7 +396,7 @@ class Claims:
         self._numbers = {(c.first, c.second): n for n, c in enumerate(comparisons)}
 
     def said(self, first: str, second: str, metric: str = "auc", part: str = "all") -> str:
-        """Say how a system stands to another: `significantly above ... (AUC +0.014 [...], p ...)`."""
+        """Say how a system stands to another: `significantly above ALS (AUC +0.014 ...)`."""
         if (first, second) not in self._numbers:
             return f"not yet compared with {second}"
         number = self._numbers[first, second]
