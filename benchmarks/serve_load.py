@@ -1,6 +1,6 @@
 """What a service answers under load, beside what its scorer does offline.
 
-    python benchmarks/serve_load.py runs/ml-1m/cora-mf-b --seconds 30
+    python benchmarks/serve_load.py runs/cora-mf-b --seconds 30
 
 1, 8 and 64 clients one after the other, each asking for the scores of a few random pairs and then
 for the next as soon as it has them; all on the loopback address. The offline rate is that of the

@@ -116,7 +116,6 @@ def test_the_routes_of_the_page_are_those_that_there_are(serve: Serve) -> None:
 def test_a_socket_has_an_address_to_type() -> None:
     settings = ServeSettings.parse({"run": "x", "port": 0}, "the test")
     with bind(settings) as listening:
-        listening.listen()
         found = address(listening)
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", found)
         started = time.monotonic()

@@ -77,6 +77,8 @@ def bind(settings: ServeSettings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
+        # From here on who connects waits and is not refused.
+        listening.listen(WAITING_CONNECTIONS)
     except OSError as error:
         listening.close()
         raise StorageError(
