@@ -48,7 +48,7 @@ def planner(tmp_path_factory: pytest.TempPathFactory) -> Any:
             (folder / "metrics.jsonl").write_text(
                 "".join(json.dumps(line) + "\n" for line in lines)
             )
-    systems = {name: SimpleNamespace(beside=None) for name in runs}
+    systems = {name: SimpleNamespace(beside=None, ensemble=None, has_runs=True) for name in runs}
     suite = SimpleNamespace(split="test", systems=systems)
     return SimpleNamespace(suite=suite, home=home, folders=lambda name: folders[name])
 

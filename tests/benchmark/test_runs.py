@@ -55,7 +55,7 @@ def test_every_input_is_made_once_however_much_is_measured(
     assert run.cf is not None
     made: dict[str, list[int]] = {}
     places = [
-        (run.recommender.encoder, "encode"),
+        (run.recommender.encoder, "rows"),
         (run.cf, "vector_table"),
         (run.cf, "score"),
         (run.recommender, "logits"),

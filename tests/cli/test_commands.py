@@ -192,6 +192,9 @@ def test_every_documented_command_can_be_typed(command: str) -> None:
     _, verb, *arguments = shlex.split(command)
     group = typer.main.get_command(cli.app)
     subcommand = group.commands[verb]  # type: ignore[attr-defined]
+    while isinstance(subcommand, typer.core.TyperGroup):
+        verb, *arguments = arguments
+        subcommand = subcommand.commands[verb]
     context = subcommand.make_context(verb, arguments)
     assert context.params
 

@@ -152,7 +152,7 @@ def test_an_older_folder_is_replaced(table: Path, tmp_path: Path) -> None:
 
 def test_the_registries_hold_what_the_documentation_names() -> None:
     assert list(DATA_SOURCES) == [
-        *("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic")
+        *("movielens", "amazon", "yelp", "recbole", "table", "collm", "synthetic", "events")
     ]
     assert list(SPLIT_RULES) == [
         *("collm-ml1m", "collm-amazon-book", "temporal", "leave-last-out", "new-items", "published")

@@ -11,6 +11,7 @@ ranx = pytest.importorskip("ranx", reason="ranx is not installed (pip install 'c
 USERS, ITEMS = 40, 300
 
 
+@pytest.mark.slow
 def test_recall_and_ndcg_are_those_of_ranx() -> None:
     random = np.random.default_rng(0)
     scores = random.normal(size=(USERS + 1, ITEMS + 1))

@@ -1,5 +1,6 @@
 """Scoring by several processes: the bits of one, and what a stopped one had done."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,11 @@ class Scrambled:
 
 
 def test_several_workers_measure_as_one_does(
-    run: Run, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copytree(trained_run, tmp_path / "run")
+    trained_run = tmp_path / "run"
+    run = load_run(trained_run)
     monkeypatch.setattr(crews, "LocalCrew", Scrambled)
     config = BootstrapConfig(draws=20)
     folder = trained_run / "results"

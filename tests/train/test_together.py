@@ -128,6 +128,7 @@ def test_two_processes_train_as_one_does_and_go_on_with_what_one_began(
     check_same(alone, begun)
 
 
+@pytest.mark.slow
 def test_one_begins_and_two_go_on(even: dict[str, Any], alone: Path, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     shutil.copytree(alone, begun)
@@ -152,8 +153,10 @@ def test_an_error_that_all_have_is_told_once(
 ) -> None:
     """The second waits before it tells: the launcher ends it when the first has ended."""
     from corarec import cli
-    from corarec.cli import commands
+    from corarec.cli import commands, output
 
+    for console in (output.console, output.log):
+        monkeypatch.setattr(console, "quiet", False)  # put back afterwards
     monkeypatch.setenv("RANK", str(process))
     monkeypatch.setenv("WORLD_SIZE", "2")
     waited: list[float] = []

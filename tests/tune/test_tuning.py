@@ -434,6 +434,7 @@ def worker(folder: Path, trials: int, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_processes_share_the_trials_and_one_may_be_killed(
     make_space: MakeSpace, tmp_path: Path, untrained: pytest.MonkeyPatch
 ) -> None:

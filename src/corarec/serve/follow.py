@@ -85,6 +85,10 @@ class Follower:
                 return
             self._answered = begun
 
+    def store_is_there(self) -> None:
+        """Let the next `catch_up` read, however lately a read failed: the store took a write."""
+        self._not_before = 0.0
+
     def stop(self) -> None:
         """Read no more."""
         self._pool.shutdown(wait=False, cancel_futures=True)

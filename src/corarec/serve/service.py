@@ -157,16 +157,24 @@ class Service:
 
     async def stop(self) -> None:
         """End everything; what is in the store stays."""
+        opening, *_ = self._background or [None]
+        if opening is not None and not opening.done():
+            # Its thread cannot be stopped, and would go on to make what is closed here.
+            await asyncio.wait([opening], timeout=self.settings.drain_seconds)
         for task in self._background:
             task.cancel()
-        if hasattr(self, "queue"):
-            await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        self.queue.stop()
-        self.writer.stop(STOP_SECONDS)
-        self.follower.stop()
-        self.store.close()
+        """Close what there is: the opening may have ended anywhere."""
+        if hasattr(self, "queue"):
+            self.queue.stop()
+        if hasattr(self, "writer"):
+            self.writer.stop(STOP_SECONDS)
+        if hasattr(self, "follower"):
+            self.follower.stop()
+        if hasattr(self, "store"):
+            self.store.close()
 
     # ---- how it is
 
@@ -252,7 +260,9 @@ class Service:
             503 where the store does not take it, 504 where that is not known in time.
         """
         self.check_open()
-        return await self._result(self.writer.submit(write), deadline, gone)
+        result = await self._result(self.writer.submit(write), deadline, gone)
+        self.follower.store_is_there()
+        return result
 
     def show(self, shown: Shown) -> None:
         """Keep a list that is shown, without waiting for it."""

@@ -99,5 +99,6 @@ class TestYelp(SourceConformance):
 
 def test_every_source_is_tested() -> None:
     mine = [each for each in SourceConformance.__subclasses__() if each.__module__ == __name__]
-    # The pickles of CoLLM bring their own parts; test_collm.py writes and reads them.
-    assert {each.source for each in mine} | {"collm"} == set(DATA_SOURCES.built_in)
+    # The pickles of CoLLM bring their own parts, events of a service join a dataset:
+    # test_collm.py and test_service.py write and read them.
+    assert {each.source for each in mine} | {"collm", "events"} == set(DATA_SOURCES.built_in)
