@@ -27,8 +27,7 @@ from corarec.data import Dataset
 from corarec.evaluate import BootstrapConfig, compare, evaluate
 from corarec.files import write_json
 from corarec.provenance import provenance
-from corarec.runs.live import LiveRun
-from corarec.runs.live_people import Limits, People
+from corarec.runs.live import Limits, LiveRun, People
 from corarec.types import FloatArray, Histories, IntArray, Pairs, ScoreTable
 
 RESULT = Path(__file__).parent / "results" / "streaming_ml1m.json"

@@ -1,6 +1,7 @@
 """The routes of the API."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from corarec.extras import needs
@@ -147,7 +148,7 @@ async def find_items(
     await service.follower.catch_up()
     if q:
         hits = await asyncio.to_thread(service.index.search, q, limit)
-        found = [hit._asdict() for hit in hits]
+        found = [asdict(hit) for hit in hits]
     else:
         newest = list(service.index.added().items())[::-1][:limit]
         found = [

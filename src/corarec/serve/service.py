@@ -14,12 +14,12 @@ from corarec.errors import CorarecError, DataError
 from corarec.runs.live import LiveRun
 from corarec.serve.engine import Engine
 from corarec.serve.follow import Follower
+from corarec.serve.index import ItemIndex
 from corarec.serve.jobs import Work, late
 from corarec.serve.metrics import Metrics
 from corarec.serve.opening import open_store, store_of
 from corarec.serve.problems import Problem, unprocessable
 from corarec.serve.queue import ScoringQueue
-from corarec.serve.search import ItemIndex
 from corarec.serve.settings import ServeSettings
 from corarec.serve.store import Changes, Store, StoreUnavailableError
 from corarec.serve.writer import Writer

@@ -4,7 +4,7 @@ import unicodedata
 from typing import Annotated, Any, Literal
 
 from corarec.extras import needs
-from corarec.runs.live_people import checked_name
+from corarec.runs.live import checked_name
 from corarec.serve.settings import LONGEST_ID, LONGEST_TITLE
 from corarec.text import is_steering, printable
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from corarec.errors import DataError
-from corarec.runs.live_items import Filters
+from corarec.runs.live import Filters
 from corarec.serve.engine import Engine
 from corarec.serve.jobs import Ask, Call, Work
 from corarec.serve.schemas import Pair, Person, RankRequest, RecommendRequest

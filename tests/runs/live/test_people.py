@@ -5,7 +5,7 @@ import pytest
 
 from corarec.data import Dataset
 from corarec.errors import DataError
-from corarec.runs.live_people import Limits, People
+from corarec.runs.live import Limits, People
 
 
 def people_of(data: Dataset, **options: int) -> People:

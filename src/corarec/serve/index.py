@@ -1,33 +1,12 @@
-"""Items by title as people type it."""
+"""The items that requests name and search, for any thread."""
 
 import threading
-import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from corarec.data import Catalogue
-from corarec.extras import needs
+from corarec.runs.live import Hit
+from corarec.runs.live.search import folded, nearest
 from corarec.serve.store import ItemState
-
-with needs("serve"):
-    from rapidfuzz import fuzz, process
-
-LEAST = 60.0
-"""Of 100: what matches less is not told."""
-NEAR = 10
-"""Titles that are looked at closely, for each that is wanted."""
-WORDS = 12
-"""Words of a query that count."""
-
-
-class Hit(NamedTuple):
-    """An item that was found."""
-
-    item: str
-    title: str
-    added: bool
-    match: float
-    """0 to 100"""
 
 
 class ItemIndex:
@@ -82,43 +61,6 @@ class ItemIndex:
         """Return the items whose titles are nearest to `query`, the best first."""
         with self._lock:
             texts = dict(self._texts)
-        text = folded(query)
-        if not text:
-            return []
-        holding = sorted(
-            (item for item, title in texts.items() if text in title),
-            key=lambda item: (not texts[item].startswith(text), len(texts[item])),
-        )
-        matches = dict.fromkeys(holding[:count], 100.0)
-        if len(matches) < count:
-            near: set[str] = set()
-            for scorer in (fuzz.partial_ratio, fuzz.token_set_ratio):
-                found = process.extract(
-                    text, texts, scorer=scorer, limit=NEAR * count, processor=None
-                )
-                near |= {item for _, _, item in found}
-            words = text.split()[:WORDS]
-            scored = {item: _match(words, texts[item]) for item in sorted(near - matches.keys())}
-            best = sorted(scored.items(), key=lambda each: -each[1])
-            matches |= {item: match for item, match in best if match >= LEAST}
-        known = [(item, match, self.get(item)) for item, match in matches.items()]
-        hits = [Hit(item, *found, match) for item, match, found in known if found is not None]
-        return hits[:count]
-
-
-def _match(words: list[str], title: str) -> float:
-    """Return how well words are found in a title, in whatever order: 0 to 99."""
-    there = title.split() or [""]
-    each = [max(fuzz.ratio(word, other) for other in there) for word in words]
-    return min(99.0, round(sum(each) / len(each), 1))
-
-
-def folded(text: str) -> str:
-    """Return text without case, accents and punctuation."""
-    plain = unicodedata.normalize("NFKD", text)
-    kept = "".join(
-        character if character.isalnum() else " "
-        for character in plain
-        if not unicodedata.combining(character)
-    )
-    return " ".join(kept.casefold().split())
+        found = [(item, match, self.get(item)) for item, match in nearest(query, texts, count)]
+        # Another thread may have removed one since.
+        return [Hit(item, known[0], match, known[1]) for item, match, known in found if known]

@@ -1,10 +1,7 @@
-"""What a service knows of items: those of the dataset and those that were added since."""
+"""What a live run knows of items: those of the dataset and those that were added since."""
 
 import heapq
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 from unicodedata import normalize
 
@@ -14,55 +11,11 @@ import polars as pl
 from corarec.data import Catalogue
 from corarec.data.vocabulary import Vocabulary
 from corarec.errors import DataError, did_you_mean
-from corarec.extras import needs
-from corarec.runs.live_people import Limits, checked_name
+from corarec.runs.live.checks import checked_metadata, checked_name
+from corarec.runs.live.columns import Columns, texts
+from corarec.runs.live.search import folded, nearest
+from corarec.runs.live.types import Filters, Hit, Item, Limits
 from corarec.types import BoolArray, IntArray
-
-YEAR = "year"
-_YEAR = re.compile(r"\((\d{4})\)\s*$")
-_PARTED = re.compile(r"\s*[|,]\s*")
-_VALUE_CHARS = 1_000
-NOT_METADATA = ("item_id", "raw_id", "title", "row")
-
-
-@dataclass(frozen=True)
-class Item:
-    """An item as a service knows it."""
-
-    item: str
-    title: str
-    added: bool
-    """After the dataset was made."""
-    removed: bool
-    """Not offered any more."""
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Hit:
-    """An item that a search found."""
-
-    item: str
-    title: str
-    match: float
-    """0 to 100"""
-    added: bool
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which items may be recommended."""
-
-    where: Mapping[str, Any] = field(default_factory=dict)
-    """Column of the items' metadata -> a value, or several of which one must fit; where a column
-    holds several values (a list, or a text parted by `|` or `,`) one of them must."""
-    year_from: int | None = None
-    year_to: int | None = None
-    """Years, from the column `year` or the end of the title; items without one do not fit."""
-    unseen: bool = True
-    """Leave out what the person had anything to do with."""
-    added_only: bool = False
-    """Only items that were added since the dataset was made."""
 
 
 class Items:
@@ -77,10 +30,9 @@ class Items:
         self.catalogue, self.limits = catalogue, limits
         self.new_titles: list[str] = []
         """Titles of the items from `I + 1` on; empty where a number is free."""
-        self._table = metadata
+        self._columns = Columns(catalogue.num_items, metadata)
         self._ids: dict[str, int] = {}
         self._names: dict[int, str] = {}
-        self._metadata: dict[int, dict[str, Any]] = {}
         self._times: dict[int, int] = {}
         self._removed: set[int] = set()
         self._free: list[int] = []
@@ -110,7 +62,7 @@ class Items:
         DataError
             Nobody knows it, or it was removed and those are not asked for.
         """
-        number = self._find(item)
+        number = self.find(item)
         if not number:
             raise DataError(
                 f"There is no item {item!r:.80}. Items go by the ids of the source, such as "
@@ -129,7 +81,7 @@ class Items:
         DataError
             There is none; names titles that come close.
         """
-        if isinstance(name, str) and self._find(name):
+        if isinstance(name, str) and self.find(name):
             return self.number(name)
         title = normalize("NFC", name) if isinstance(name, str) else ""
         number = self._by_title.get(title, 0)
@@ -178,8 +130,8 @@ class Items:
         item = checked_name(item, "item")
         title = checked_name(title, "title", self.limits.title_chars)
         title = normalize("NFC", title.strip())
-        told = _checked_metadata(metadata or {})
-        number = self._find(item)
+        told = checked_metadata(metadata or {})
+        number = self.find(item)
         if 0 < number <= self.known:
             if number in self._removed and title == self.title(number):
                 self._removed.discard(number)
@@ -190,7 +142,7 @@ class Items:
                 "Its title is what the system was trained with; choose another id for a new item."
             )
         if number:
-            same = self.title(number) == title and self._metadata.get(number, {}) == told
+            same = self.title(number) == title and self._columns.told.get(number, {}) == told
             if same and number not in self._removed:
                 return False
             self._removed.discard(number)
@@ -203,7 +155,7 @@ class Items:
             number = self._new_number()
             self._ids[item], self._names[number] = number, item
         self.new_titles[number - self.known - 1] = title
-        self._metadata[number], self._times[number] = told, time
+        self._columns.told[number], self._times[number] = told, time
         self._touch()
         return True
 
@@ -212,7 +164,7 @@ class Items:
 
         One that was added and that nobody refers to (`in_use`) is forgotten.
         """
-        number = self._find(item)
+        number = self.find(item)
         if not number or number in self._removed:
             return False
         self._touch()
@@ -220,15 +172,27 @@ class Items:
             self._removed.add(number)
             return True
         del self._ids[item], self._names[number]
-        self._metadata.pop(number, None)
+        self._columns.told.pop(number, None)
         self._times.pop(number, None)
         self.new_titles[number - self.known - 1] = ""
         heapq.heappush(self._free, number)
         return True
 
+    def find(self, item: str) -> int:
+        """Return the number of an item, removed or not; 0 where nobody knows it.
+
+        Raises
+        ------
+        DataError
+            It is no text.
+        """
+        if not isinstance(item, str):
+            raise DataError(f"The item is {item!r:.60}; wanted is a text.")
+        return self._ids.get(item, 0) or self.catalogue.vocabulary.number(item)
+
     def has(self, item: str) -> bool:
         """Return whether an item is known, removed or not."""
-        return bool(self._find(item))
+        return bool(self.find(item))
 
     def removed(self) -> list[int]:
         """Return the numbers of the items that are offered no more."""
@@ -237,8 +201,8 @@ class Items:
     def add_again(self, of: "Items", number: int) -> None:
         """Add an item that others have, unless it is here."""
         raw = str(of.raw(number))
-        if not self.has(raw) or self._find(raw) > self.known:
-            told = of._metadata.get(number, {})
+        if not self.has(raw) or self.find(raw) > self.known:
+            told = of._columns.told.get(number, {})
             self.add(raw, of.title(number), time=of.time(number), metadata=told)
 
     def offered(self) -> IntArray:
@@ -251,12 +215,7 @@ class Items:
 
     def metadata(self, number: int) -> dict[str, Any]:
         """Return what is known of an item beside its title."""
-        if number > self.known:
-            return dict(self._metadata.get(number, {}))
-        if self._table is None or not number:
-            return {}
-        row = self._table.row(number - 1, named=True)
-        return {key: row[key] for key in self._columns if row[key] is not None}
+        return self._columns.of(number)
 
     def fitting(self, filters: Filters) -> BoolArray:
         """Return which items fit, whoever asks: [count + 1].
@@ -272,7 +231,7 @@ class Items:
             fits[: self.known + 1] = False
         for column, wanted in filters.where.items():
             values = self._values(column)
-            wanted_values = _texts(wanted, split=False)
+            wanted_values = texts(wanted, split=False)
             fits &= np.array([bool(value & wanted_values) for value in values], dtype=np.bool_)
         for bound in (filters.year_from, filters.year_to):
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int)):
@@ -285,7 +244,7 @@ class Items:
 
     def columns(self) -> dict[str, list[str]]:
         """Return the columns of the metadata, each with the values that it has, 200 at most."""
-        names = self._names_of_columns()
+        names = self._columns.names()
         found = {name: sorted(frozenset().union(*self._values(name))) for name in names}
         return {name: values[:200] for name, values in found.items()}
 
@@ -303,29 +262,11 @@ class Items:
             raise DataError("The query is no text of at most 200 characters.")
         if not isinstance(count, int) or not 0 < count <= 1000:
             raise DataError(f"The count is {count!r:.40}; wanted is 1 to 1,000.")
-        with needs("serve"):
-            from rapidfuzz import fuzz, process
-        wanted = _plain(query)
-        if not wanted:
-            return []
-        numbers, titles = self._cached("titles", self._make_titles)
-        found = process.extract(
-            wanted, titles, scorer=fuzz.WRatio, limit=4 * count, score_cutoff=50
-        )
-        # Of titles that come equally close the shortest and then the first.
-        ordered = sorted(
-            found, key=lambda hit: (not hit[0].startswith(wanted), -hit[1], len(hit[0]), hit[2])
-        )
         hits = []
-        for _, match, place in ordered[:count]:
-            item = self.item(numbers[place])
-            hits.append(Hit(item.item, item.title, round(match, 1), item.added))
+        for raw, match in nearest(query, self._cached("titles", self._make_titles), count):
+            item = self.item(self.find(raw))
+            hits.append(Hit(item.item, item.title, match, item.added))
         return hits
-
-    def _find(self, item: str) -> int:
-        if not isinstance(item, str):
-            raise DataError(f"The item is {item!r:.60}; wanted is a text.")
-        return self._ids.get(item, 0) or self.catalogue.vocabulary.number(item)
 
     def _new_number(self) -> int:
         if self._free:
@@ -354,9 +295,9 @@ class Items:
         numbers = np.concatenate([np.arange(1, self.known + 1), np.array(self.added(), np.int64)])
         return np.unique(numbers[~np.isin(numbers, list(self._removed))])
 
-    def _make_titles(self) -> tuple[list[int], list[str]]:
+    def _make_titles(self) -> dict[str, str]:
         numbers = self.offered().tolist()
-        return numbers, [_plain(self.title(number)) for number in numbers]
+        return {str(self.raw(number)): folded(self.title(number)) for number in numbers}
 
     def _make_catalogue(self) -> Catalogue:
         catalogue, new = self.catalogue, range(self.known + 1, self.count + 1)
@@ -371,95 +312,12 @@ class Items:
             recent=np.concatenate([catalogue.recent, nobody]),
         )
 
-    @cached_property
-    def _columns(self) -> list[str]:
-        table = self._table
-        return [] if table is None else [n for n in table.columns if n not in NOT_METADATA]
-
-    def _names_of_columns(self) -> list[str]:
-        added = (name for told in self._metadata.values() for name in told)
-        return list(dict.fromkeys([*self._columns, *added]))
-
     def _values(self, column: str) -> list[frozenset[str]]:
-        """Return the values of a column of every item: [count + 1]."""
-        if column not in (names := self._names_of_columns()):
-            raise DataError(
-                f"Items have no {column!r:.60} to filter by; they have "
-                f"{', '.join(names[:20]) or 'titles alone'}."
-            )
-        return self._cached(f"column {column}", lambda: self._make_values(column))
-
-    def _make_values(self, column: str) -> list[frozenset[str]]:
-        given: list[Any] = [None] * self.known
-        if self._table is not None and column in self._columns:
-            given = self._table[column].to_list()
-        new = range(self.known + 1, self.count + 1)
-        given += [self._metadata.get(number, {}).get(column) for number in new]
-        return [frozenset(), *(_texts(value) for value in given)]
+        return self._cached(f"column {column}", lambda: self._columns.values(column, self.count))
 
     @property
     def _years(self) -> IntArray:
         return self._cached("years", self._make_years)
 
     def _make_years(self) -> IntArray:
-        titles = [self.title(number) for number in range(self.count + 1)]
-        found = [_YEAR.search(title) for title in titles]
-        years = np.array([int(match[1]) if match else 0 for match in found], dtype=np.int64)
-        if YEAR in self._columns or any(YEAR in m for m in self._metadata.values()):
-            for number, values in enumerate(self._values(YEAR)):
-                told = [int(float(value)) for value in values if _is_number(value)]
-                if told:
-                    years[number] = told[0]
-        return years
-
-
-def _plain(title: str) -> str:
-    """Return a title as searched for: no case, no accents, no marks."""
-    letters = normalize("NFKD", title.casefold())
-    return " ".join("".join(c if c.isalnum() else " " for c in letters if not _mark(c)).split())
-
-
-def _mark(letter: str) -> bool:
-    return "̀" <= letter <= "ͯ"
-
-
-def _texts(value: Any, *, split: bool = True) -> frozenset[str]:
-    if value is None:
-        return frozenset()
-    if isinstance(value, str):
-        parts: Sequence[Any] = _PARTED.split(value) if split else [value]
-    elif isinstance(value, list | tuple | set | frozenset | pl.Series):
-        parts = list(value)
-    else:
-        parts = [value]
-    return frozenset(str(part).strip() for part in parts if str(part).strip())
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return np.isfinite(float(text)) and abs(float(text)) < 1e6
-    except ValueError:
-        return False
-
-
-def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    if len(metadata) > 50:
-        raise DataError(f"{len(metadata)} columns of metadata came; wanted are 50 at most.")
-    for name, value in metadata.items():
-        checked_name(name, "name of a column", 100)
-        several = list(value) if isinstance(value, list | tuple) else [value]
-        plain = all(
-            part is None
-            or isinstance(part, str | int | bool)
-            or (isinstance(part, float) and np.isfinite(part))
-            for part in several
-        )
-        if not plain or len(several) > 200 or len(str(value)) > _VALUE_CHARS:
-            raise DataError(
-                f"The metadata {name!r:.60} is {value!r:.60}; wanted is a text, a finite number or "
-                f"a list of these, of {_VALUE_CHARS:,} characters at most."
-            )
-        if value is not None:
-            kept[name] = several if isinstance(value, list | tuple) else value
-    return kept
+        return self._columns.years([self.title(number) for number in range(self.count + 1)])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from corarec.errors import DataError
-from corarec.runs.live import ASKED, LiveRun
-from corarec.runs.live_items import Filters
+from corarec.runs.live import ASKED, Filters, LiveRun
 
 NOW = 2_000_000_000
 

@@ -9,8 +9,7 @@ import pytest
 from corarec.data import Dataset
 from corarec.recipe import RunConfig
 from corarec.runs import load_run
-from corarec.runs.live import LiveRun
-from corarec.runs.live_people import Kind
+from corarec.runs.live import Kind, LiveRun
 from corarec.score.scorer import Scorer
 from corarec.train import train_run
 

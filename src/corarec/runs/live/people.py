@@ -1,11 +1,8 @@
-"""What a service knows of people: the rows of the dataset and what they told it since."""
+"""What a live run knows of people: the rows of the dataset and what they told it since."""
 
 import heapq
-import math
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,66 +10,11 @@ from corarec.cf.feedback import Feedback
 from corarec.data import Knowledge
 from corarec.data.history import NEVER_OVER
 from corarec.errors import DataError
+from corarec.runs.live.checks import checked_name, checked_stars, checked_time
+from corarec.runs.live.rows import PASSING, Passing, joined, with_told
+from corarec.runs.live.types import KINDS, LABELS, Kind, Limits, Told, UserRows
 from corarec.score.context import Context
-from corarec.types import BoolArray, FloatArray, IntArray, Log
-
-Kind = Literal["like", "dislike", "seen"]
-KINDS: tuple[str, ...] = get_args(Kind)
-LABELS = {"like": 1, "dislike": 0}
-LAST_SECOND = 253_402_300_799
-"""The end of the year 9999."""
-PASSING = 1 << 40
-"""From here on numbers are of people who named what they like and nothing else."""
-MOST_PASSING = 4096
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much a service keeps; beyond it refuses."""
-
-    events: int = 5_000_000
-    events_per_user: int = 10_000
-    items: int = 200_000
-    title_chars: int = 2_000
-
-
-@dataclass(frozen=True)
-class Told:
-    """One thing that somebody told the service."""
-
-    item: int
-    kind: Kind
-    time: int
-    stars: float | None
-    order: int
-    """Of arrival."""
-
-    @property
-    def key(self) -> tuple[int, Kind, int]:
-        """What makes it the very same event."""
-        return self.item, self.kind, self.time
-
-
-@dataclass(frozen=True)
-class UserRows:
-    """All that is known of one user, in the order of time, then of arrival."""
-
-    items: IntArray
-    """[n]"""
-    labels: IntArray
-    """[n] 0 or 1"""
-    times: IntArray
-    """[n] UTC seconds; of rows without a time the first second there is"""
-    stars: FloatArray
-    """[n] NaN for none"""
-    fitted: BoolArray
-    """[n] part of the fit of the CF model"""
-    current: BoolArray
-    """[n] still hold"""
-
-    def items_before(self, label: int, moment: int) -> IntArray:
-        """Return the items of one label before a moment, oldest first."""
-        return self.items[self.current & (self.labels == label) & (self.times < moment)]
+from corarec.types import BoolArray, IntArray, Log
 
 
 @dataclass
@@ -132,9 +74,7 @@ class People:
         self._versions: dict[int, int] = {}
         self._order = 0
         self._events = 0
-        self._passing: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
-        self._passing_rows: dict[int, UserRows] = {}
-        self._next_passing = PASSING
+        self._passing = Passing()
         self._log: Log | None = None
 
     @property
@@ -291,7 +231,7 @@ class People:
     def rows(self, number: int) -> UserRows:
         """Return all that is known of a user; of a stranger nothing."""
         if number >= PASSING:
-            return self._passing_rows.get(number, _NOTHING)
+            return self._passing.rows(number)
         person = self._people.get(number)
         if person is None:
             return self._rows(number, [])
@@ -312,24 +252,7 @@ class People:
     def somebody(self, liked: Sequence[int], disliked: Sequence[int] = ()) -> Context:
         """Return the context of somebody who likes and dislikes these items and says no more."""
         likes, dislikes = np.array(liked, np.int64), np.array(disliked, np.int64)
-        key = likes.tobytes(), dislikes.tobytes()
-        number = self._passing.pop(key, None)
-        if number is None:
-            number, self._next_passing = self._next_passing, self._next_passing + 1
-            items = np.concatenate([dislikes, likes])
-            count = len(items)
-            self._passing_rows[number] = UserRows(
-                items,
-                np.repeat(np.array([0, 1]), [len(dislikes), len(likes)]),
-                np.full(count, self._latest),
-                np.full(count, np.nan),
-                np.zeros(count, np.bool_),
-                np.ones(count, np.bool_),
-            )
-        self._passing[key] = number
-        while len(self._passing) > MOST_PASSING:
-            _, oldest = self._passing.popitem(last=False)
-            del self._passing_rows[oldest]
+        number = self._passing.number(likes, dislikes, self._latest)
         return Context(number, likes, dislikes)
 
     def changed(self, user_ids: IntArray) -> IntArray:
@@ -352,7 +275,7 @@ class People:
         numbers = np.repeat(user_ids, [len(part.items) for part in parts])
         return Feedback(
             users=user_ids,
-            rows=_joined(numbers, parts),
+            rows=joined(numbers, parts),
             fitted=np.concatenate([part.fitted for part in parts]),
             current=np.concatenate([part.current for part in parts]),
             popularity=self.knowledge.catalogue.popularity,
@@ -371,7 +294,7 @@ class People:
                     kept[self._first[number] : self._first[number + 1]] = False
             parts = [self.rows(number) for number in told]
             numbers = np.repeat(np.array(told, np.int64), [len(part.items) for part in parts])
-            live = _joined(numbers, parts)
+            live = joined(numbers, parts)
             holds = np.concatenate([np.zeros(0, np.bool_), *(part.current for part in parts)])
             base = Log(line.user_ids, line.item_ids, line.labels, self._times, self._stars)
             self._log = base.take(np.flatnonzero(kept)).joined(live.take(np.flatnonzero(holds)))
@@ -397,94 +320,12 @@ class People:
     def _rows(self, number: int, told: Sequence[Told]) -> UserRows:
         line, place = self.knowledge.timeline, self.of_dataset(number)
         chosen = np.arange(place.start, place.stop)[self._known[place]]
-        opinions = [event for event in told if event.kind in LABELS]
-        items = np.concatenate([line.item_ids[chosen], _column(opinions, lambda e: e.item)])
-        labels = np.concatenate([line.labels[chosen], _column(opinions, lambda e: LABELS[e.kind])])
-        times = np.concatenate([self._times[chosen], _column(opinions, lambda e: e.time)])
-        stars = [math.nan if event.stars is None else event.stars for event in opinions]
-        all_stars = np.concatenate([self._stars[chosen], np.array(stars, np.float64)])
-        fitted = np.concatenate([self._fitted[chosen], np.zeros(len(opinions), np.bool_)])
-        order = np.argsort(times, kind="stable")
-        current = np.ones(len(items), dtype=np.bool_)
-        if opinions:
-            # Only where the service was told of an item, or the dataset would lose its own rows.
-            latest = {item: place for place, item in enumerate(items[order].tolist())}
-            asked = {event.item for event in opinions}
-            holds = [
-                item not in asked or latest[item] == place
-                for place, item in enumerate(items[order].tolist())
-            ]
-            current = np.array(holds, dtype=np.bool_)
-        return UserRows(
-            items[order], labels[order], times[order], all_stars[order], fitted[order], current
+        rows = UserRows(
+            line.item_ids[chosen],
+            line.labels[chosen],
+            self._times[chosen],
+            self._stars[chosen],
+            self._fitted[chosen],
+            np.ones(len(chosen), dtype=np.bool_),
         )
-
-
-def checked_name(text: str, what: str, most: int = 500) -> str:
-    """Return a name as it is.
-
-    Raises
-    ------
-    DataError
-        It is no text, empty, too long, or holds control characters.
-    """
-    if not isinstance(text, str) or not text.strip() or len(text) > most:
-        shown = f"{text!r:.60}" if isinstance(text, str) else type(text).__name__
-        raise DataError(
-            f"The {what} is {shown}; wanted is a text of 1 to {most:,} characters that is not blank"
-        )
-    if not text.isprintable() or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise DataError(f"The {what} {text!r:.60} holds characters that cannot be printed.")
-    return text
-
-
-def checked_time(time: int) -> int:
-    """Return a time in UTC seconds.
-
-    Raises
-    ------
-    DataError
-        It is no whole number, or not between 1970 and 9999.
-    """
-    whole = isinstance(time, int | np.integer) and not isinstance(time, bool)
-    if not whole or not 0 <= int(time) <= LAST_SECOND:
-        raise DataError(
-            f"The time is {time!r:.60}; wanted are whole UTC seconds from 0 to {LAST_SECOND}."
-        )
-    return int(time)
-
-
-def checked_stars(stars: float | None) -> float | None:
-    """Return a rating, or None.
-
-    Raises
-    ------
-    DataError
-        It is no finite number.
-    """
-    if stars is None:
-        return None
-    number = isinstance(stars, int | float | np.number) and not isinstance(stars, bool)
-    if not number or not math.isfinite(stars) or abs(stars) > 1e9:
-        raise DataError(f"The rating is {stars!r:.60}; wanted is a finite number or none.")
-    return float(stars)
-
-
-def _column(events: Sequence[Told], value: Callable[[Told], int]) -> IntArray:
-    return np.array([value(event) for event in events], dtype=np.int64)
-
-
-def _joined(numbers: IntArray, parts: Sequence[UserRows]) -> Log:
-    if not parts:
-        parts = [_NOTHING]
-    return Log(
-        numbers,
-        np.concatenate([part.items for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.times for part in parts]),
-        np.concatenate([part.stars for part in parts]),
-    )
-
-
-_NONE, _NO = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-_NOTHING = UserRows(_NONE, _NONE, _NONE, np.zeros(0), _NO, _NO)
+        return with_told(rows, told)
