@@ -157,7 +157,7 @@ class Service:
 
     async def stop(self) -> None:
         """End everything; what is in the store stays."""
-        opening, *_ = self._background or [None]
+        opening = next(iter(self._background), None)
         if opening is not None and not opening.done():
             # Its thread cannot be stopped, and would go on to make what is closed here.
             await asyncio.wait([opening], timeout=self.settings.drain_seconds)
