@@ -53,6 +53,26 @@ def test_readme_claims_over_cf_models_what_the_corrected_tests_say(results_page:
         assert (gains > 0.05) == (pair[0] in ("CoRA-MF", "CoRA-LightGCN"))
 
 
+def test_readme_claims_over_statistics_and_on_new_items_what_the_tests_say(
+    results_page: Any,
+) -> None:
+    readme = words(ROOT / "README.md")
+    statistics = results_page.claims_of("statistics")
+    assert "significantly above that regression in AUC and is not told apart from" in readme
+    regression = "Logistic regression, user + item"
+    assert statistics.verdict("CoRA, residual", regression, "auc") == 1
+    for metric in ("auc", "uauc"):
+        assert statistics.verdict("CoRA, residual", "Trees and regression", metric) == 0
+    assert "On new items CoRA over ALS is significantly above ALS and above text." in readme
+    fresh = results_page.claims_of("new-items")
+    assert fresh.verdict("CoRA-ALS", "ALS", "auc") == 1
+    assert fresh.verdict("CoRA-ALS", "Text only", "auc") == 1
+
+
+def test_what_was_not_compared_is_said_to_be_so(results_page: Any) -> None:
+    assert results_page.Claims(None).said("One", "Two") == "not yet compared with Two"
+
+
 def test_the_prose_of_the_results_says_what_the_corrected_tests_say(results_page: Any) -> None:
     claims = results_page.Claims(results_page.results_of(result("study-ml-1m-test")))
     regression = "Logistic regression, user + item"
