@@ -97,11 +97,19 @@ MODELS = {"bundled": "the bundled model", "llama-41m": "a Llama of 41 M paramete
 STEP_COMMAND = "python benchmarks/step_speed.py recipes/ml-1m/cora-als.yaml"
 
 
+SERVICE = """\
+## A service
+
+`corarec serve` puts the requests of all clients into the batches of one scoring thread: the more
+ask at once, the nearer it comes to what the scorer does offline.
+"""
+
+
 def page() -> str:
     """Return the page."""
     speed = _read("scoring_speed")
     parts = [INTRODUCTION, scoring(speed), "", GROWTH, RANKING, ranking(speed), "", STEP, steps()]
-    return "\n".join([*parts, "", WORKERS, workers(), ""])
+    return "\n".join([*parts, "", WORKERS, workers(), "", SERVICE, service(), ""])
 
 
 def scoring(result: dict[str, Any]) -> str:
@@ -196,6 +204,47 @@ def workers() -> str:
             f"({of_one / seconds:.2f} times as fast), with {same}.",
         ]
     return "\n".join(lines)
+
+
+def service() -> str:
+    """Return what a service answers under load, when killed, and to odd requests."""
+    load, faults, odd = (_read(f"serve_{name}") for name in ("load", "faults", "fuzz"))
+    offline, more = load["offline_pairs_per_second"], load["beyond_the_queue"]
+    lines = [
+        _command("python benchmarks/serve_load.py RUN --seconds 20"),
+        f"{load['seconds']:.0f} seconds for each number of clients, "
+        f"{load['pairs_per_request']} pairs a request, the service on one thread; offline the same "
+        f"scorer makes {min(offline):.0f} to {max(offline):.0f} pairs/s.",
+        "",
+        "| clients | requests/s | pairs/s | of offline | p50 ms | p95 ms | p99 ms | MB, at end |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in load["load"]:
+        before, after = row["megabytes_before_and_after"]
+        times = " | ".join(f"{row['milliseconds'][key]:,.0f}" for key in ("p50", "p95", "p99"))
+        lines.append(
+            f"| {row['clients']} | {row['requests_per_second']:.1f} "
+            f"| {row['pairs_per_second']:.1f} | {row['share_of_offline']:.2f} | {times} "
+            f"| {before:,}, {after:,} |"
+        )
+    statuses = ", ".join(f"{count:,} times {code}" for code, count in more["statuses"].items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{more['clients']} clients at a queue of {more['queue_requests']}: {statuses}; the "
+            f"first answer after the load took {more['seconds_to_an_answer_after']:.1f} seconds.",
+            "",
+            _command("python benchmarks/serve_faults.py RUN --kills 8"),
+            f"{faults['kills']} times SIGKILL under {faults['clients']} writers: of "
+            f"{faults['acknowledged']:,} acknowledged events {faults['lost']} were lost and "
+            f"{faults['doubled']} doubled.",
+            "",
+            _command("python benchmarks/serve_fuzz.py RUN"),
+            f"{odd['cases']:,} requests made of the OpenAPI document: "
+            f"{sum(odd['answers_5xx'].values())} answers with a 5xx but the health check's 503.",
+        ]
+    )
 
 
 def _command(text: str) -> str:
