@@ -63,7 +63,7 @@ def test_readme_claims_over_statistics_and_on_new_items_what_the_tests_say(
     assert statistics.verdict("CoRA, residual", regression, "auc") == 1
     for metric in ("auc", "uauc"):
         assert statistics.verdict("CoRA, residual", "Trees and regression", metric) == 0
-    assert "On new items CoRA over ALS is significantly above ALS, above text and, in AUC," in readme
+    assert "On new items CoRA over ALS is significantly above ALS, above text and, in AUC" in readme
     fresh = results_page.claims_of("new-items")
     assert fresh.verdict("CoRA-ALS", "ALS", "auc") == 1
     assert fresh.verdict("CoRA-ALS", "Text only", "auc") == 1
