@@ -137,6 +137,7 @@ def test_one_begins_and_two_go_on(even: dict[str, Any], alone: Path, tmp_path: P
     check_same(alone, begun)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_both_at_the_same_step(
     even: dict[str, Any], tmp_path: Path
 ) -> None:

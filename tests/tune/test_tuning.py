@@ -123,6 +123,7 @@ class Killed(BaseException):
     """What ends a process, as `SIGKILL` does but that locks are given back by hand."""
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on(
     make_space: MakeSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
