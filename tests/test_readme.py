@@ -32,6 +32,7 @@ NOT_RUN = {
     r"corarec benchmark": "it trains for hours; tests/cli runs a small suite and plans this one",
     r"corarec serve ": "it serves until it is stopped; tests/serve runs it",
     r"corarec events export": "nobody told the run anything; tests/serve runs it",
+    r"corarec refresh": "nobody told the run anything; tests/runs/test_refresh.py runs it",
     r"corarec COMMAND --help": "a pattern; tests/cli prints the help of every command",
     r"corarec --install-completion": "it changes the shell's own files",
 }
