@@ -1,10 +1,12 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from corarec.cf.checkpoint import Checkpointer
 from corarec.cf.data import FitData
 from corarec.cf.report import EpochRecord
 from corarec.cf.sasrec_ce import SASRecCE, SASRecCEConfig, next_item_loss, training_sequences
@@ -82,3 +84,31 @@ def test_without_two_likes_of_anybody_there_is_nothing_to_learn(data: FitData) -
     labels = np.array([1, 0, 0, 0, 0, 0, 1, 1, 0])
     with pytest.raises(DataError, match="No user of the 3 likes in train has two of them"):
         SASRecCE(SASRecCEConfig()).fit(replace(data, train_labels=labels), 0)
+
+
+def test_a_killed_fit_goes_on_to_the_same_weights_and_tells_the_same(
+    data: FitData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    monkeypatch.setattr(Checkpointer.__init__, "__defaults__", (0.0,))
+    options = SASRecCEConfig(embedding_size=4, max_length=6, max_epochs=6, patience=9)
+    whole, resumed = SASRecCE(options), SASRecCE(options)
+    told: list[EpochRecord] = []
+    whole.fit(data, seed=3, on_epoch=told.append)
+
+    def kill(record: EpochRecord) -> None:
+        if record.epoch == 4:
+            raise KilledError
+
+    path = tmp_path / "fit.pt"
+    with pytest.raises(KilledError):
+        SASRecCE(options).fit(data, seed=3, checkpoint=path, on_epoch=kill)
+    again: list[EpochRecord] = []
+    resumed.fit(data, seed=3, checkpoint=path, on_epoch=again.append)
+    assert again == told[3:]
+    assert len(again) == 3
+    for key, tensor in whole.tensors().items():
+        assert torch.equal(resumed.tensors()[key], tensor), key
+    assert not path.exists()

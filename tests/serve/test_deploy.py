@@ -28,7 +28,18 @@ def test_the_image_is_not_root_knows_its_health_and_copies_what_there_is() -> No
     for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", text):
         for name in line.split()[:-1]:
             assert (ROOT / name).exists(), name
-    known = {"FROM", "ENV", "WORKDIR", "RUN", "COPY", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL"}
+    known = {
+        "FROM",
+        "ENV",
+        "WORKDIR",
+        "RUN",
+        "ARG",
+        "COPY",
+        "USER",
+        "VOLUME",
+        "EXPOSE",
+        "STOPSIGNAL",
+    }
     known |= {"HEALTHCHECK", "ENTRYPOINT", "CMD"}
     joined = text.replace("\\\n", " ")
     words = {line.split()[0] for line in joined.splitlines() if line and not line.startswith("#")}

@@ -4,6 +4,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -106,12 +107,9 @@ def fit_pointwise(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     progress = Progress(network)
-    state = checkpointer.read()
-    if state is not None:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        progress.load(state["progress"])
+    fit = FitState(network, optimizer, generator, progress)
+    if (state := checkpointer.read()) is not None:
+        fit.load(state)
     batch = network.batcher(data.train)
     groups = torch.from_numpy(network.row_groups(data.train))
     labels = torch.from_numpy(data.train_labels).float()
@@ -151,14 +149,7 @@ def fit_pointwise(
                 best_valid_auc=progress.best_valid_auc,
             )
             on_epoch(record)
-        checkpointer.write_if_due(
-            lambda: {
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "generator": generator.get_state(),
-                "progress": progress.state(),
-            }
-        )
+        checkpointer.write_if_due(fit.state)
     network.load_state_dict(progress.best_weights)
     checkpointer.remove()
     return FitCourse(
@@ -198,6 +189,36 @@ class Progress:
     def load(self, state: dict[str, Any]) -> None:
         """Take over what `state` returned."""
         vars(self).update(state)
+
+
+@dataclass
+class FitState:
+    """All that a fit goes on from."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    progress: Progress
+    told: dict[str, float] = field(default_factory=dict)
+    """Figures of earlier epochs that are told again."""
+
+    def state(self) -> dict[str, Any]:
+        """Return all of it, for a checkpoint."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "progress": self.progress.state(),
+            "told": self.told,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.progress.load(state["progress"])
+        self.told.update(state.get("told", {}))
 
 
 def _shuffle(groups: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from corarec.cf.checkpoint import Checkpointer, purpose_of
 from corarec.cf.data import FitData
-from corarec.cf.pointwise import Progress
+from corarec.cf.pointwise import FitState, Progress
 from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
 from corarec.cf.sasrec import SASRec, SASRecConfig
 from corarec.cf.sasrec_network import SASRecNetwork, known_sequences
@@ -79,12 +79,9 @@ class SASRecCE(SASRec):
             Progress(network),
             Checkpointer(checkpoint, purpose_of(self.config, seed, data)),
         )
+        fit = FitState(network, optimizer, generator, progress, {"best_auc": 0.5})
         if (state := checkpointer.read()) is not None:
-            network.load_state_dict(state["network"])
-            optimizer.load_state_dict(state["optimizer"])
-            generator.set_state(state["generator"])
-            progress.load(state["progress"])
-        best_auc = 0.5
+            fit.load(state)
         while progress.epoch < options.max_epochs and not progress.stalled(options.patience):
             network.train()
             total, examples = 0.0, 0
@@ -102,24 +99,18 @@ class SASRecCE(SASRec):
             progress.add(network.eval(), watched.likelihood())
             if on_epoch is not None:
                 train_auc, valid_auc = watched.aucs(self)
-                best_auc = valid_auc if progress.best_epoch == progress.epoch else best_auc
+                if progress.best_epoch == progress.epoch:
+                    fit.told["best_auc"] = valid_auc
                 on_epoch(
                     EpochRecord(
                         epoch=progress.epoch,
                         loss=total / examples,
                         train_auc=train_auc,
                         valid_auc=valid_auc,
-                        best_valid_auc=best_auc,
+                        best_valid_auc=fit.told["best_auc"],
                     )
                 )
-            checkpointer.write_if_due(
-                lambda: {
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "generator": generator.get_state(),
-                    "progress": progress.state(),
-                }
-            )
+            checkpointer.write_if_due(fit.state)
         network.load_state_dict(progress.best_weights)
         checkpointer.remove()
         return FitCourse(
