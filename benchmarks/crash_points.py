@@ -113,7 +113,7 @@ def _run(job: Job, kill_at: int) -> None:
     """Run the command of a job in this process, which ends with it."""
     import torch
 
-    from corarec.cf.checkpoint import Checkpointer
+    from corarec.cf.training.checkpoint import Checkpointer
     from corarec.cli import main
     from corarec.pretrain import tokenizer
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Literal, Self
 import torch
 from pydantic import Field
-from corarec.cf.report import FitCourse
-from corarec.cf.tables import TableModel
+from corarec.cf import FitCourse, TableModel
 from corarec.data.sources.synthetic import Synthetic
 from corarec.data.splits.temporal import Temporal
 from corarec.recommenders.icl import ICLRecommender

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from corarec.cf.choice import CFChoice
-from corarec.cf.mf import BiasedMF
+from corarec.cf.factors.mf import BiasedMF
 
 
 def test_a_choice_builds_a_model_with_its_options() -> None:

@@ -16,10 +16,10 @@ from corarec.cf import (
     VectorSource,
     fit_cf,
     load_cf,
-    mf,
     seen_rows,
 )
-from corarec.cf.rates import Rates
+from corarec.cf.counting.rates import Rates
+from corarec.cf.factors import mf
 from corarec.data import Dataset, DatasetCard
 from corarec.errors import ArtifactError, ConfigError, DataError, InUseError
 from corarec.locks import lock_beside, locked

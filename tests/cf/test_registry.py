@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from corarec.cf.base import IDENTITY_FILE
+from corarec.cf.identity import IDENTITY_FILE
 from corarec.cf.registry import CF_MODELS, load_cf
 from corarec.errors import ArtifactError
 

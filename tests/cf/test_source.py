@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from corarec.cf import FitConfig, VectorSource, fit_cf
-from corarec.cf.rates import Rates, RatesConfig
+from corarec.cf.counting.rates import Rates, RatesConfig
 from corarec.data import Dataset
 from corarec.errors import TrainingError
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from corarec.cf import FitConfig, VectorSource, fit_cf
-from corarec.cf.binary_mf import BinaryMF
+from corarec.cf.factors.binary_mf import BinaryMF
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.prompts import CORA_TEMPLATE

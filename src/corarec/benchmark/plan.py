@@ -10,7 +10,7 @@ from corarec.benchmark.results import result_files
 from corarec.benchmark.same_run import adopted, is_fit
 from corarec.benchmark.suite import BESIDE, Row, StartFrom, Suite, folder_name, unknown_row
 from corarec.cf import FitConfig
-from corarec.cf.base import IDENTITY_FILE
+from corarec.cf.identity import IDENTITY_FILE
 from corarec.data import Dataset, KnowledgePolicy
 from corarec.errors import ConfigError, CorarecError
 from corarec.recipe import FittedCF, RunConfig, load_recipe

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from corarec.cf import CF_MODELS, FitConfig
-from corarec.cf.base import IDENTITY_FILE, REPORT_FILE, read_identity
+from corarec.cf.identity import IDENTITY_FILE, REPORT_FILE, read_identity
 from corarec.cf.report import FitReport
 from corarec.data import KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError

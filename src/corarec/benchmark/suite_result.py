@@ -14,7 +14,7 @@ from corarec.benchmark.plan import Planner
 from corarec.benchmark.results import read_scores, result_files
 from corarec.benchmark.same_run import run_content
 from corarec.benchmark.suite import BESIDE, KINDS, REFERENCES, Published, Row, Suite
-from corarec.cf.base import read_identity
+from corarec.cf.identity import read_identity
 from corarec.errors import ArtifactError
 from corarec.evaluate import (
     BootstrapConfig,

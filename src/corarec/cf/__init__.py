@@ -4,27 +4,36 @@
 `vector_table(pairs)`, which CoRA reads, and its own `score(pairs)`.
 """
 
-from corarec.cf.base import CFModel, check_knowledge
+from corarec.cf.base import CFModel, check_knowledge, not_fitted
 from corarec.cf.data import FitData, TrainingPairs
+from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.fit import FitConfig, cutoff_time, fit_cf, seen_rows
 from corarec.cf.registry import CF_MODELS, load_cf
-from corarec.cf.report import EpochRecord, FitReport
+from corarec.cf.report import EpochRecord, FitCourse, FitReport, OnEpoch
 from corarec.cf.source import VectorSource
-from corarec.cf.vectors import VectorTable
+from corarec.cf.tables import TableModel
+from corarec.cf.vectors import VectorFamily, VectorTable
 
 __all__ = [
     "CF_MODELS",
     "CFModel",
     "EpochRecord",
+    "Feedback",
     "FitConfig",
+    "FitCourse",
     "FitData",
     "FitReport",
+    "OnEpoch",
+    "TableModel",
+    "Takes",
     "TrainingPairs",
+    "VectorFamily",
     "VectorSource",
     "VectorTable",
     "check_knowledge",
     "cutoff_time",
     "fit_cf",
     "load_cf",
+    "not_fitted",
     "seen_rows",
 ]

@@ -3,41 +3,31 @@
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from corarec.cf.data import FitData
 from corarec.cf.feedback import Feedback, Takes
+from corarec.cf.identity import (
+    IDENTITY_FILE,
+    KIND,
+    REPORT_FILE,
+    TENSOR_FILE,
+    Identity,
+    check_files,
+    digests,
+    read_identity,
+)
 from corarec.cf.report import FitCourse, FitReport, OnEpoch, auc
 from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.data.history import KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, TrainingError
-from corarec.files import atomic_directory, read_json, recover, sha256, write_json
+from corarec.files import atomic_directory, read_json, write_json
 from corarec.types import Config, Fingerprint, FloatArray, Pairs
-
-KIND = "CF model"
-"""What the marker of a saved model's folder says."""
-IDENTITY_FILE = "model.json"
-REPORT_FILE = "report.json"
-TENSOR_FILE = "model.safetensors"
-
-
-class Identity(Config):
-    """What `model.json` of a saved model says."""
-
-    model: str
-    """The registry name."""
-    config: dict[str, Any]
-    """Its options."""
-    dataset: Fingerprint | None = None
-    """The dataset that it was fitted on; None where it was fitted on bare rows."""
-    files: dict[str, str] = Field(default_factory=dict)
-    """SHA-256 of every other file in the folder."""
-
 
 BOUND_TO = {
     "users": "users",
@@ -235,7 +225,7 @@ class CFModel(ABC):
                 model=self.name,
                 config=self.config.model_dump(mode="json"),
                 dataset=self.dataset,
-                files=_digests(temporary),
+                files=digests(temporary),
             )
             write_json(temporary / IDENTITY_FILE, identity.model_dump(mode="json"))
 
@@ -254,7 +244,7 @@ class CFModel(ABC):
                 f"{directory} holds a '{identity.model}' CF model, but a '{cls.name}' was asked "
                 "for. Load it with corarec.cf.load_cf, which reads the kind from the folder."
             )
-        _check_files(directory, identity)
+        check_files(directory, identity)
         try:
             model = cls(cls.config_class.model_validate(identity.config))
             model.report = FitReport.model_validate(read_json(directory / REPORT_FILE))
@@ -296,24 +286,6 @@ class CFModel(ABC):
             ) from error
 
 
-def read_identity(directory: Path) -> Identity:
-    """Return what a saved CF model is, without its tensors.
-
-    Raises
-    ------
-    ArtifactError
-        The folder was not written by `CFModel.save`.
-    """
-    path = recover(directory) / IDENTITY_FILE
-    try:
-        return Identity.model_validate(read_json(path))
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path} should hold 'model', 'config', 'dataset' and 'files' of a CF model, but is "
-            f"damaged or of another version ({_first_mistake(error)}). Fit the model again."
-        ) from error
-
-
 def check_dataset(model: CFModel, directory: Path, dataset: Fingerprint) -> None:
     """See that a loaded model was fitted on this dataset, or its vectors go to the wrong people.
 
@@ -352,34 +324,6 @@ def check_knowledge(model: CFModel, directory: Path, policy: KnowledgePolicy) ->
             f"{policy.words()} is wanted. Set `knowledge` to that of the model, or fit it again "
             f"(`corarec fit-cf DATA --model {model.name} --knowledge {policy.policy} ...`)."
         )
-
-
-def _digests(directory: Path) -> dict[str, str]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return {path.relative_to(directory).as_posix(): sha256(path) for path in files}
-
-
-def _check_files(directory: Path, identity: Identity) -> None:
-    for name, digest in identity.files.items():
-        path = directory / name
-        try:
-            found = sha256(path)
-        except FileNotFoundError:
-            raise ArtifactError(
-                f"{path} does not exist, so {directory} is not complete. Fit the model again."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path} cannot be read ({error}). Fit the model again.") from error
-        if found != digest:
-            raise ArtifactError(
-                f"{path} is cut off or damaged, or belongs to another model than the "
-                f"{IDENTITY_FILE} beside it. Fit the model again."
-            )
-
-
-def _first_mistake(error: ValidationError) -> str:
-    mistake = error.errors()[0]
-    return f"{'.'.join(map(str, mistake['loc'])) or 'the whole'}: {mistake['msg']}"
 
 
 def not_fitted(model: CFModel) -> TrainingError:

@@ -119,3 +119,10 @@ class FitData:
                     f"{split.capitalize()} row {outside[0]} has {noun} id {ids[outside[0]]}, "
                     f"but ids run from 0 to {largest}."
                 )
+
+
+def own_labels(pairs: Pairs) -> IntArray:
+    """Return the label with which each pair took part in training, -1 where it did not: [N]."""
+    if not isinstance(pairs, TrainingPairs):
+        return np.full(len(pairs), -1, dtype=np.int64)
+    return np.where(np.isnan(pairs.own_labels), -1, pairs.own_labels).astype(np.int64)

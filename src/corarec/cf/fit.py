@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from corarec.cf.base import KIND, CFModel
+from corarec.cf.base import CFModel
 from corarec.cf.choice import CFChoice
 from corarec.cf.data import FitData, TrainingPairs
+from corarec.cf.identity import KIND
 from corarec.cf.report import FitReport, WatchFit, unwatched
 from corarec.data.dataset import Dataset
 from corarec.errors import ConfigError

@@ -2,20 +2,21 @@
 
 from pathlib import Path
 
-from corarec.cf.als import ALS
-from corarec.cf.base import CFModel, check_dataset, read_identity
-from corarec.cf.binary_mf import BinaryMF
-from corarec.cf.content import Content
-from corarec.cf.ease import EASE
-from corarec.cf.fused import Fused
-from corarec.cf.imported import Imported
-from corarec.cf.item_knn import ItemKNN
-from corarec.cf.lightgcn import LightGCN
-from corarec.cf.mf import MF, BiasedMF
-from corarec.cf.popularity import Popularity
-from corarec.cf.rates import Rates
-from corarec.cf.sasrec import SASRec
-from corarec.cf.sasrec_ce import SASRecCE
+from corarec.cf.base import CFModel, check_dataset
+from corarec.cf.borrowed.fused import Fused
+from corarec.cf.borrowed.imported import Imported
+from corarec.cf.counting.popularity import Popularity
+from corarec.cf.counting.rates import Rates
+from corarec.cf.factors.binary_mf import BinaryMF
+from corarec.cf.factors.lightgcn import LightGCN
+from corarec.cf.factors.mf import MF, BiasedMF
+from corarec.cf.identity import read_identity
+from corarec.cf.item_to_item.ease import EASE
+from corarec.cf.item_to_item.item_knn import ItemKNN
+from corarec.cf.ridge.als import ALS
+from corarec.cf.ridge.content import Content
+from corarec.cf.sequences.sasrec import SASRec
+from corarec.cf.sequences.sasrec_ce import SASRecCE
 from corarec.cf.statistics import Statistics
 from corarec.errors import ArtifactError
 from corarec.registry import Registry

@@ -7,11 +7,9 @@ import numpy as np
 import torch
 
 from corarec.cf.base import CFModel, not_fitted
-from corarec.cf.data import TrainingPairs
 from corarec.cf.feedback import Overlay
-from corarec.cf.vectors import VectorTable
-from corarec.errors import DataError
-from corarec.types import PADDING_ID, FloatArray, IntArray, Pairs
+from corarec.cf.vectors import VectorTable, known_ids
+from corarec.types import FloatArray, IntArray, Pairs
 
 
 class TableModel(CFModel):
@@ -113,43 +111,3 @@ class TableModel(CFModel):
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take over both tables."""
         self.set_tables(tensors["users"], tensors["items"])
-
-
-def known_ids(ids: IntArray, size: int) -> IntArray:
-    """Map ids outside a table of `size` rows to the unknown id.
-
-    Raises
-    ------
-    DataError
-        An id is negative.
-    """
-    if len(ids) and ids.min() < 0:
-        row = int(np.argmin(ids))
-        raise DataError(f"Row {row} has the id {ids[row]}; ids count from 1, and 0 is unknown.")
-    return np.where(ids < size, ids, PADDING_ID)
-
-
-def own_labels(pairs: Pairs) -> IntArray:
-    """Return the label with which each pair took part in training, -1 where it did not: [N]."""
-    if not isinstance(pairs, TrainingPairs):
-        return np.full(len(pairs), -1, dtype=np.int64)
-    return np.where(np.isnan(pairs.own_labels), -1, pairs.own_labels).astype(np.int64)
-
-
-def biased_product(users: torch.Tensor, items: torch.Tensor) -> FloatArray:
-    """Return `p . q + b_u + b_i` of user halves `[p, b_u, 1]` and item halves `[q, 1, b_i]`: [N].
-
-    The plain product loses the known half's bias where the other half, its 1 included, is zero.
-    """
-    products = (users * items).sum(1)
-    lost = (1 - items[:, -2]) * users[:, -2] + (1 - users[:, -1]) * items[:, -1]
-    return (products + lost).numpy().astype(np.float64)
-
-
-def inverse_rms(vectors: torch.Tensor) -> torch.Tensor:
-    """Return what brings the numbers of vectors [R, d] to a root mean square of one: a scalar.
-
-    Zero vectors, which belong to the unknown, do not count; without others it is 1.
-    """
-    known = vectors[vectors.abs().sum(dim=1) > 0]
-    return torch.ones(()) if len(known) == 0 else 1 / known.square().mean().sqrt()

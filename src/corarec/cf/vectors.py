@@ -1,10 +1,12 @@
-"""`VectorTable`, what every CF model makes of a table of pairs."""
+"""`VectorTable`, what every CF model makes of a table of pairs; ids as rows, halves as scores."""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from corarec.types import IntArray
+from corarec.errors import DataError
+from corarec.types import PADDING_ID, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,36 @@ class VectorTable:
             self.users[torch.from_numpy(self.user_rows[rows])],
             self.items[torch.from_numpy(self.item_rows[rows])],
         )
+
+
+def known_ids(ids: IntArray, size: int) -> IntArray:
+    """Map ids outside a table of `size` rows to the unknown id.
+
+    Raises
+    ------
+    DataError
+        An id is negative.
+    """
+    if len(ids) and ids.min() < 0:
+        row = int(np.argmin(ids))
+        raise DataError(f"Row {row} has the id {ids[row]}; ids count from 1, and 0 is unknown.")
+    return np.where(ids < size, ids, PADDING_ID)
+
+
+def biased_product(users: torch.Tensor, items: torch.Tensor) -> FloatArray:
+    """Return `p . q + b_u + b_i` of user halves `[p, b_u, 1]` and item halves `[q, 1, b_i]`: [N].
+
+    The plain product loses the known half's bias where the other half, its 1 included, is zero.
+    """
+    products = (users * items).sum(1)
+    lost = (1 - items[:, -2]) * users[:, -2] + (1 - users[:, -1]) * items[:, -1]
+    return (products + lost).numpy().astype(np.float64)
+
+
+def inverse_rms(vectors: torch.Tensor) -> torch.Tensor:
+    """Return what brings the numbers of vectors [R, d] to a root mean square of one: a scalar.
+
+    Zero vectors, which belong to the unknown, do not count; without others it is 1.
+    """
+    known = vectors[vectors.abs().sum(dim=1) > 0]
+    return torch.ones(()) if len(known) == 0 else 1 / known.square().mean().sqrt()

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal, Self
 
-from corarec.cf.binary_mf import BinaryMF
+from corarec.cf.factors.binary_mf import BinaryMF
 from corarec.errors import ConfigError
 from corarec.prompts import TextSlot
 from corarec.recommenders.features import FEATURES, ITEM, USER, FeaturePrompt

@@ -10,8 +10,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from corarec.cf.tables import inverse_rms
-from corarec.cf.vectors import VectorFamily, VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable, inverse_rms
 from corarec.errors import ConfigError
 from corarec.recommenders.llm import PromptInputs
 from corarec.score.scorer import Batch

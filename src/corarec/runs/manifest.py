@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from corarec.cf.base import IDENTITY_FILE
+from corarec.cf.identity import IDENTITY_FILE
 from corarec.errors import ArtifactError
 from corarec.files import read_json, sha256, write_json
 from corarec.recipe import RunConfig, bound_values

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from corarec.cf.base import IDENTITY_FILE, read_identity
+from corarec.cf.identity import IDENTITY_FILE, read_identity
 from corarec.errors import ConfigError
 from corarec.files import atomic_directory, atomic_file, real_place, sha256, write_json
 from corarec.ownership import MARKER, check_inputs_survive

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.cf.base import REPORT_FILE, TENSOR_FILE, CFModel
+from corarec.cf.base import CFModel
 from corarec.cf.data import FitData
+from corarec.cf.identity import REPORT_FILE, TENSOR_FILE
 from corarec.cf.registry import CF_MODELS, load_cf
 from corarec.cf.report import auc
 from corarec.errors import ArtifactError, ConfigError, DataError, TrainingError

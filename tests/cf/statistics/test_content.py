@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from corarec.cf.counting.rows import Asked
 from corarec.cf.statistics.content import content_of, mean_of_liked, profile
-from corarec.cf.statistics.rows import Asked
 from corarec.errors import ConfigError
 from corarec.types import Histories
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from corarec.cf.counting.rows import Asked
 from corarec.cf.statistics import StatisticsConfig
 from corarec.cf.statistics.early import Early, Folded, fit_early
-from corarec.cf.statistics.rows import Asked
 from corarec.errors import ConfigError
 from corarec.types import Histories, Log
 

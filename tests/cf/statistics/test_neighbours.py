@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from corarec.cf.counting.rows import Asked, KnownRows
 from corarec.cf.statistics.neighbours import CoCounts, neighbours
-from corarec.cf.statistics.rows import Asked, KnownRows
 
 
 def by_hand(rows: KnownRows, known: np.ndarray) -> dict[str, np.ndarray]:

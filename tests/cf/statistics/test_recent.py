@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from corarec.cf.counting.rows import Asked, KnownRows
 from corarec.cf.statistics.recent import LAST, NAMES, recent
-from corarec.cf.statistics.rows import Asked, KnownRows
 from corarec.types import Histories, Log
 
 TIMES = [0, 100, 100, 2_000, 90_000]

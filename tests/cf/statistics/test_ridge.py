@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from corarec.cf.counting.rows import Asked, KnownRows
 from corarec.cf.statistics import ridge as module
 from corarec.cf.statistics.ridge import ridge
-from corarec.cf.statistics.rows import Asked, KnownRows
 
 
 @pytest.mark.parametrize("rows_at_once", [7, 8_192])

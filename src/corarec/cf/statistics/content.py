@@ -5,7 +5,7 @@ import re
 import numpy as np
 import polars as pl
 
-from corarec.cf.statistics.rows import SMOOTHING, Asked
+from corarec.cf.counting.rows import SMOOTHING, Asked
 from corarec.errors import ConfigError
 from corarec.types import FloatArray
 

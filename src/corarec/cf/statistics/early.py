@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
+from corarec.cf.counting.rows import SMOOTHING, Asked, KnownRows
 from corarec.cf.statistics.config import StatisticsConfig
 from corarec.cf.statistics.ridge import ridge
-from corarec.cf.statistics.rows import SMOOTHING, Asked, KnownRows
 from corarec.errors import ConfigError
 from corarec.types import FloatArray, IntArray, Log
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from corarec.cf.counting.rows import SMOOTHING, Asked, KnownRows, Tables
 from corarec.cf.statistics.config import Family, StatisticsConfig
 from corarec.cf.statistics.content import PENALTY, mean_of_liked, profile
 from corarec.cf.statistics.early import Folded
@@ -14,7 +15,6 @@ from corarec.cf.statistics.followed import Followed
 from corarec.cf.statistics.neighbours import CoCounts, neighbours
 from corarec.cf.statistics.recent import NAMES, recent
 from corarec.cf.statistics.ridge import ridge
-from corarec.cf.statistics.rows import SMOOTHING, Asked, KnownRows, Tables
 from corarec.data.history import NEVER_OVER, KnowledgePolicy
 from corarec.types import FloatArray, Histories, IntArray
 

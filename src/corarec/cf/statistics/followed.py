@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from corarec.cf.counting.rows import KnownRows
 from corarec.cf.statistics.neighbours import CoCounts
-from corarec.cf.statistics.rows import KnownRows
 from corarec.types import Log
 
 if TYPE_CHECKING:

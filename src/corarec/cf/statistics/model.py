@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from corarec.cf.base import CFModel, not_fitted
+from corarec.cf.counting.rows import Asked, KnownRows
 from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.report import FitCourse, OnEpoch
@@ -17,9 +18,7 @@ from corarec.cf.statistics.early import Early, Folded, fit_early
 from corarec.cf.statistics.features import Features, Statistic
 from corarec.cf.statistics.followed import Followed
 from corarec.cf.statistics.heads import Heads, Labelled, fit_heads
-from corarec.cf.statistics.rows import Asked, KnownRows
-from corarec.cf.tables import known_ids
-from corarec.cf.vectors import VectorFamily, VectorTable
+from corarec.cf.vectors import VectorFamily, VectorTable, known_ids
 from corarec.data.history import NEVER_OVER, KnowledgePolicy
 from corarec.errors import DataError
 from corarec.types import Config, FloatArray, IntArray, Log, Pairs

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from corarec.cf.statistics.rows import Asked, KnownRows, Tables, chunks, flat
+from corarec.cf.counting.rows import Asked, KnownRows, Tables
+from corarec.cf.ranges import chunks, flat
 from corarec.types import FloatArray, IntArray
 
 PAIRS_AT_ONCE = 2_000_000

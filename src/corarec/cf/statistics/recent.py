@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import lfilter
 
-from corarec.cf.statistics.rows import Asked, KnownRows
+from corarec.cf.counting.rows import Asked, KnownRows
 from corarec.types import FloatArray
 
 LAST = (1, 3, 5, 10, 20)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from corarec.cf.statistics.rows import Asked, KnownRows, chunks, flat
+from corarec.cf.counting.rows import Asked, KnownRows
+from corarec.cf.ranges import chunks, flat
 from corarec.types import FloatArray, IntArray
 
 ROWS_AT_ONCE = 8_192

@@ -1,0 +1,1 @@
+"""An item's score by its weights from the items that the user liked before."""

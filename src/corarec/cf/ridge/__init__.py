@@ -1,0 +1,1 @@
+"""Ridge regressions in closed form, which leave a training pair's own row out."""

@@ -1,0 +1,43 @@
+"""The rows of a fit, which alone may have a label of their own."""
+
+import numpy as np
+import torch
+
+from corarec.errors import DataError
+from corarec.types import IntArray
+
+
+def check_rows(
+    rows: torch.Tensor, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor, size: int
+) -> None:
+    """Make sure that the pairs with an own label are among the rows of a fit.
+
+    Parameters
+    ----------
+    rows
+        [N, 3] user, item and label.
+    users, items, own
+        [M] of the pairs; own is -1 where a pair took no part.
+    size
+        One more than the largest item.
+
+    Raises
+    ------
+    DataError
+        One is not.
+    """
+    if not (own >= 0).any():
+        return
+
+    def keys(users: torch.Tensor, items: torch.Tensor, own: torch.Tensor) -> IntArray:
+        found: IntArray = ((users * size + items) * 2 + own).numpy()
+        return found
+
+    foreign = ~np.isin(keys(users, items, own), keys(*rows.T)) & (own >= 0).numpy()
+    if foreign.any():
+        row = int(np.argmax(foreign))
+        raise DataError(
+            f"Pair {row} (user {users[row]}, item {items[row]}) is marked as a training row "
+            f"with label {own[row]}, but these factors were not fitted on it. Set its own "
+            "label to NaN (corarec.cf.VectorSource does)."
+        )

@@ -1,0 +1,1 @@
+"""SASRec: the user is what he or she liked last, in order."""

@@ -1,0 +1,1 @@
+"""How a network is trained: epochs, early stop, and the state of a fit that can be resumed."""

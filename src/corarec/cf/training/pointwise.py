@@ -1,0 +1,111 @@
+"""Pointwise training: binary cross-entropy on logged labels, Adam, early stop on validation AUC."""
+
+import math
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.nn import functional as F
+
+from corarec.cf.data import FitData
+from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
+from corarec.cf.training.checkpoint import Checkpointer
+from corarec.cf.training.network import PointwiseNetwork, predict
+from corarec.cf.training.state import FitState, Progress
+from corarec.errors import TrainingError
+from corarec.types import Config
+
+
+class PointwiseConfig(Config):
+    """How a CF network is trained."""
+
+    embedding_size: int = Field(default=256, gt=0)
+    """Size of one embedding."""
+    learning_rate: float = Field(default=1e-2, gt=0)
+    """Adam's step size, constant."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Adam's L2 penalty (added to the gradient, as in the original Adam, not decoupled)."""
+    batch_size: int = Field(default=2048, gt=0)
+    """Training rows per step."""
+    max_epochs: int = Field(default=1000, gt=0)
+    """Passes over the training rows at most."""
+    patience: int = Field(default=20, gt=0)
+    """Stop after this many epochs without a better validation AUC."""
+
+
+def fit_pointwise(
+    network: PointwiseNetwork,
+    data: FitData,
+    config: PointwiseConfig,
+    generator: torch.Generator,
+    checkpointer: Checkpointer,
+    on_epoch: OnEpoch | None,
+) -> FitCourse:
+    """Train a network in place and leave it with the weights of its best epoch.
+
+    Raises
+    ------
+    TrainingError
+        The loss or a validation score is not finite.
+    """
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    progress = Progress(network)
+    fit = FitState(network, optimizer, generator, progress)
+    if (state := checkpointer.read()) is not None:
+        fit.load(state)
+    batch = network.batcher(data.train)
+    groups = torch.from_numpy(network.row_groups(data.train))
+    labels = torch.from_numpy(data.train_labels).float()
+    while progress.epoch < config.max_epochs and not progress.stalled(config.patience):
+        epoch = progress.epoch + 1
+        order = _shuffle(groups, generator)
+        scores = torch.empty(len(labels))
+        total_loss = 0.0
+        network.train()
+        network.begin_epoch(epoch)
+        for rows in order.split(config.batch_size):
+            logits = network(*batch(rows))
+            loss = F.binary_cross_entropy_with_logits(logits, labels[rows])
+            if not math.isfinite(loss.item()):
+                raise TrainingError(
+                    f"The loss is {loss.item()} in epoch {epoch}. Lower the learning rate "
+                    f"(now {config.learning_rate:g})."
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            scores[rows] = logits.detach()
+            total_loss += loss.item() * len(rows)
+        valid_scores = predict(network, data.valid)
+        if not np.isfinite(valid_scores).all():
+            raise TrainingError(
+                f"A validation score is not finite after epoch {epoch}. Lower the learning rate "
+                f"(now {config.learning_rate:g})."
+            )
+        progress.add(network, auc(data.valid_labels, valid_scores))
+        if on_epoch is not None:
+            record = EpochRecord(
+                epoch=epoch,
+                loss=total_loss / len(labels),
+                train_auc=auc(data.train_labels, scores.double().numpy()),
+                valid_auc=progress.valid_auc,
+                best_valid_auc=progress.best_valid_auc,
+            )
+            on_epoch(record)
+        checkpointer.write_if_due(fit.state)
+    network.load_state_dict(progress.best_weights)
+    checkpointer.remove()
+    return FitCourse(
+        best_epoch=progress.best_epoch,
+        epochs=progress.epoch,
+        train_auc=auc(data.train_labels, predict(network, data.train)),
+        valid_auc=progress.best_valid_auc,
+    )
+
+
+def _shuffle(groups: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return all rows in random order, the rows of one group side by side."""
+    ranks = torch.randperm(int(groups.max()) + 1, generator=generator)
+    return torch.argsort(ranks[groups], stable=True)

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from corarec.cf.item_to_item.ease import EASE, EASEConfig
+from corarec.errors import ConfigError
+
+PICKED = np.random.default_rng(0).integers(0, 2, size=(40, 7)).astype(np.float32)
+
+
+def test_the_weights_are_the_ridge_regression_of_each_item_on_the_others() -> None:
+    weights = EASE(EASEConfig(penalty=3.0)).weigh(sparse.csr_array(PICKED))
+    for item in range(7):
+        others = np.delete(PICKED, item, axis=1).astype(np.float64)
+        ridge = np.linalg.solve(others.T @ others + 3 * np.eye(6), others.T @ PICKED[:, item])
+        np.testing.assert_allclose(np.delete(weights[:, item], item), ridge, atol=1e-6)
+        assert weights[item, item] == 0
+    assert weights.dtype == np.float32
+
+
+def test_too_many_items_are_refused_before_the_memory_is_taken() -> None:
+    many = sparse.csr_array((3, 40_000), dtype=np.float32)
+    with pytest.raises(ConfigError, match=r"40,000 items, which takes 12\.8 GB.*item-knn"):
+        EASE(EASEConfig()).weigh(many)
