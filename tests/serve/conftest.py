@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from corarec.recipe import RunConfig
 from corarec.runs import load_run
 from corarec.runs.live import LiveRun
 from corarec.serve.app import create_app
@@ -18,6 +19,7 @@ from corarec.serve.opening import open_store, url_of
 from corarec.serve.service import Service
 from corarec.serve.settings import ServeSettings
 from corarec.serve.store import Store
+from corarec.train import train_run
 
 READY_SECONDS = 60
 
@@ -27,6 +29,14 @@ def live_of(trained_run: Path) -> Callable[[], LiveRun]:
     """Return what opens the run anew, its parts loaded only once."""
     run = load_run(trained_run)
     return lambda: LiveRun(run)
+
+
+@pytest.fixture(scope="session")
+def served_beside(recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return another run of the same dataset."""
+    folder = tmp_path_factory.mktemp("runs") / "other"
+    train_run(RunConfig.parse(recipe | {"seed": 7}, "the fixture"), folder)
+    return folder
 
 
 class Served(TestClient):
@@ -49,10 +59,12 @@ def serve(live_of: Callable[[], LiveRun], trained_run: Path, tmp_path: Path) -> 
     """Serve the run with some settings; the store lies in the test's folder."""
     clients: list[Served] = []
 
-    def start(*, ready: bool = True, load: Any = None, **settings: Any) -> Served:
+    def start(
+        *, ready: bool = True, load: Any = None, load_beside: Any = None, **settings: Any
+    ) -> Served:
         told = {"run": trained_run, "store": url_of(tmp_path / "store.sqlite")} | settings
         chosen = ServeSettings.parse(told, "the test")
-        service = Service(chosen, load=load or live_of)
+        service = Service(chosen, load=load or live_of, load_beside=load_beside)
         app = create_app(chosen, service, read_keys(chosen.keys))
         client = Served(app, base_url="http://localhost", raise_server_exceptions=False)
         client.service = service

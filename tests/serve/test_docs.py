@@ -19,10 +19,11 @@ from corarec.serve.settings import ServeSettings
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
 NOT_RUN = {
     "pip install": "it needs the network; tests/test_readme.py sees that the extra exists",
+    "serve deploy ": "it needs a cluster; tests/serve/test_ray_serve.py starts one",
     "docker ": "no Docker runs here; tests/serve/test_deploy.py looks at the files",
     "pg_dump ": "a program of Postgres, of which nothing here is ours",
 }
-STAND_INS = {"runs/cora-mf-b": "run", '["3"]': '["3"]'}
+STAND_INS = {"runs/cora-mf-b": "run", "runs/collm-mf": "other"}
 
 
 def commands() -> list[str]:
@@ -33,6 +34,7 @@ def commands() -> list[str]:
 def test_every_command_of_the_page_runs(
     serve: Serve,
     packed_away: Path,
+    served_beside: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -40,6 +42,7 @@ def test_every_command_of_the_page_runs(
     if shutil.which("curl") is None:
         pytest.skip("the page asks with curl, which is not installed")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").symlink_to(served_beside)
     client = serve(store=f"sqlite:///{tmp_path}/run/serve/store.sqlite", run=packed_away)
     served: list[dict[str, Any]] = []
 
@@ -74,6 +77,7 @@ def test_every_command_of_the_page_runs(
         ran += 1
     assert ran > 12
     assert [each["workers"] for each in served].count(2) == 1
+    assert [each["beside"] for each in served].count(Path("other")) == 1
     assert (tmp_path / "events.parquet").is_file()
     assert (tmp_path / "backup.sqlite").stat().st_size > 0
 
@@ -84,6 +88,7 @@ def test_the_limits_of_the_page_are_those_that_there_are() -> None:
     of_options = {
         "run",
         "data",
+        "beside",
         "host",
         "port",
         "workers",

@@ -17,6 +17,9 @@ class Live:
         self.told: dict[str, list[tuple[str, str, int]]] = {}
         self.forgotten: list[str] = []
 
+    def info(self) -> dict[str, Any]:
+        return {"run": "live", "refresh": None}
+
     def add_item(self, item: str, title: str, *, time: int, **metadata: Any) -> bool:
         if item == "a":
             raise DataError("It is one of the dataset.")

@@ -1,15 +1,20 @@
 import html
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from tests.serve.conftest import Serve, Served
 
-from corarec.serve.middleware import FILES, PAGES
-from corarec.serve.page import MOST_SAVED, files, pages
+from corarec.errors import DataError
+from corarec.serve.middleware import FILES, SENDING, SHOWING
+from corarec.serve.page import files, pages
+from corarec.serve.page_forms import MOST_SAVED, forms
 from corarec.serve.page_frame import POLICY, STATIC, environment
 
 USER, ITEM = "1", "3"
@@ -44,7 +49,8 @@ def listed(text: str) -> list[str]:
 
 
 def test_every_page_stands_where_the_door_lets_it_pass() -> None:
-    assert {route.path for route in pages.routes} == set(PAGES)  # type: ignore[attr-defined]
+    assert {route.path for route in pages.routes} == set(SHOWING)  # type: ignore[attr-defined]
+    assert {route.path for route in forms.routes} == set(SENDING)  # type: ignore[attr-defined]
     assert all(route.path.startswith(FILES) for route in files.routes)  # type: ignore[attr-defined]
 
 
@@ -193,17 +199,118 @@ def test_an_explanation_is_no_list_that_was_shown(serve: Serve) -> None:
 def test_text_alone_stands_beside_the_increment(serve: Serve) -> None:
     client = serve()
     text = seen(client, "/person", user=USER, beside="text")
-    ours, other = text.split('id="text"')
+    ours, other = text.split('id="order-B"')
     run = client.service.engine.live.run
     first = client.get("/v1/recommend", params={"user": USER}).json()["items"]
     assert [html.escape(row["title"]) for row in first] == re.findall(r"<bdi>(.+?)</bdi>", ours)[
         -10:
     ]
-    titles = re.findall(r'class="title"><bdi>(.+?)</bdi>', other)[:10]
+    titles = re.findall(r'class="title"><bdi>(.+?)</bdi>', other.partition("<aside")[0])
     assert len(titles) == 10
     frozen = run.explain(USER, first[0]["item"]).effects.filter(without="adapter")["probability"][0]
     assert f"{100 * frozen:.1f}%" in seen(client, "/person", user=USER, beside="text", k=40)
     assert "Text only" in seen(client, "/new", liked=[ITEM], beside="text")
+
+
+def test_a_list_beside_the_text_alone_is_the_one_that_stands_alone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    live = client.service.engine.live
+    # Of a run that learned to join its scores with what else says how items stand to a person.
+    monkeypatch.setattr(
+        live, "arranged", lambda items, scores, k, **_: np.argsort(scores, kind="stable")[:k]
+    )
+    alone = listed(seen(client, "/person", user=USER))
+    ours = seen(client, "/person", user=USER, beside="text").split('id="order-B"')[0]
+    assert re.findall(r'item=(\d+)[^"]*">Why', ours) == alone
+
+
+def test_two_runs_stand_side_by_side_and_learn_the_same(serve: Serve, served_beside: Path) -> None:
+    client = serve(beside=served_beside)
+    text = seen(client, "/person", user=USER)
+    assert f">Beside {served_beside.name}</a>" in text
+    text = seen(client, "/person", user=USER, beside="run")
+    ours, other = text.split('id="order-B"')
+    first = client.get("/v1/recommend", params={"user": USER}).json()["items"]
+    assert re.findall(r'item=(\d+)[^"]*">Why', ours) == [row["item"] for row in first]
+    beside = client.service.beside
+    assert beside is not None
+    theirs = beside.live.recommend(USER)
+    assert re.findall(r'item=(\d+)&amp;by=run[^"]*">Why', other) == [row.item for row in theirs]
+    for row in theirs:
+        assert f"{100 * row.probability:.1f}%" in other
+    assert [row.item for row in theirs] != [row["item"] for row in first]
+    told = beside.live.explain(USER, str(theirs[0].item))
+    why = seen(client, "/why", user=USER, item=theirs[0].item, by="run")
+    assert f"<strong>{100 * told.probability:.1f}%</strong>" in why
+    assert served_beside.name in why
+    # What is told counts in both, and what is forgotten goes from both.
+    client.told("/v1/items", item="new-1", title="The Quiet Comet (2031)")
+    sent(client, "/say", user="ann", item="new-1", kind="like")
+    both = seen(client, "/person", user="ann", beside="run")
+    assert [event.item for event in beside.live.known("ann").events] == ["new-1"]
+    assert "Quiet Comet" not in both.partition("<aside")[0]
+    assert sent(client, "/forget", user="ann").status_code == 303
+    seen(client, "/person", user="ann", beside="run")
+    with pytest.raises(DataError, match="Nobody knows"):
+        beside.live.known("ann")
+    new = seen(client, "/new", liked=[ITEM], beside="run")
+    assert served_beside.name in new
+    assert f"item={first[0]['item']}" in new
+    about = client.get("/info").json()["run"]
+    assert about["beside"]["name"] == served_beside.name
+
+
+def test_without_another_run_none_is_offered_and_asking_for_it_says_how(serve: Serve) -> None:
+    client = serve()
+    assert "beside=run" not in seen(client, "/person", user=USER)
+    text = seen(client, "/person", user=USER, beside="run")
+    assert "--beside" in text
+    assert len(listed(text)) == 10
+    assert "--beside" in seen(client, "/why", 422, user=USER, item=ITEM, by="run")
+    assert client.get("/info").json()["run"]["beside"] is None
+
+
+def test_a_person_is_forgotten_after_a_second_thought(serve: Serve) -> None:
+    client = serve()
+    sent(client, "/say", user="ann é", item=ITEM, kind="like")
+    sent(client, "/keep", user="ann é")
+    text = seen(client, "/person", user="ann é")
+    form = re.search(r'<details class="forget">.*?</details>', text, re.DOTALL)
+    assert form
+    assert 'action="/forget"' in form[0]
+    answer = sent(client, "/forget", user="ann é")
+    assert answer.headers["location"] == "/?forgotten=ann%20%C3%A9"
+    start = seen(client, "/", forgotten="ann é")
+    assert "Nothing is known of <bdi>ann é</bdi> any more" in start
+    assert 'href="/person?user=ann' not in start
+    assert client.get("/v1/users/ann é").status_code == 404
+    text = seen(client, "/person", user="ann é")
+    assert "Nobody is known by this id" in text
+    assert 'action="/forget"' not in text
+    assert list(client.service.store.export()) == []
+    # One of the dataset is a stranger, too.
+    assert "does not count any more" in seen(client, "/person", user=USER)
+    sent(client, "/forget", user=USER)
+    assert "Nobody is known by this id" in seen(client, "/person", user=USER)
+
+
+def test_a_link_does_not_say_that_somebody_was_forgotten_who_is_known(serve: Serve) -> None:
+    assert "any more" not in seen(serve(), "/", forgotten=USER)
+
+
+def test_stars_of_the_dataset_stand_in_a_history(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    live = client.service.engine.live
+    known = live.known(USER)
+    rated = [replace(event, stars=4.5) for event in known.events]
+    monkeypatch.setattr(live, "known", lambda user: replace(known, events=rated))
+    text = seen(client, "/person", user=USER)
+    assert text.count('title="Rated 4.5"') == len(rated)
+    assert client.get(f"/v1/users/{USER}").json()["events"][0]["stars"] == 4.5
 
 
 def test_text_alone_is_not_there_where_nothing_can_be_switched_off(
@@ -257,6 +364,8 @@ UNASKABLE: list[tuple[str, dict[str, Any]]] = [
     ("/person", {"user": USER, "k": "0"}),
     ("/person", {"user": USER, "k": "nan"}),
     ("/person", {"user": USER, "beside": "<b>"}),
+    ("/", {"forgotten": "a\nb"}),
+    ("/why", {"item": ITEM, "user": USER, "by": "text"}),
     ("/", {"q": "x" * 300}),
     ("/new", {"liked": [str(n) for n in range(60)]}),
     ("/why", {"item": ITEM}),
@@ -270,6 +379,15 @@ def test_what_cannot_be_asked_is_told_on_a_page(serve: Serve) -> None:
     for path, fields in UNASKABLE:
         assert 'role="alert"' in seen(client, path, 422, **fields)
     assert client.get("/health/ready").status_code == 200
+
+
+def test_a_name_that_is_too_long_is_told_in_characters(serve: Serve) -> None:
+    client = serve()
+    text = seen(client, "/person", 422, user="x" * 10_000)
+    assert "at most 200 characters" in text
+    assert "xxx" not in text
+    answer = client.get("/v1/recommend", params={"user": "x" * 10_000})
+    assert "at most 200 characters" in answer.json()["message"]
 
 
 UNSAYABLE: list[dict[str, Any]] = [
@@ -320,7 +438,7 @@ FOREIGN: list[dict[str, str]] = [
 
 def test_forms_of_other_sites_are_refused(serve: Serve) -> None:
     client = serve()
-    for path, headers in product(("/say", "/keep", "/sign-in", "/sign-out"), FOREIGN):
+    for path, headers in product(SENDING, FOREIGN):
         answer = sent(client, path, headers, user=USER, item=ITEM, kind="like")
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
@@ -347,12 +465,12 @@ def test_a_key_is_asked_for_and_kept_where_no_script_reads_it(
     guarded: tuple[Served, str, str],
 ) -> None:
     client, read, _ = guarded
-    for path in PAGES:
-        if path not in ("/say", "/keep", "/sign-out", "/sign-in"):
-            text = seen(client, path, 401, user=USER, item=ITEM)
-            assert 'type="password"' in text
-            assert not listed(text)
-        elif path != "/sign-in":
+    for path in SHOWING:
+        text = seen(client, path, 401, user=USER, item=ITEM)
+        assert 'type="password"' in text
+        assert not listed(text)
+    for path in SENDING:
+        if path != "/sign-in":
             assert sent(client, path, user=USER, item=ITEM, kind="like").status_code == 401
     assert "not one of" in sent(client, "/sign-in", key="corarec_wrong").text
     assert sent(client, "/sign-in", key="corarec_wrong").status_code == 401
@@ -374,6 +492,8 @@ def test_a_key_that_may_only_read_says_nothing(guarded: tuple[Served, str, str])
     assert "may only read" in text
     assert " disabled" in text
     assert sent(client, "/say", user=USER, item=ITEM, kind="like").status_code == 403
+    assert sent(client, "/forget", user=USER).status_code == 403
+    assert client.service.engine.live.known(USER).events
     sent(client, "/sign-in", key=write)
     assert sent(client, "/say", user=USER, item=ITEM, kind="like").status_code == 303
     assert sent(client, "/sign-out").headers["location"] == "/sign-in"

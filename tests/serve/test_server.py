@@ -229,10 +229,12 @@ def test_what_cannot_be_served_is_told_at_once(
         return capsys.readouterr().err
 
     assert "is no run" in error(tmp_path / "none")
+    assert "none is no run" in error(packed_away, "--beside", tmp_path / "none")
+    assert "the run itself" in error(packed_away, "--beside", packed_away / "." / "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert "Address already in use" in error(packed_away, "--port", port)
-    assert "not one of" in error(packed_away, "--host", "203.0.113.1") or True
+    assert "Cannot assign requested address" in error(packed_away, "--host", "203.0.113.1")
     assert "holds no key" in error(packed_away, "--keys", empty(tmp_path / "keys.txt"))
     assert "Wanted is sqlite" in error(packed_away, "--store", "mysql://x/y")
     assert "greater than 0" in error(packed_away, "--set", "deadline_seconds=-1")

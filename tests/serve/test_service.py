@@ -1,8 +1,10 @@
 """A service that loads, hangs, drains, loses its store and gets it back."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,44 @@ def test_a_run_that_cannot_be_opened_is_told_and_worth_a_restart(serve: Serve) -
     ready = client.get("/health/ready")
     assert (ready.status_code, ready.json()["reason"]) == (503, "failed: The run is damaged.")
     assert client.get("/health/live").status_code == 503
+
+
+def test_a_run_of_another_dataset_does_not_stand_beside(
+    serve: Serve, live_of: Callable[[], LiveRun], served_beside: Path
+) -> None:
+    other = live_of().run
+    prints = other.knowledge.fingerprint.model_copy(update={"titles": "else", "valid": "else"})
+    stranger = replace(other.knowledge, fingerprint=prints)
+    run = replace(other, parts=other.parts._replace(knowledge=stranger))
+    client = serve(ready=False, load_beside=lambda: LiveRun(run), beside=served_beside)
+    until(lambda: client.service.failure)
+    assert "differ in titles, valid" in client.get("/health/ready").json()["reason"]
+
+
+def test_what_is_served_says_how_much_it_was_told(serve: Serve) -> None:
+    client = serve()
+    client.told("/v1/items", item="new-1", title="The Quiet Comet (2031)")
+    client.told("/v1/feedback", **EVENT)
+    client.told("/v1/score", **PAIRS)
+    about = client.get("/info").json()["run"]
+    assert (about["events"], about["users_told"], about["items_added"]) == (1, 1, 1)
+
+
+def test_a_refresh_of_the_run_beside_is_taken_into_use(
+    serve: Serve, served_beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(served_beside, tmp_path / "other")
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
+    client = serve(beside=tmp_path / "other")
+    client.told("/v1/feedback", **EVENT)
+    export_events(client.service.store, tmp_path / "events.parquet")
+    refresh_run(tmp_path / "other", tmp_path / "events.parquet")
+    engine = client.service.beside
+    assert engine is not None
+    until(lambda: engine.about["refresh"])
+    assert client.service.engine.about["refresh"] is None
+    assert client.get("/info").json()["run"]["beside"]["refresh"] == engine.about["refresh"]
+    assert [event.item for event in engine.live.known("u").events] == ["3"]
 
 
 def test_health_never_says_200_while_requests_hang(

@@ -21,6 +21,10 @@ StoreOption = Annotated[
 
 def serve(
     run: RunFolder,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Another run of the same dataset: the pages show both side by side."),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: a free one.")] = 8000,
     workers: Annotated[
@@ -58,6 +62,7 @@ def serve(
     named = {
         "run": run,
         "data": data,
+        "beside": beside,
         "host": host,
         "port": port,
         "workers": workers,

@@ -13,6 +13,7 @@ from corarec.serve.health import health
 from corarec.serve.keys import Keys, read_keys
 from corarec.serve.middleware import Door
 from corarec.serve.page import files, pages
+from corarec.serve.page_forms import forms
 from corarec.serve.routes import v1
 from corarec.serve.service import Service
 from corarec.serve.settings import ServeSettings
@@ -56,6 +57,7 @@ def create_app(
     app.include_router(health)
     app.include_router(v1)
     app.include_router(pages)
+    app.include_router(forms)
     app.include_router(files)
     tell_problems(app)
     inner: ASGIApp = app

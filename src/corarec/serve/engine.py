@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 
-from corarec.errors import DataError
+from corarec.errors import ConfigError, DataError
 from corarec.runs.live import LiveRun
 from corarec.serve.store import Changes, ItemState, StoredEvent, UserState
 
@@ -26,6 +26,33 @@ class Engine:
         self._held: set[str] = set()
         """Users with events of items that nobody knows yet."""
         self._items: dict[str, ItemState] = {}
+        self.about = live.info()
+        """What it is and how much it knows, as plain values."""
+        self.refreshed: str | None = self.about["refresh"]
+        """The refresh that was tried last; a damaged one is tried once."""
+
+    def swap(self, newest: str | None) -> None:
+        """Take a refresh into use; None: the run as it was trained."""
+        self.live.swap(newest)
+        self.about = self.live.info()
+        log.info("in use is %s of %s", newest or "the training", self.about["run"])
+
+    def check_alike(self, other: LiveRun) -> None:
+        """See that another run can stand beside this one.
+
+        Raises
+        ------
+        ConfigError
+            It is of another dataset, so that a user or an item of one is none of the other.
+        """
+        ours = self.live.run.knowledge.fingerprint.model_dump()
+        theirs = other.run.knowledge.fingerprint.model_dump()
+        if differing := [name for name in ours if ours[name] != theirs[name]]:
+            raise ConfigError(
+                f"{other.run.folder} is of another dataset than {self.live.run.folder}: they "
+                f"differ in {', '.join(differing)}. Two runs stand side by side where both were "
+                "trained on one prepared dataset; else serve each by itself."
+            )
 
     def take(self, changes: Changes, *, reset: bool) -> None:
         """Take in what changed; with `reset` what is not in it is void."""
@@ -41,6 +68,7 @@ class Engine:
                 self._take_user(user, state)
             except Exception:
                 log.exception("what changed of a user is left out")
+        self.about = self.live.info()
 
     def _take_items(self, items: Mapping[str, ItemState]) -> None:
         for item, state in items.items():

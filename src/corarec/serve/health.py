@@ -7,7 +7,7 @@ from corarec.extras import needs
 from corarec.serve import schemas
 from corarec.serve.answers import RESPONSES, id_of, service_of
 from corarec.serve.metrics import CONTENT_TYPE
-from corarec.serve.service import Service, run_name
+from corarec.serve.service import Service
 
 with needs("serve"):
     from fastapi import APIRouter, Request, Response
@@ -65,7 +65,7 @@ async def info(request: Request) -> Any:
     return {
         "request_id": id_of(request),
         "version": __version__,
-        "run": {"name": run_name(settings.run), **service.about},
+        "run": service.about(),
         "limits": {name: getattr(settings, name) for name in names},
         "store": service.store.kind,
     }

@@ -24,7 +24,9 @@ REQUEST_ID = "x-request-id"
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OPEN = ("/health/live", "/health/ready", "/openapi.json")
 """What needs no key."""
-PAGES = ("/", "/person", "/new", "/why", "/status", "/say", "/keep", "/sign-in", "/sign-out")
+SHOWING = ("/", "/person", "/new", "/why", "/status")
+SENDING = ("/say", "/keep", "/forget", "/sign-in", "/sign-out")
+PAGES = SHOWING + SENDING
 """What looks for a key in its own cookie: a browser cannot be told to send a header."""
 FILES = "/static/"
 READS = {"GET", "HEAD", "OPTIONS"}

@@ -2,37 +2,22 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, unquote
 
 from corarec.extras import needs
 from corarec.score.explain import part_name
 from corarec.serve import orders, routes, schemas, work
 from corarec.serve.answers import scored, service_of
-from corarec.serve.keys import Keys
-from corarec.serve.page_frame import (
-    COOKIE,
-    KEY_COOKIE,
-    SIGN_IN,
-    PageRoute,
-    away,
-    form_of,
-    page,
-    static,
-)
+from corarec.serve.page_forms import saved_people
+from corarec.serve.page_frame import PageRoute, asked, page, static
 from corarec.serve.problems import Problem
+from corarec.serve.service import Service
 from corarec.serve.status import figures
 from corarec.serve.texts import ItemId, UserId
 from corarec.text import printable
 
 with needs("serve"):
     from fastapi import APIRouter, Query, Request, Response
-    from fastapi.exceptions import RequestValidationError
-    from pydantic import ValidationError
 
-SAVED_COOKIE = "corarec_people"
-MOST_SAVED = 12
-MOST_TYPED = 3_000
-"""Characters of the cookie with saved people; browsers keep 4,096."""
 MOST_PICKED = 50
 EXAMPLES = 8
 FOUND_PEOPLE, FOUND_TITLES = 8, 12
@@ -40,13 +25,20 @@ SUGGESTED = 12
 CANDIDATES = 100
 SHOWN_EVENTS = 15
 ALL_EVENTS = 300
-A_YEAR = 365 * 86_400
+NO_INCREMENT = (
+    "This system has no increment that can be switched off, so there is nothing to put beside it."
+)
+NO_OTHER_RUN = (
+    "No other run is served beside this one. Start the service with --beside and another run of "
+    "the same dataset."
+)
 
 Typed = Annotated[str, Query(max_length=200)]
 Count = Annotated[int, Query(ge=1, le=CANDIDATES)]
-Beside = Annotated[Literal["", "text"], Query()]
+Beside = Annotated[Literal["", "text", "run"], Query()]
 Picked = Annotated[list[ItemId], Query(max_length=MOST_PICKED)]
 NONE: list[str] = []
+NO_LISTS: dict[str, Any] = {"ranked": [], "orders": None, "shown_id": None, "alone": None}
 
 pages = APIRouter(route_class=PageRoute, include_in_schema=False)
 files = APIRouter(include_in_schema=False)
@@ -59,8 +51,12 @@ async def file(name: str) -> Response:
 
 
 @pages.get("/")
-async def start(request: Request, q: Typed = "") -> Response:
+async def start(
+    request: Request, q: Typed = "", forgotten: Annotated[UserId | None, Query()] = None
+) -> Response:
     """People and titles, by search."""
+    if forgotten is not None and await _known(request, forgotten) is not None:
+        forgotten = None  # the address is an old one: somebody of this id told something since
     query = q.strip()
     people: list[str] = []
     titles: list[dict[str, Any]] = []
@@ -77,6 +73,7 @@ async def start(request: Request, q: Typed = "") -> Response:
         titles=titles,
         examples=examples,
         saved=saved_people(request),
+        forgotten=forgotten,
     )
 
 
@@ -89,13 +86,7 @@ async def person(
     beside: Beside = "",
 ) -> Response:
     """Show a person's history beside recommendations."""
-    known: dict[str, Any] | None
-    try:
-        known = await routes.show_user(request, user)
-    except Problem as problem:
-        if problem.status != 404:
-            raise
-        known = None
+    known = await _known(request, user)
     events = [] if known is None else known["events"]
     opinions: dict[str, str] = {}
     for event in events:
@@ -143,7 +134,7 @@ async def new(
     query = q.strip()
     hits = (await routes.find_items(request, query, FOUND_TITLES))["items"] if query else []
     suggested: list[dict[str, Any]] = []
-    lists: dict[str, Any] = {"ranked": [], "other": None, "shown_id": None, "no_text": False}
+    lists: dict[str, Any] = NO_LISTS
     if likes:
         body = asked(
             schemas.RecommendRequest,
@@ -162,6 +153,7 @@ async def new(
         likes=likes,
         dislikes=dislikes,
         gone=gone,
+        picked=[("liked", item) for item in likes] + [("disliked", item) for item in dislikes],
         full=len(picked) >= MOST_PICKED,
         hits=hits,
         suggested=suggested,
@@ -179,13 +171,18 @@ async def why(
     user: Annotated[UserId | None, Query()] = None,
     liked: Picked = NONE,
     disliked: Picked = NONE,
+    by: Annotated[Literal["", "run"], Query()] = "",
 ) -> Response:
     """Why an item is where it is in somebody's list: what `corarec explain` tells."""
     somebody = {"user": user} if user is not None else {"liked": liked, "disliked": disliked}
     body = asked(schemas.RankRequest, items=[item], explain=True, **somebody)
     # Not by the route: what is explained is not a list that was shown.
-    ranked = await scored(request, 1 + work.EXPLAINED_PAIRS, work.rank, body)
-    told = ranked.rows[0]["explanation"]
+    service = service_of(request)
+    service.check_open()
+    if by and service.beside is None:
+        raise Problem(422, "no_other_run", NO_OTHER_RUN)
+    of = service.beside if by else None
+    told = await scored(request, work.EXPLAINED_PAIRS, orders.why, item, body, of)
     effects = [
         effect | {"words": part_name(effect["without"], _clean(effect["title"]))}
         for effect in told["effects"]
@@ -205,6 +202,7 @@ async def why(
         effects=effects,
         largest=largest,
         left_out=left_out,
+        by=by,
     )
 
 
@@ -215,105 +213,61 @@ async def status(request: Request) -> Response:
     return page(request, "status", **figures(service))
 
 
-@pages.post("/say")
-async def say(request: Request) -> Response:
-    """Take what somebody likes, dislikes or has seen, and show the list as it is now."""
-    form = await form_of(request)
-    user, kind = _one(form, "user"), _one(form, "kind")
-    shown_id = _one(form, "request_id") or None
-    items = [(item, kind) for item in form.get("item", [])]
-    items += [(item, "like") for item in form.get("liked", [])]
-    items += [(item, "dislike") for item in form.get("disliked", [])]
-    events = [
-        {"user": user, "item": item, "kind": how, "request_id": shown_id} for item, how in items
-    ]
-    await routes.put_feedback(request, asked(schemas.FeedbackRequest, events=events))
-    answer = away(
-        "/person",
-        ("user", user),
-        ("q", _one(form, "q")),
-        ("k", _one(form, "k")),
-        ("beside", _one(form, "beside")),
-    )
-    if "keep" in form:
-        _save(answer, [user, *(each for each in saved_people(request) if each != user)])
-    return answer
-
-
-@pages.post("/keep")
-async def keep(request: Request) -> Response:
-    """Save a person among the examples of this browser, or take one out."""
-    form = await form_of(request)
-    user = asked(schemas.Person, user=_one(form, "user")).user or ""
-    others = [each for each in saved_people(request) if each != user]
-    answer = away("/person", ("user", user))
-    _save(answer, others if "drop" in form else [user, *others])
-    return answer
-
-
-@pages.get(SIGN_IN)
-async def ask_key(request: Request) -> Response:
-    """Ask for a key."""
-    return page(request, "sign_in", problem=None)
-
-
-@pages.post(SIGN_IN)
-async def sign_in(request: Request) -> Response:
-    """Keep a key in a cookie that no script can read and no other site can use."""
-    given = _one(await form_of(request), "key").strip()
-    keys: Keys = request.app.state.keys
-    if keys.wanted and keys.kind(given) is None:
-        return page(request, "sign_in", 401, problem="This is not one of the service's keys.")
-    answer = away("/")
-    if keys.wanted:
-        secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
-        answer.set_cookie(KEY_COOKIE, given, secure=secure, **COOKIE)
-    return answer
-
-
-@pages.post("/sign-out")
-async def sign_out(request: Request) -> Response:
-    """Forget the key and the people of this browser."""
-    answer = away(SIGN_IN)
-    for name in (KEY_COOKIE, SAVED_COOKIE):
-        answer.delete_cookie(name, **COOKIE)
-    return answer
-
-
-def saved_people(request: Request) -> list[str]:
-    """Return the people whom this browser saved, the newest first; what is none is left out."""
-    text = request.cookies.get(SAVED_COOKIE, "")[: 2 * MOST_TYPED]
-    found: list[str] = []
-    for part in text.split("|"):
-        try:
-            found.append(asked(schemas.Person, user=unquote(part, errors="strict")).user or "")
-        except (RequestValidationError, UnicodeDecodeError):
-            continue
-    return list(dict.fromkeys(found))[:MOST_SAVED]
-
-
-def asked(schema: Any, **values: Any) -> Any:
-    """Return the body of a request of the API.
-
-    Raises
-    ------
-    RequestValidationError
-        A value is not as wanted.
-    """
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
-
-
 async def _lists(request: Request, body: schemas.RecommendRequest, beside: str) -> dict[str, Any]:
-    if not beside:
+    service = service_of(request)
+    service.check_open()
+    alone = NO_OTHER_RUN if beside == "run" and service.beside is None else None
+    if not beside or alone:
         answer = await routes.recommend(request, body)
-        shown_id = answer["request_id"]
-        return {"ranked": answer["items"], "other": None, "shown_id": shown_id, "no_text": False}
-    both: orders.Beside = await scored(request, 2 * body.candidates, orders.beside_text, body)
-    no_text = both.other is None
-    return {"ranked": both.ours, "other": both.other, "shown_id": None, "no_text": no_text}
+        return NO_LISTS | {
+            "ranked": answer["items"],
+            "shown_id": answer["request_id"],
+            "alone": alone,
+        }
+    cost = 2 * body.candidates
+    both: orders.Beside
+    if beside == "run":
+        both = await scored(request, cost, orders.beside_run, service.beside, body)
+    else:
+        both = await scored(request, cost, orders.beside_text, body)
+    if both.other is None:
+        return NO_LISTS | {"ranked": both.ours, "alone": NO_INCREMENT}
+    return NO_LISTS | {"ranked": both.ours, "orders": _headed(service, both, beside)}
+
+
+def _headed(service: Service, both: orders.Beside, beside: str) -> list[dict[str, Any]]:
+    """Return the two lists with what stands above them."""
+    # Each with what explains it: the run, the other one; of the text alone there is nothing to say.
+    heads = [
+        ("With the increment", "What the run answers.", ""),
+        ("Text only", "The increment off: the frozen language model reads the same prompts.", None),
+    ]
+    if beside == "run":
+        ours, other = (_in_words(engine.about) for engine in service.engines)
+        heads = [
+            (service.names[0], f"{ours}.", ""),
+            (service.names[1], f"{other}, with its own candidates.", "run"),
+        ]
+    return [
+        {"letter": letter, "heading": heading, "note": note, "by": by, "rows": rows or []}
+        for letter, (heading, note, by), rows in zip("AB", heads, both, strict=True)
+    ]
+
+
+def _in_words(about: dict[str, Any]) -> str:
+    cf = f" with {about['cf']}" if about["cf"] else " without CF"
+    return f"System {about['system']}{cf}"
+
+
+async def _known(request: Request, user: str) -> dict[str, Any] | None:
+    """Return what is known of a user; None of somebody whom nobody knows."""
+    try:
+        known: dict[str, Any] = await routes.show_user(request, user)
+    except Problem as problem:
+        if problem.status == 404:
+            return None
+        raise
+    return known
 
 
 async def _opinions_on(request: Request, user: str, query: str) -> list[dict[str, Any]]:
@@ -338,19 +292,5 @@ def _there(request: Request, items: Sequence[str]) -> dict[str, str]:
     return {item: found[0] for item, found in known.items() if found is not None}
 
 
-def _one(form: dict[str, list[str]], name: str) -> str:
-    return form.get(name, [""])[-1]
-
-
 def _clean(title: str | None) -> str | None:
     return None if title is None else printable(title)
-
-
-def _save(answer: Response, people: Sequence[str]) -> None:
-    kept: list[str] = []
-    for user in people[:MOST_SAVED]:
-        if len("|".join([*kept, quote(user, safe="")])) > MOST_TYPED:
-            break
-        kept.append(quote(user, safe=""))
-    # Every person's id is kept as it stands in an address, so that no sign of it ends the cookie.
-    answer.set_cookie(SAVED_COOKIE, "|".join(kept), max_age=A_YEAR, **COOKIE)

@@ -16,7 +16,7 @@ from corarec.serve.answers import id_of, service_of
 from corarec.serve.keys import Keys, Kind
 from corarec.serve.middleware import broken
 from corarec.serve.problems import Problem
-from corarec.serve.service import ClientGoneError, run_name
+from corarec.serve.service import ClientGoneError
 from corarec.text import printable
 
 with needs("serve"):
@@ -25,11 +25,14 @@ with needs("serve"):
     from fastapi.responses import HTMLResponse, RedirectResponse
     from fastapi.routing import APIRoute
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from pydantic import ValidationError
 
 log = logging.getLogger(__name__)
 
 KEY_COOKIE = "corarec_key"
 SIGN_IN = "/sign-in"
+WRITING = ("/say", "/forget")
+"""Forms that change what the service knows."""
 MOST_FIELDS = 300
 COOKIE: dict[str, Any] = {"httponly": True, "samesite": "strict", "path": "/"}
 POLICY = "; ".join(
@@ -96,7 +99,7 @@ def check_key(request: Request) -> None:
     kind = key_kind(request)
     if kind is None:
         raise Problem(401, "key_wanted", "An API key of this service is wanted.")
-    if kind == "read" and request.method == "POST" and request.url.path == "/say":
+    if kind == "read" and request.method == "POST" and request.url.path in WRITING:
         raise Problem(
             403, "key_may_only_read", "Your key may only read. Sign in with one that may write."
         )
@@ -151,13 +154,28 @@ async def form_of(request: Request) -> dict[str, list[str]]:
     return fields
 
 
+def asked(schema: Any, **values: Any) -> Any:
+    """Return the body of a request of the API.
+
+    Raises
+    ------
+    RequestValidationError
+        A value is not as wanted.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+
+
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page."""
     service = service_of(request)
     keys: Keys = request.app.state.keys
     kind = key_kind(request) if keys.wanted else None
     frame = {
-        "run": run_name(service.settings.run),
+        "run": service.names[0],
+        "other_run": service.names[1] if service.settings.beside is not None else None,
         "version": __version__,
         "signed_in": kind is not None,
         "may_say": not keys.wanted or kind == "write",

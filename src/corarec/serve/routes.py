@@ -216,8 +216,8 @@ async def show_user(request: Request, user: PathId) -> Any:
             raise Problem(404, "no_user", problem.message) from problem
         raise
     events = [
-        {"item": e.item, "title": e.title, "kind": e.kind, "time": e.time, "live": e.live}
-        for e in known.events[:MOST_EVENTS]
+        {name: getattr(event, name) for name in schemas.KnownEvent.model_fields}
+        for event in known.events[:MOST_EVENTS]
     ]
     answer = {"request_id": id_of(request), "user": user, "in_dataset": known.in_dataset}
     return answer | {"cold": known.cold, "events": events}

@@ -287,6 +287,7 @@ class KnownEvent(Answer):
     title: str
     kind: str
     time: int | None
+    stars: Annotated[float | None, Field(description="The rating, where the dataset has them.")]
     live: Annotated[bool, Field(description="Told to the service; else from the dataset.")]
 
 

@@ -103,12 +103,15 @@ def check(settings: ServeSettings) -> ServeSettings:
     ArtifactError, ConfigError, StorageError
         The folder is no run, the file of keys or the store cannot be used.
     """
-    run = settings.run
-    if not run.is_file() and not (run / CONFIG).is_file():
-        raise ConfigError(
-            f"{run} is no run: it has no {CONFIG}. Make one with `corarec train`, or name the .zip "
-            "of a packed one."
-        )
+    run, beside = settings.run, settings.beside
+    for each in filter(None, (run, beside)):
+        if not each.is_file() and not (each / CONFIG).is_file():
+            raise ConfigError(
+                f"{each} is no run: it has no {CONFIG}. Make one with `corarec train`, or name the "
+                ".zip of a packed one."
+            )
+    if beside is not None and beside.samefile(run):
+        raise ConfigError(f"--beside names {beside}, which is the run itself. Name another one.")
     read_keys(settings.keys)
     url = settings.store or store_of(run)
     open_store(url).close()
@@ -130,6 +133,7 @@ def serve(settings: ServeSettings, listening: socket.socket) -> None:
         workers=settings.workers,
         lifespan="on",
         loop="asyncio",
+        http="h11",  # another parser that is installed knows no bound of a head
         log_config=None,
         access_log=False,
         server_header=False,

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from corarec.serve.store import Changes, Store, StoreUnavailableError
 from corarec.serve.writer import Writer
 from corarec.serve.writes import Expire, Shown, Write
 
+Load = Callable[[], LiveRun]
+
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
@@ -39,8 +42,8 @@ class Service:
 
     Parameters
     ----------
-    load
-        Opens the run; called in a thread of its own.
+    load, load_beside
+        Open the run and the one to be shown beside it; called in a thread of their own.
     on_failure
         Called with the reason where it cannot be opened.
     """
@@ -49,14 +52,18 @@ class Service:
         self,
         settings: ServeSettings,
         metrics: Metrics | None = None,
-        load: Callable[[], LiveRun] | None = None,
+        load: Load | None = None,
+        load_beside: Load | None = None,
         on_failure: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = metrics or Metrics()
         self.failure: str | None = None
         """Why it cannot be started."""
-        self._load = load or (lambda: LiveRun.open(settings.run, settings.data))
+        self._load = load or partial(LiveRun.open, settings.run, settings.data)
+        if settings.beside is not None and load_beside is None:
+            load_beside = partial(LiveRun.open, settings.beside, settings.data)
+        self._load_beside = load_beside
         self._on_failure = on_failure or (lambda _: None)
         self._started = False
         self._drain_until: float | None = None
@@ -93,8 +100,11 @@ class Service:
         self.store: Store = open_store(settings.store or store_of(settings.run))
         live = self._load()
         self.engine = Engine(live)
-        self.about = live.info()
-        self._refreshed = self.about["refresh"]
+        self.beside: Engine | None = None
+        if self._load_beside is not None:
+            other = self._load_beside()
+            self.engine.check_alike(other)
+            self.beside = Engine(other)
         self.index = ItemIndex(live.run.knowledge.catalogue)
         self.queue = ScoringQueue(
             live,
@@ -113,7 +123,13 @@ class Service:
 
     def _take(self, changes: Changes, reset: bool) -> None:
         self.index.change(changes.items, reset=reset)
-        self.queue.control(lambda: self.engine.take(changes, reset=reset))
+        for engine in self.engines:
+            self.queue.control(partial(engine.take, changes, reset=reset))
+
+    @property
+    def engines(self) -> list[Engine]:
+        """The run, and the one beside it; both know the same of people and added items."""
+        return [self.engine] if self.beside is None else [self.engine, self.beside]
 
     async def _look_after(self) -> None:
         """Follow the store while nobody asks, and remove what is old."""
@@ -126,28 +142,24 @@ class Service:
                 before = None if events is None else int(now - events * DAY)
                 self.writer.note(Expire(int(now - keep * DAY), before))
             await self.follower.catch_up()
-            await self._refresh()
+            for engine in self.engines:
+                await self._refresh(engine)
             self.metrics.ready.set(0 if self.trouble() else 1)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, engine: Engine) -> None:
         """Take what `corarec refresh` made last into use; what fails leaves things as they are."""
         try:
-            newest = await asyncio.to_thread(self.engine.live.newest_refresh)
-            if newest == self._refreshed:
+            newest = await asyncio.to_thread(engine.live.newest_refresh)
+            if newest == engine.refreshed:
                 return
-            self._refreshed = newest  # a damaged one is tried once
-            done = self.queue.control(lambda: self._swap(newest), anew=True)
+            engine.refreshed = newest
+            done = self.queue.control(partial(engine.swap, newest), anew=True)
             await asyncio.wrap_future(done)
         except CorarecError as error:
             log.error("the refresh is not taken into use: %s", error)  # noqa: TRY400
         except Exception:
             log.exception("the refresh is not taken into use")
-
-    def _swap(self, newest: str | None) -> None:
-        self.engine.live.swap(newest)
-        self.about = self.engine.live.info()
-        log.info("in use is %s", newest or "the run as it was trained")
 
     def drain(self) -> None:
         """Take no more requests; those in hand have `drain_seconds`. May be called by a signal."""
@@ -184,9 +196,28 @@ class Service:
             return "draining: the service is being stopped"
         if self.failure is not None:
             return f"failed: {self.failure}"
-        if not self._started:
+        if self.loading:
             return "loading: the run is being opened"
         return self.hangs()
+
+    @property
+    def loading(self) -> bool:
+        """Whether the run is being opened."""
+        return not self._started and self.failure is None
+
+    def about(self) -> dict[str, Any]:
+        """Return what is served, as plain values: names of runs, not where they lie."""
+        if not self._started:
+            return {}
+        beside = None if self.beside is None else self.beside.about | {"name": self.names[1]}
+        return {"name": self.names[0]} | self.engine.about | {"beside": beside}
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Names of the run and of the one beside it; two of the same name are told apart."""
+        ours = run_name(self.settings.run)
+        theirs = ours if self.settings.beside is None else run_name(self.settings.beside)
+        return ours, f"{theirs} (2)" if theirs == ours else theirs
 
     def hangs(self) -> str | None:
         """Return why requests hang, None where they do not."""

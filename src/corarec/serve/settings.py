@@ -24,6 +24,8 @@ class ServeSettings(Config):
     """The run folder, or the archive of a packed run."""
     data: Path | None = None
     """Where the run's dataset is now."""
+    beside: Path | None = None
+    """Another run of the same dataset, for the page to show beside it."""
     host: str = "127.0.0.1"
     """The address to listen at."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000

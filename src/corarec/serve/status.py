@@ -61,7 +61,7 @@ def figures(service: Service) -> dict[str, Any]:
         "waited": _quantiles(_buckets(samples, "queue_seconds", None)),
         "written": _quantiles(_buckets(samples, "store_write_seconds", None)),
         "events": {labels["kind"]: int(count) for labels, count in samples.get("events_total", [])},
-        "about": getattr(service, "about", {}),
+        "about": service.about(),
     }
 
 

@@ -59,8 +59,9 @@ def _id_schema(description: str, example: str) -> WithJsonSchema:
 
 _Id = Annotated[
     str,
-    BeforeValidator(_text),
+    # Before what makes text of a number, so that lengths are told in characters.
     Field(min_length=1, max_length=LONGEST_ID),
+    BeforeValidator(_text),
     AfterValidator(_told_alike),
 ]
 UserId = Annotated[_Id, _id_schema("A user's id, that of the dataset or a new one.", "17")]

@@ -176,7 +176,7 @@ class LiveRun(LiveChoice):
         if not numbers:
             raise DataError("There is nothing to rank: give items, or titles of new ones.")
         asked = np.array(numbers, dtype=np.int64)
-        scores = self._score_items(context, asked, own, time)
+        scores = self.score_items(context, asked, own, time)
         known = np.flatnonzero(~self._cold(self.join([(context, asked)]))[1])
         ranks = np.zeros(len(asked), dtype=np.int64)
         if self.run.cf is not None:
@@ -210,7 +210,7 @@ class LiveRun(LiveChoice):
             raise DataError(f"k is {k} and candidates is {candidates}; wanted is k at most that.")
         context = self.context(user, liked=liked, disliked=disliked, time=time)
         chosen = self.candidates(context, count=candidates, exclude=exclude, filters=filters)
-        scores = self._score_items(context, chosen.item_ids, (), time)
+        scores = self.score_items(context, chosen.item_ids, (), time)
         order = self.arranged(chosen.item_ids, scores, k=k, diversity=diversity, context=context)
         return self._ranked(chosen, scores, order, ())
 
@@ -256,9 +256,17 @@ class LiveRun(LiveChoice):
             return found
         return replace(found, item=None, title=own_titles[number - self.first_free])
 
-    def _score_items(
-        self, context: Context, item_ids: IntArray, own: Sequence[str], time: int | None
+    def score_items(
+        self,
+        context: Context,
+        item_ids: IntArray,
+        own: Sequence[str] = (),
+        time: int | None = None,
     ) -> FloatArray:
+        """Return the scores of items, by number, for one person: [N].
+
+        Those from `first_free` on are the titles `own`.
+        """
         if not len(item_ids):
             return np.zeros(0)
         pairs = self.join([(context, item_ids)])
