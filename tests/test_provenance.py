@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from corarec import provenance as module
-from corarec.provenance import commit, made_by, provenance, recipe_hash
+from corarec.provenance import code_digest, commit, made_by, provenance, recipe_hash
 from corarec.types import Config
 
 
@@ -29,6 +29,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "commit", "-qm", "first")
     monkeypatch.setattr(module, "__file__", str(file))
     return tmp_path
+
+
+def test_the_digest_of_the_code_follows_every_file(project: Path) -> None:
+    found = [code_digest.__wrapped__()]
+    for name, text in (("provenance.py", "2\n"), ("new.py", ""), ("room/new.py", "")):
+        (project / "src" / name).parent.mkdir(exist_ok=True)
+        (project / "src" / name).write_text(text)
+        found.append(code_digest.__wrapped__())
+    (project / "src" / "new.txt").write_text("")
+    assert len(set(found)) == 4
+    assert code_digest.__wrapped__() == found[-1]
 
 
 def test_the_commit_of_the_code_and_whether_files_differ(project: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,17 @@ def provenance(recipes: Mapping[str, BaseModel] | None = None) -> dict[str, Any]
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results stand on."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+@cache
+def code_digest() -> str:
+    """Return a digest of every source file of this package, whatever its version is called."""
+    folder = Path(__file__).resolve().parent
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(f"{file.relative_to(folder).as_posix()}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:32]
 
 
 def commit() -> str | None:

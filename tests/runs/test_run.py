@@ -12,6 +12,8 @@ from corarec.errors import DataError, InUseError
 from corarec.locks import lock_beside, locked
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Run, load_run
+from corarec.runs import run as run_module
+from corarec.score import scorer
 from corarec.score import table as score_table
 
 
@@ -131,6 +133,32 @@ def test_parts_of_another_file_are_discarded(
     assert pl.read_parquet(tmp_path / "out.parquet").columns[-1] == "probability"
     assert "another run or another version: they are discarded" in caplog.text
     assert not parts.exists()
+
+
+@pytest.mark.parametrize("what", ["PASS_TOKENS", "PASS_TOKENS_GPU", "code_digest"])
+def test_parts_that_were_scored_in_other_passes_are_discarded(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    monkeypatch.setattr(score_table, "CHUNK_ROWS", 2)
+    source, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pl.DataFrame({"user": ["7"] * 5, "item": ["1"] * 5}).write_parquet(source)
+
+    def stop(count: int) -> None:
+        if list((tmp_path / "out.parquet.parts").glob("*.parquet")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.score_file(source, output, progress=stop)
+    if what == "code_digest":
+        monkeypatch.setattr(run_module, what, lambda: "other code of the same version")
+    else:
+        monkeypatch.setattr(scorer, what, 100)
+    assert run.score_file(source, output) == 5
+    assert "another run or another version: they are discarded" in caplog.text
 
 
 def test_a_mistake_in_a_later_chunk_names_the_row_of_the_file(

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from pydantic import ValidationError
 from scipy.special import expit
 
@@ -16,7 +18,7 @@ from corarec.cf import VectorSource
 from corarec.data import Dataset, Knowledge
 from corarec.errors import ArtifactError, DataError
 from corarec.files import read_json
-from corarec.provenance import versions
+from corarec.provenance import code_digest, versions
 from corarec.recipe import RunConfig
 from corarec.recommenders import RECOMMENDERS
 from corarec.recommenders.language import LanguageRecommender
@@ -25,14 +27,14 @@ from corarec.runs.lora import ExportedLora, export_pair
 from corarec.runs.open import Parts, open_run
 from corarec.runs.packed import unpacked
 from corarec.runs.work import RunPlace, TableWork, score_chunks
+from corarec.score import scorer
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
 from corarec.score.joined import JoinedRanking
 from corarec.score.people import Directory
 from corarec.score.pieces import PIECE_BATCHES
-from corarec.score.ranker import Ranker
+from corarec.score.ranker import RANKED_PAIRS, Ranker
 from corarec.score.recommend import recommend
-from corarec.score.scorer import BATCH_PAIRS, CHUNK_PAIRS
 from corarec.score.table import PairTable, score_file, score_frame
 from corarec.text import printable
 from corarec.types import FloatArray
@@ -305,9 +307,19 @@ class Run:
 
     @property
     def owner(self) -> dict[str, Any]:
-        """What scores follow from, but for the pairs."""
-        sizes = [CHUNK_PAIRS, BATCH_PAIRS, PIECE_BATCHES]
-        return {"run": self.identity, "versions": versions(), "sizes": sizes}
+        """What scores follow from, but for the pairs.
+
+        The recipe is part of the run's identity, and with it the type of the weights, the attention
+        and what is compiled; the digest of the code holds every constant.
+        """
+        return {
+            "run": self.identity,
+            "versions": versions() | {"tokenizers": version("tokenizers")},
+            "code": code_digest(),
+            "sizes": [scorer.CHUNK_PAIRS, scorer.BATCH_PAIRS, PIECE_BATCHES, RANKED_PAIRS],
+            "pass_tokens": [scorer.PASS_TOKENS, scorer.PASS_TOKENS_GPU],
+            "gpu": torch.cuda.is_available(),
+        }
 
     @cached_property
     def scorer(self) -> Ranker:
