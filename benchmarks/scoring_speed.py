@@ -1,10 +1,10 @@
-"""What scoring and training cost beside the frozen language model and beside the paper's equations.
+"""What scoring costs beside the frozen language model and beside the paper's equations.
 
     python benchmarks/scoring_speed.py data/ml-1m --tokenizer LLAMA_TOKENIZER.model
 
 Prompts of a dataset's test part, in turn and in one process: the frozen model as Transformers runs
 it, exact scoring of the same batches, `score` from text to scores, the paper's equations one after
-the other; then training steps and the ranking of one person's items. Models: the bundled one, and,
+the other; then the ranking of one person's items. Models: the bundled one, and,
 where `--tokenizer` names the Llama tokenizer of 32,000 pieces, a Llama of 41 million random
 weights. (A `.model` file needs `pip install sentencepiece`.) CF vectors are random: they cost the
 same. Seconds are those of the processor, which other programs bend less.
@@ -43,7 +43,6 @@ from corarec.types import Pairs
 RESULT = Path(__file__).parent / "results" / "scoring_speed.json"
 VECTOR_SIZE = 64
 ROUNDS = 2
-STEP_PAIRS = 16
 WHOLE = "whole prompts"
 LLAMA = {
     "hidden_size": 512,
@@ -165,35 +164,6 @@ def _passes(system: CoraRecommender, passes: list[Any], pairs: Pairs) -> None:
     score_batches(system, passes, pairs, logits=system.scoring_logits)
 
 
-def steps(model: str, dataset: Dataset, dtype: str, rounds: int) -> dict[str, Any]:
-    """Return seconds of a training step by way, but for the optimizer's part."""
-    rng = np.random.default_rng(0)
-    rows = rng.choice(dataset.rows("train"), STEP_PAIRS * 20, replace=False)
-    pairs = dataset.pairs(rows)
-    system = build(model, dataset, dtype, dropout=0).train()
-    late = build(model, dataset, dtype, dropout=0, activation="title").train()
-    literal = LiteralCora(build(model, dataset, dtype, dropout=0, attention="eager"))
-    by_length = np.argsort(system.inputs(pairs).lengths, kind="stable").reshape(20, -1)
-    labels = (torch.arange(STEP_PAIRS) % 2).float()
-
-    def ours(trained: CoraRecommender) -> Callable[[], None]:
-        batch = trained.inputs(pairs).batch(by_length[10])
-        return lambda: trained(**batch, labels=labels).backward()
-
-    unsorted = literal.system.inputs(pairs).batch(np.arange(STEP_PAIRS))
-
-    def equations() -> None:
-        logits = literal.logits(**unsorted)
-        torch.nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()
-
-    ways = {"step": ours(system), "step, late": ours(late), "equations": equations}
-    seconds = _in_turn(ways, rounds)
-    return {
-        name: {"seconds": round(value, 3), "times": round(seconds["equations"] / value, 2)}
-        for name, value in seconds.items()
-    }
-
-
 def ranking(
     model: str, dataset: Dataset, dtype: str, counts: list[int], rounds: int
 ) -> dict[str, Any]:
@@ -216,8 +186,7 @@ def ranking(
     for count in counts:
         ways: dict[str, Callable[[], Any]] = {WHOLE: partial(whole.score_items, context, few)}
         for name, ranker in rankers.items():
-            if name == KEYS or count <= 1000:
-                ways[name] = partial(ranker.score_items, context, items[:count])
+            ways[name] = partial(ranker.score_items, context, items[:count])
         megabytes = {}
         seconds = dict.fromkeys(ways, np.inf)
         for _ in range(rounds if count <= 1000 else 1):
@@ -280,7 +249,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="of Llama: a .model file or a folder")
     parser.add_argument("--pairs", type=int, default=64)
     parser.add_argument("--items", type=int, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--parts", nargs="+", default=["scoring", "steps", "ranking"])
+    parser.add_argument("--parts", nargs="+", default=["scoring", "ranking"])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", choices=["bundled", "llama-41m"], help="one model")
@@ -299,8 +268,6 @@ def main() -> None:
                 entry = result.setdefault(name, {}).setdefault(dtype, {})
                 if "scoring" in options.parts:
                     entry["scoring"] = scoring(model, dataset, dtype, options.pairs, options.rounds)
-                if "steps" in options.parts:
-                    entry["steps"] = steps(model, dataset, dtype, options.rounds)
                 if "ranking" in options.parts:
                     entry["ranking"] = ranking(model, dataset, dtype, options.items, options.rounds)
                 Console().print({name: {dtype: entry}})

@@ -1,9 +1,10 @@
 """What makes a training step quicker: `python benchmarks/step_speed.py RECIPE`.
 
-Compiled blocks, and late activation without a gradient through the history. All ways in one run on
-the same batches and in turn; steps are timed in seconds of the processor, which other programs
-bend less, and the first one, with its compiler, by the clock. The CF model of the recipe is fitted
-first.
+Compiled blocks, and late activation without a gradient through the history, beside the paper's
+equations one after the other: every query through the whole generator, the vocabulary at every
+position, batches in the order in which they come. All ways in one run and in turn; steps are timed
+in seconds of the processor, which other programs bend less, and the first one, with its compiler,
+by the clock. The CF model of the recipe is fitted first.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from torch.nn import functional
 
 from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
@@ -22,18 +24,21 @@ from corarec.provenance import provenance
 from corarec.recipe import RunConfig, load_recipe
 from corarec.recommenders import build_recommender
 from corarec.recommenders.cora import CoraRecommender
+from corarec.testing.literal import LiteralCora
 
 RESULT = Path(__file__).parent / "results" / "step_speed.json"
 BATCHES = 4
 ROUNDS = 3
 COMPILED = ["system.backbone.compile=true", "system.dropout=0"]
-WHOLE = "late, whole prompts"
+PLAIN = ["system.backbone.compile=false", "system.dropout=0"]
+WHOLE, LITERAL = "late, whole prompts", "the paper's equations"
 WAYS = {
-    "plain": ["system.backbone.compile=false", "system.dropout=0"],
+    "plain": PLAIN,
     "compiled": COMPILED,
     "compiled, dropout 0.05": ["system.backbone.compile=true", "system.dropout=0.05"],
     WHOLE: [*COMPILED, "system.activation=title"],
     "late, history apart": [*COMPILED, "system.activation=title"],
+    LITERAL: [*PLAIN, "system.backbone.attention=eager"],
 }
 
 
@@ -42,6 +47,7 @@ class Way:
 
     def __init__(self, name: str, config: RunConfig, dataset: Dataset, cf: VectorSource | None):
         self.recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
+        self.logits: Callable[..., torch.Tensor] | None = None
         if name == WHOLE:
             assert isinstance(self.recommender, CoraRecommender)
             self.recommender.shares_in_training = False
@@ -49,19 +55,30 @@ class Way:
         # As in training: batches of like length, spread over all lengths.
         rows = np.random.default_rng(0).choice(dataset.rows("train"), size * 50, replace=False)
         inputs = self.recommender.inputs(dataset.pairs(rows))
-        batches = np.argsort(inputs.lengths, kind="stable").reshape(50, size)
+        order = np.argsort(inputs.lengths, kind="stable")
+        if name == LITERAL:
+            assert isinstance(self.recommender, CoraRecommender)
+            self.logits = LiteralCora(self.recommender).logits
+            order = np.arange(len(order))
+        batches = order.reshape(50, size)
         chosen = batches[np.linspace(5, 45, BATCHES).astype(int)]
         self.batches = [inputs.batch(some) for some in chosen]
         self.labels = torch.arange(size) % 2
 
     def step(self, number: int) -> None:
         """Take a step but for the optimizer's part."""
-        self.recommender(**self.batches[number], labels=self.labels.float()).backward()
+        labels = self.labels.float()
+        if self.logits is None:
+            loss = self.recommender(**self.batches[number], labels=labels)
+        else:
+            logits = self.logits(**self.batches[number])
+            loss = functional.binary_cross_entropy_with_logits(logits, labels)
+        loss.backward()
 
     @torch.inference_mode()
     def score(self, number: int) -> None:
         """Score a batch as validation does."""
-        self.recommender.logits(**self.batches[number])
+        (self.logits or self.recommender.logits)(**self.batches[number])
 
 
 def measure(configs: dict[str, RunConfig]) -> dict[str, dict[str, float]]:

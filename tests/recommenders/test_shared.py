@@ -12,7 +12,7 @@ from peft import get_peft_model
 from corarec.backbone.attention import NotSharedError
 from corarec.backbone.last_position import LastPosition
 from corarec.recommenders.shared import CACHE, KEYS, PromptSharing, common_tokens
-from corarec.score.scorer import Batch
+from corarec.score.scorer import BATCH_PAIRS, Batch
 
 
 def _contract() -> Any:
@@ -60,12 +60,14 @@ class Answers(PromptSharing):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None = None,
+        last: torch.Tensor | None = None,
         **extra: Any,
     ) -> torch.Tensor:
         output = self.model(
             input_ids=input_ids, attention_mask=attention_mask, **({"use_cache": False} | extra)
         )
-        logits: torch.Tensor = output.logits[:, -1, 7]
+        places = torch.full_like(input_ids[:, 0], -1) if last is None else last
+        logits: torch.Tensor = output.logits[torch.arange(len(places)), places, 7]
         return logits
 
 
@@ -246,8 +248,40 @@ def test_the_model_reads_the_beginning_once_for_any_number_of_rows() -> None:
             system.shared_logits(batch, way)
             assert read[0] == (1, 9)
             assert sum(rows for rows, _ in read[1:]) == 200
-            assert max(rows for rows, _ in read) == 64
+            # A copied cache is bounded by rows, keys and values that nobody copies by tokens.
+            assert (max(rows for rows, _ in read) > BATCH_PAIRS) == (way == KEYS)
             assert max(width for _, width in read[1:]) == 7
+
+
+@pytest.mark.parametrize("way", [KEYS, CACHE])
+def test_rows_of_like_length_go_together_and_a_long_one_by_itself(way: str) -> None:
+    """A pass for each length, or the width of the longest for all, costs several times as much."""
+    model = CONTRACT._backbone("llama")
+    system, few = Answers(model, late=False), _batch(60)
+    rng = torch.Generator().manual_seed(0)
+    behind = torch.randint(3, 50, (60, 100), generator=rng)
+    ids = torch.cat([few["input_ids"], behind], dim=1)
+    mask = torch.cat([few["attention_mask"], torch.ones_like(behind)], dim=1)
+    rolled = [row if n == 5 else row.roll(100) for n, row in enumerate(ids)]
+    mask = torch.stack([row if n == 5 else row.roll(100) for n, row in enumerate(mask)])
+    mask[torch.arange(60) != 5, :100] = 0
+    starts = few["title_start"] + torch.tensor([0 if n == 5 else 100 for n in range(60)])
+    batch = few | {
+        "input_ids": torch.stack(rolled),
+        "attention_mask": mask,
+        "title_start": starts,
+    }
+    read: list[tuple[int, ...]] = []
+    with torch.inference_mode():
+        expected = _plain(system, batch)
+        system.shared_logits(batch, way)  # with the trial
+        model.get_input_embeddings().register_forward_pre_hook(
+            lambda module, inputs: read.append(tuple(inputs[0].shape))
+        )
+        found = system.shared_logits(batch, way)
+    assert read == [(1, 9), (1, 105), (59, 7)]
+    assert found is not None
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_beginning_of_a_few_tokens_is_not_worth_it() -> None:

@@ -227,6 +227,7 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None = None,
+        last: torch.Tensor | None = None,
         **extra: Any,
     ) -> torch.Tensor:
         """Return the logit of the answer after each prompt: [B].
@@ -239,6 +240,8 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
             [B, T] with 0 on padding, or what else the model takes; None where there is no padding.
         inputs_embeds
             [B, T, H] what the model reads in place of the embeddings of `input_ids`.
+        last
+            [B] place of each row's last token, where that is not the last column.
         **extra
             Go to the model; `position_ids` are otherwise counted from each row's first token.
         """
@@ -247,19 +250,27 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
             read = {"inputs_embeds": inputs_embeds}
         if attention_mask is not None:
             extra = self.positions(attention_mask) | extra
+        # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies the whole
+        # vocabulary matrix once per row.
+        kept = torch.tensor([-1], device=input_ids.device) if last is None else last.unique()
         with self.answer_head.precise(self.base_model):
             output = self.model(
                 **read,
                 attention_mask=attention_mask,
-                # Not `1`: a slice of the last position is not contiguous, and PyTorch then copies
-                # the whole vocabulary matrix once per row.
-                logits_to_keep=torch.tensor([-1], device=input_ids.device),
+                logits_to_keep=kept,
                 **({"use_cache": False} | extra),
             )
-        last = output.logits[:, -1].float()
+        logits = output.logits
+        if last is None:
+            logits = logits[:, -1]
+        else:
+            only_kept = logits.shape[1] == len(kept)
+            places = torch.searchsorted(kept, last) if only_kept else last
+            logits = logits[torch.arange(len(last), device=logits.device), places.to(logits.device)]
+        logits = logits.float()
         if self.answer == "yes":
-            return last[:, self.answers.yes]
-        return last[:, self.answers.yes] - last[:, self.answers.no]
+            return logits[:, self.answers.yes]
+        return logits[:, self.answers.yes] - logits[:, self.answers.no]
 
     def ways_to_share(self) -> Sequence[str]:
         """Return the ways in which it can read a common beginning once, the quickest first."""

@@ -12,7 +12,8 @@ import torch
 
 from corarec.backbone.sharing import TOLERANCES, NotSharedError, PrefixSharing
 from corarec.backbone.splitting import SplitPrompts, split_prompts
-from corarec.score.scorer import BATCH_PAIRS, Batch
+from corarec.score.passes import passes
+from corarec.score.scorer import BATCH_PAIRS, Batch, pass_tokens
 
 KEYS, CACHE = "shared keys and values", "a copied cache"
 """Ways to read a common beginning once: the attention joins its keys and values with those of every
@@ -23,6 +24,9 @@ WORTHWHILE = 0.2
 """The share of a prompt that others must have in common with it."""
 SHARED = 0.85
 """The share of tokens that reading beginnings once may leave at most, to be worth it."""
+LENGTHS_OF_A_PASS = 4
+"""How many different lengths rows may have whose cache is copied: for each, the last projection
+runs once for all of them."""
 _ONE_AT_A_TIME = threading.Lock()
 _PER_TOKEN = frozenset({"input_ids", "inputs_embeds", "cf_active"})
 """What a language model gets in the shape [B, T, ...]."""
@@ -34,6 +38,25 @@ def of_suffix(read: dict[str, torch.Tensor], width: int) -> dict[str, torch.Tens
         name: value[:, value.shape[1] - width :] if name in _PER_TOKEN else value
         for name, value in read.items()
     }
+
+
+def padded_behind(
+    read: dict[str, torch.Tensor], sizes: torch.Tensor, width: int
+) -> dict[str, torch.Tensor]:
+    """Return what is read of the last `sizes: [B]` tokens of every row, in the first columns.
+
+    The row's last token stands again in those behind, up to `width`: what comes later changes
+    nothing in a causal model, so that neither a mask nor positions are needed.
+    """
+    found = {}
+    for name, value in read.items():
+        if name in _PER_TOKEN:
+            last = value.shape[1] - 1
+            columns = last + 1 - sizes[:, None] + torch.arange(width, device=sizes.device)
+            rows = torch.arange(len(sizes), device=sizes.device)[:, None]
+            value = value[rows, columns.clamp(max=last)]
+        found[name] = value
+    return found
 
 
 def common_tokens(batch: Batch, soft: dict[str, torch.Tensor]) -> int:
@@ -101,8 +124,7 @@ class SharedPrompts:
         with self.system.before_pairs():
             prefixes = sharing.read(**self.prefix())
         logits = torch.empty(len(self.sizes), device=self.sizes.device)
-        order = self.sizes.argsort(descending=True, stable=True)
-        for rows in order.split(BATCH_PAIRS):
+        for rows, _ in self._passes():
             part = self._rows(rows)
             starts = self.width - self.sizes[rows] + self.common
             split = split_prompts(part["input_ids"], part["attention_mask"], starts)
@@ -120,21 +142,22 @@ class SharedPrompts:
             output = self.system.model(**self.prefix(), use_cache=True, logits_to_keep=1)
         name = "past_key_values" if output.get("past_key_values") is not None else "cache_params"
         logits = torch.empty(len(self.sizes), device=self.sizes.device)
-        for rows, width in self._equally_long():
+        for rows, width in self._passes(BATCH_PAIRS, LENGTHS_OF_A_PASS):
             part = self._rows(rows)
             cache = deepcopy(output[name])
             cache.reorder_cache(torch.zeros_like(rows))
-            read = of_suffix(self.system.read(**part), width)
+            sizes = self.sizes[rows] - self.common
+            read = padded_behind(self.system.read(**part), sizes, width)
             logits[rows] = self.system.answer_logits(
-                attention_mask=None, use_cache=True, **{name: cache}, **read
+                attention_mask=None, use_cache=True, last=sizes - 1, **{name: cache}, **read
             )
         return logits
 
-    def _equally_long(self) -> Iterator[tuple[torch.Tensor, int]]:
-        """Yield rows of one length each, and how many tokens follow their beginning."""
-        for size in self.sizes.unique().tolist():
-            for rows in torch.nonzero(self.sizes == size)[:, 0].split(BATCH_PAIRS):
-                yield rows, size - self.common
+    def _passes(self, *most: int) -> Iterator[tuple[torch.Tensor, int]]:
+        """Yield rows, and how many tokens follow the beginning of the longest of them."""
+        lengths = (self.sizes - self.common).cpu().numpy()
+        for rows, width in passes(lengths, pass_tokens(self.sizes.device), *most):
+            yield torch.from_numpy(rows).to(self.sizes.device), width
 
     def _rows(self, rows: torch.Tensor) -> dict[str, Any]:
         return {name: values[rows.to(values.device)] for name, values in self.batch.items()}
@@ -177,6 +200,7 @@ class PromptSharing:
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None = None,
+        last: torch.Tensor | None = None,
         **extra: Any,
     ) -> torch.Tensor:
         """Return the logit of the answer after each prompt: [B]."""

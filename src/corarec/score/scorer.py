@@ -262,7 +262,7 @@ class Batches:
 
     def _cut(self, rows: IntArray) -> Iterator[IntArray]:
         """Cut the rows of a batch into parts that hold so many tokens at most, padding included."""
-        most = PASS_TOKENS if self._system.device.type == "cpu" else PASS_TOKENS_GPU
+        most = pass_tokens(self._system.device)
         first, width = 0, 0
         for place, length in enumerate(self._examples.lengths[rows].tolist()):
             width = max(width, length)
@@ -270,6 +270,11 @@ class Batches:
                 yield rows[first:place]
                 first, width = place, length
         yield rows[first:]
+
+
+def pass_tokens(device: torch.device) -> int:
+    """Return how many tokens one forward pass on a device has at most."""
+    return PASS_TOKENS if device.type == "cpu" else PASS_TOKENS_GPU
 
 
 def score_batches(
