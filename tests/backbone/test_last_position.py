@@ -4,44 +4,19 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
-from corarec.backbone.attention import NotSharedError
+from corarec.backbone.attention import EnoughError, NotSharedError
 from corarec.backbone.compiling import is_compiled
-from corarec.backbone.last_position import LastPosition, _EnoughError
+from corarec.backbone.last_position import LastPosition
 from corarec.backbone.sharing import PrefixSharing
 from corarec.backbone.splitting import split_prompts
-
-SIZES: dict[str, Any] = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "initializer_range": 0.2,
-}
-
-
-def _model(model_type: str = "llama", **changes: Any) -> PreTrainedModel:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(model_type, **(SIZES | changes))
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    return model.eval().requires_grad_(False)
-
-
-def _prompts() -> dict[str, torch.Tensor]:
-    ids = torch.randint(3, 50, (3, 10), generator=torch.Generator().manual_seed(1))
-    mask = torch.ones_like(ids)
-    ids[0, :2], mask[0, :2] = 0, 0
-    return {"input_ids": ids, "attention_mask": mask}
+from corarec.testing.language import random_model, random_prompts
 
 
 @torch.no_grad()
 def _logits(model: PreTrainedModel) -> torch.Tensor:
-    logits: torch.Tensor = model(**_prompts(), use_cache=False).logits
+    logits: torch.Tensor = model(**random_prompts(), use_cache=False).logits
     return logits
 
 
@@ -59,7 +34,7 @@ FAMILIES: dict[str, dict[str, Any]] = {name: {} for name in LLAMA_LIKE} | OTHERS
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_the_last_position_answers_as_the_whole_model(model_type: str, attention: str) -> None:
-    model = _model(model_type, attn_implementation=attention, **FAMILIES[model_type])
+    model = random_model(model_type, attn_implementation=attention, **FAMILIES[model_type])
     before = _logits(model)
     last = LastPosition(model)
     assert torch.equal(_logits(model), before)
@@ -81,7 +56,7 @@ def test_the_last_position_answers_as_the_whole_model(model_type: str, attention
 def test_models_whose_last_block_reads_more_than_keys_and_values_are_left_alone(
     model_type: str, changes: dict[str, Any]
 ) -> None:
-    model = _model(model_type, **changes)
+    model = random_model(model_type, **changes)
     own, before = model.config._attn_implementation, _logits(model)
     with pytest.raises(NotSharedError):
         LastPosition(model)
@@ -91,7 +66,7 @@ def test_models_whose_last_block_reads_more_than_keys_and_values_are_left_alone(
 
 
 def test_the_last_block_reads_one_token_but_for_keys_and_values() -> None:
-    model = _model()
+    model = random_model()
     last = LastPosition(model)
     read: dict[str, list[int]] = {}
     for name, layer in model.model.layers[-1].named_modules():
@@ -107,10 +82,10 @@ def test_the_last_block_reads_one_token_but_for_keys_and_values() -> None:
 
 
 def test_it_stands_beside_a_shared_prefix() -> None:
-    model = _model()
+    model = random_model()
     before = _logits(model)
     last, sharing = LastPosition(model), PrefixSharing(model)
-    prompts = _prompts()
+    prompts = random_prompts()
     ids, mask = prompts["input_ids"], prompts["attention_mask"]
     split = split_prompts(ids, mask, torch.tensor([6, 6, 7]))
     assert split is not None
@@ -129,7 +104,7 @@ def test_it_stands_beside_a_shared_prefix() -> None:
 def test_a_model_that_answers_otherwise_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "corarec.backbone.last_position"
     monkeypatch.setattr(f"{module}._of_last", lambda value, length: value)
-    model = _model()
+    model = random_model()
     before = _logits(model)
     monkeypatch.setattr(f"{module}._KeysOfAll.take", _forgetful)
     with pytest.raises(NotSharedError, match=r"differ by .* of the largest, more than 1e-05"):
@@ -140,12 +115,12 @@ def test_a_model_that_answers_otherwise_is_left_alone(monkeypatch: pytest.Monkey
 def _forgetful(self: Any, key: Any, value: Any, mask: Any, options: Any) -> Any:
     if self.kept is None:
         self.kept = key, value
-        raise _EnoughError
+        raise EnoughError
     return key, 0.9 * value, mask, options
 
 
 def test_threads_share_a_model() -> None:
-    model = _model()
+    model = random_model()
     last = LastPosition(model)
     expected, found = _logits(model), []
     with last.only():
@@ -156,7 +131,7 @@ def test_threads_share_a_model() -> None:
 
 
 def test_an_error_within_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = _model()
+    model = random_model()
     last = LastPosition(model)
     expected = _logits(model)
     with monkeypatch.context() as patch, last.only():
@@ -169,7 +144,7 @@ def test_an_error_within_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_compiled_blocks_stay_so_outside_and_a_copy_is_a_plain_model() -> None:
-    model = _model()
+    model = random_model()
     expected = _logits(model)
     torch._dynamo.reset()
     for block in model.model.layers:
@@ -186,7 +161,7 @@ def test_compiled_blocks_stay_so_outside_and_a_copy_is_a_plain_model() -> None:
 
 
 def test_a_second_one_on_the_same_model_is_the_same() -> None:
-    model = _model()
+    model = random_model()
     before = _logits(model)
     first, second = LastPosition(model), LastPosition(model)
     assert first.block is second.block

@@ -4,41 +4,18 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from corarec.backbone.sharing import NotSharedError, PrefixSharing, join
 from corarec.backbone.splitting import SplitPrompts, split_prompts
-
-SIZES: dict[str, Any] = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "initializer_range": 0.2,
-}
-
-
-def _model(model_type: str = "llama", **changes: Any) -> PreTrainedModel:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(model_type, **(SIZES | changes))
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    return model.eval().requires_grad_(False)
+from corarec.testing.language import random_model, random_prompts
 
 
 def _prompts() -> dict[str, torch.Tensor]:
-    ids = torch.randint(3, 50, (3, 10), generator=torch.Generator().manual_seed(1))
-    mask = torch.ones_like(ids)
-    ids[0, :2], mask[0, :2] = 0, 0
-    return {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0),
-    }
+    prompts = random_prompts()
+    positions = (prompts["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+    return prompts | {"position_ids": positions}
 
 
 def _split() -> SplitPrompts:
@@ -68,7 +45,7 @@ def _whole(model: PreTrainedModel) -> torch.Tensor:
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_whole_prompts_have_the_bits_of_before(attention: str) -> None:
-    model = _model(attn_implementation=attention)
+    model = random_model(attn_implementation=attention)
     before = _whole(model)
     PrefixSharing(model)
     assert torch.equal(_whole(model), before)
@@ -78,7 +55,7 @@ def test_whole_prompts_have_the_bits_of_before(attention: str) -> None:
 
 def test_threads_share_a_model() -> None:
     """While one thread stands between prefix and suffix, others read whole prompts."""
-    model = _model()
+    model = random_model()
     sharing = PrefixSharing(model)
     expected, found = _whole(model), []
     split = _split()
@@ -91,7 +68,7 @@ def test_threads_share_a_model() -> None:
 
 
 def test_prefixes_that_all_rows_share_are_read_once() -> None:
-    model = _model()
+    model = random_model()
     sharing = PrefixSharing(model)
     prompts = _prompts()
     ids = prompts["input_ids"][1:2].repeat(5, 1)
@@ -105,18 +82,18 @@ def test_prefixes_that_all_rows_share_are_read_once() -> None:
 
 
 def test_the_last_block_stops_at_its_attention() -> None:
-    model = _model()
+    model = random_model()
     sharing = PrefixSharing(model)
     called: list[int] = []
     for number, block in enumerate(model.model.layers):
         block.mlp.register_forward_hook(lambda *_, number=number: called.append(number))
     sharing.read(_split().prefix_ids)
-    assert called == [0]
+    assert called == [0, 1]
 
 
 @pytest.mark.parametrize("window", [4, 64])
 def test_windows_are_wide_enough_or_prompts_are_not_shared(window: int) -> None:
-    model = _model("mistral", sliding_window=window)
+    model = random_model("mistral", sliding_window=window)
     if window == 4:
         with pytest.raises(NotSharedError, match="far enough back"):
             PrefixSharing(model)
@@ -133,12 +110,14 @@ def test_windows_are_wide_enough_or_prompts_are_not_shared(window: int) -> None:
 
 def test_rotations_that_change_with_the_length_bound_what_is_shared() -> None:
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
-    sharing = PrefixSharing(_model(rope_parameters=rope, max_position_embeddings=16))
+    sharing = PrefixSharing(random_model(rope_parameters=rope, max_position_embeddings=16))
     assert sharing.reach == 16
 
 
 def test_soft_caps_of_scores_are_kept() -> None:
-    model = _model("gemma2", head_dim=8, attn_logit_softcapping=1.0, attn_implementation="eager")
+    model = random_model(
+        "gemma2", head_dim=8, attn_logit_softcapping=1.0, attn_implementation="eager"
+    )
     model.model.layers[0].self_attn.scaling = 1.0
     sharing = PrefixSharing(model)
     torch.testing.assert_close(_shared(sharing, _split()), _whole(model), rtol=1e-5, atol=1e-5)
@@ -150,13 +129,13 @@ def test_soft_caps_of_scores_are_kept() -> None:
         ("mamba", {"state_size": 4}),
         ("jamba", {"num_experts": 2, "mamba_d_state": 4, "use_mamba_kernels": False}),
         ("gpt_oss", {"num_local_experts": 2, "num_experts_per_tok": 2, "head_dim": 8}),
-        ("gpt_neo", {"attention_types": [[["global"], 2]], "num_layers": 2, "num_heads": 4}),
+        ("gpt_neo", {"attention_types": [[["global"], 3]], "num_layers": 3, "num_heads": 4}),
     ],
 )
 def test_models_whose_prefix_is_more_than_keys_and_values_are_left_alone(
     model_type: str, changes: dict[str, Any]
 ) -> None:
-    model = _model(model_type, **changes)
+    model = random_model(model_type, **changes)
     own, before = model.config._attn_implementation, _whole_without_positions(model)
     with pytest.raises(NotSharedError):
         PrefixSharing(model)
@@ -176,21 +155,21 @@ def test_a_model_that_answers_otherwise_is_left_alone(monkeypatch: pytest.Monkey
         return 0.9 * join(*arguments, **options)
 
     monkeypatch.setattr("corarec.backbone.sharing.join", forgetful)
-    model = _model()
+    model = random_model()
     with pytest.raises(NotSharedError, match=r"differ by .* of the largest, more than 0.0001"):
         PrefixSharing(model)
     assert model.config._attn_implementation == "sdpa"
 
 
 def test_an_attention_that_we_cannot_stand_in_front_of() -> None:
-    model = _model()
+    model = random_model()
     model.config._attn_implementation = "flex_attention"
     with pytest.raises(NotSharedError, match="'flex_attention'"):
         PrefixSharing(model)
 
 
 def test_compiled_blocks_are_the_same_for_every_layer_and_length() -> None:
-    model = _model(num_hidden_layers=4)
+    model = random_model(num_hidden_layers=4)
     sharing = PrefixSharing(model)
     split = _split()
     expected = _shared(sharing, split)
@@ -212,7 +191,7 @@ def test_compiled_blocks_are_the_same_for_every_layer_and_length() -> None:
 
 
 def test_an_error_within_leaves_nothing_behind() -> None:
-    model = _model()
+    model = random_model()
     sharing = PrefixSharing(model)
     expected = _whole(model)
     split = _split()

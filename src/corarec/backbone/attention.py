@@ -24,6 +24,10 @@ class NotSharedError(Exception):
     """Why a pass of a model cannot be cut short."""
 
 
+class EnoughError(Exception):
+    """All keys and values that were asked for are noted: ends a pass where it is."""
+
+
 class Watcher(ABC):
     """Sees the keys and values of every layer."""
 

@@ -17,6 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from corarec.backbone.attention import (
+    EnoughError,
     Narrowing,
     NotSharedError,
     Watcher,
@@ -25,16 +26,11 @@ from corarec.backbone.attention import (
     standing_in_front,
 )
 from corarec.backbone.compiling import is_compiled, uncompiled
+from corarec.backbone.trial import check_alike, failing, made_up_prompts
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
-TOLERANCE_16_BIT = 0.05
 """How far, relative to the largest, logits by the last position alone may lie from the model's own
 in the trial that every model undergoes."""
-_TRIAL_TOKENS = 12
-
-
-class _EnoughError(Exception):
-    """Keys and values are noted."""
 
 
 class _Switch(threading.local):
@@ -71,7 +67,7 @@ class _KeysOfAll(Narrowing):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, dict[str, Any]]:
         if self.kept is None:
             self.kept = key, value
-            raise _EnoughError
+            raise EnoughError
         if mask is not None:
             if mask.dim() != 4:
                 raise NotSharedError("its mask is none of rows and columns")
@@ -133,9 +129,7 @@ class LastPosition:
             _SWITCH.on = False
 
     def _prompts(self) -> tuple[torch.Tensor, torch.Tensor]:
-        vocabulary = self.model.get_input_embeddings().weight.shape[0]
-        rng = torch.Generator().manual_seed(0)
-        ids = torch.randint(0, vocabulary, (3, _TRIAL_TOKENS), generator=rng)
+        ids = made_up_prompts(self.model)
         mask = torch.ones_like(ids)
         mask[0, :2] = 0
         return ids.to(self.model.device), mask.to(self.model.device)
@@ -149,7 +143,7 @@ class LastPosition:
             What attends last is in no last block, or in one that is run twice.
         """
         seen = _Attending()
-        with doing(seen), _failing():
+        with doing(seen), failing():
             self.model(input_ids=ids, use_cache=False, logits_to_keep=1)
         if not seen.modules:
             raise NotSharedError("its attention does not go through Transformers' registry")
@@ -170,17 +164,11 @@ class LastPosition:
         NotSharedError
             The answers differ, or there are none.
         """
-        tolerance = TOLERANCES.get(next(self.model.parameters()).dtype, TOLERANCE_16_BIT)
         for rows in (slice(None), slice(1, None)):
-            with _failing():
+            with failing():
                 whole = self._logits(ids[rows], mask[rows], nullcontext())
                 last = self._logits(ids[rows], mask[rows], self.only())
-            distance = (whole[:, -1] - last[:, -1]).abs().max() / whole[:, -1].abs().max()
-            if not distance <= tolerance:
-                raise NotSharedError(
-                    f"its answers then differ by {distance:.1e} of the largest, more than "
-                    f"{tolerance}"
-                )
+            check_alike(self.model, whole[:, -1], last[:, -1], TOLERANCES)
 
     def _logits(
         self, ids: torch.Tensor, mask: torch.Tensor, way: AbstractContextManager[None]
@@ -203,7 +191,7 @@ class LastPosition:
                 continue
             layer._compiled_call_impl = _Skipped(layer)
             # It gives no numbers: whatever depends on the layer shows it.
-            with suppress(NotSharedError), _failing():
+            with suppress(NotSharedError), failing():
                 found = self._noted(ids)
                 if torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1]):
                     continue
@@ -254,7 +242,7 @@ class _LastBlock:
         with narrowed(keys):
             _SWITCH.noting = True
             try:
-                with suppress(_EnoughError):
+                with suppress(EnoughError):
                     self.block._call_impl(*args, **kwargs)
             finally:
                 _SWITCH.noting = False
@@ -308,12 +296,3 @@ def _for_all(output: Any, length: int) -> Any:
     if isinstance(output, tuple):
         return (_for_all(output[0], length), *output[1:])
     return output.expand(-1, length, -1)
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    """Turn what a model cannot do into a reason."""
-    try:
-        yield
-    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
-        raise NotSharedError(f"a trial failed: {' '.join(str(error).split())[:200]}") from error

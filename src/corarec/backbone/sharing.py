@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from corarec.backbone.attention import (
+    EnoughError,
     NotSharedError,
     Substitute,
     Watcher,
@@ -21,21 +22,16 @@ from corarec.backbone.attention import (
 )
 from corarec.backbone.compiling import uncompiled
 from corarec.backbone.splitting import SplitPrompts, split_prompts
+from corarec.backbone.trial import check_alike, failing, made_up_prompts
 
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4}
-TOLERANCE_16_BIT = 0.05
 """How far, relative to the largest, logits by a shared prefix may lie from those of the whole
 prompt in the trial that every model undergoes."""
-_TRIAL_TOKENS = 12
 
 KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 __all__ = ["NotSharedError", "PrefixSharing", "Prefixes", "join"]
-
-
-class _EnoughError(Exception):
-    """The last keys and values are noted, and nothing behind them is asked for."""
 
 
 class _Reading(Watcher):
@@ -49,7 +45,7 @@ class _Reading(Watcher):
     def note(self, module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> None:
         self.kept.append((key, value))
         if len(self.kept) == self._layers:
-            raise _EnoughError
+            raise EnoughError
 
 
 class _Joining(Substitute):
@@ -175,7 +171,7 @@ class PrefixSharing:
         if inputs_embeds is not None:
             read = {"inputs_embeds": inputs_embeds}
         reading = _Reading(self._layers)
-        with torch.no_grad(), doing(reading), suppress(_EnoughError):
+        with torch.no_grad(), doing(reading), suppress(EnoughError):
             self.model(**read, use_cache=False, logits_to_keep=1)
         return Prefixes(reading.kept)
 
@@ -211,9 +207,7 @@ class PrefixSharing:
         NotSharedError
             The answers differ, or there are none.
         """
-        vocabulary = self.model.get_input_embeddings().weight.shape[0]
-        rng = torch.Generator().manual_seed(0)
-        ids = torch.randint(0, vocabulary, (3, _TRIAL_TOKENS), generator=rng)
+        ids = made_up_prompts(self.model)
         ids[1, 2:7] = ids[0, 2:7]
         mask = torch.ones_like(ids)
         mask[:2, :2] = 0
@@ -223,22 +217,14 @@ class PrefixSharing:
         assert split is not None
         if not self.holds(split):
             raise NotSharedError("its tokens do not see far enough back")
-        try:
-            with torch.no_grad(), uncompiled():
-                whole = self._logits(ids, mask, positions)
-                prefixes = self.read(split.prefix_ids)
-                if not prefixes.kept:
-                    raise NotSharedError("its attention does not go through Transformers' registry")
-                with self.joined(prefixes, split) as joined_mask:
-                    shared = self._logits(split.suffix_ids, joined_mask, split.position_ids)
-        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
-            raise NotSharedError(f"a trial failed: {' '.join(str(error).split())[:200]}") from error
-        distance = (whole - shared).abs().max() / whole.abs().max()
-        tolerance = TOLERANCES.get(next(self.model.parameters()).dtype, TOLERANCE_16_BIT)
-        if not distance <= tolerance:
-            raise NotSharedError(
-                f"its answers then differ by {distance:.1e} of the largest, more than {tolerance}"
-            )
+        with torch.no_grad(), uncompiled(), failing():
+            whole = self._logits(ids, mask, positions)
+            prefixes = self.read(split.prefix_ids)
+            if not prefixes.kept:
+                raise NotSharedError("its attention does not go through Transformers' registry")
+            with self.joined(prefixes, split) as joined_mask:
+                shared = self._logits(split.suffix_ids, joined_mask, split.position_ids)
+        check_alike(self.model, whole, shared, TOLERANCES)
         self._layers = None if hasattr(self.model, "hf_device_map") else len(prefixes.kept)
 
     def _logits(

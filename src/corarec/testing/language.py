@@ -1,10 +1,30 @@
-"""A random language model of two layers, made in a moment."""
+"""Random language models of a few narrow layers, made in a moment."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+_SIZES: dict[str, Any] = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "initializer_range": 0.2,
+}
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
@@ -51,3 +71,27 @@ def save_tiny_backbone(folder: Path) -> None:
         torch.manual_seed(0)
         LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def random_model(model_type: str = "llama", **changes: Any) -> PreTrainedModel:
+    """Return a frozen model of three narrow layers and 50 tokens, its weights large and random.
+
+    Parameters
+    ----------
+    model_type
+        As Transformers calls the architecture.
+    changes
+        To its config.
+    """
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(model_type, **(_SIZES | changes))
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    return model.eval().requires_grad_(False)
+
+
+def random_prompts() -> dict[str, torch.Tensor]:
+    """Return `input_ids` and `attention_mask`, [3, 10] both; the first is padded on the left."""
+    ids = torch.randint(3, 50, (3, 10), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    ids[0, :2], mask[0, :2] = 0, 0
+    return {"input_ids": ids, "attention_mask": mask}
