@@ -5,6 +5,8 @@
 
 `kills` trains a run of a made-up world, scores a table with two processes, random ones of which are
 ended by SIGKILL at random moments, and holds each result against that of one process left alone.
+Most of a run is the start of its processes, which read torch and transformers: the moments are
+spread over as long as a run takes that is left alone, so that some fall into work.
 `speed` scores the same pieces of a run's validation part by two processes of one thread and by one
 of two, in turn, and holds their scores against each other.
 """
@@ -36,7 +38,7 @@ from corarec.workers.crews import Hands, LocalCrew
 from corarec.workers.environment import THREADS
 
 RESULT = Path(__file__).parent / "results" / "workers.json"
-PAIRS = 2_000
+PAIRS = 1_000
 MOST_KILLS = 3
 PIECES = 3
 
@@ -83,13 +85,16 @@ def kills(folder: Path, runs: int, console: Console) -> Iterator[dict[str, Any]]
     pl.DataFrame(table).write_parquet(pairs)
     run.score_file(pairs, one)
     bare = load_run(folder / "run", system=False)
+    begun = time.perf_counter()
+    bare.score_file(pairs, folder / "two.parquet", hands=Hands(workers=2))
+    span = time.perf_counter() - begun
     crews.LocalCrew = Watched  # type: ignore[misc, assignment]
     killed, same = 0, 0
-    begun = time.perf_counter()
     for number in range(runs):
         Watched.last = None
         done, count = threading.Event(), [0]
-        killer = threading.Thread(target=_kill, args=(np.random.default_rng(number), done, count))
+        moments = np.random.default_rng(number)
+        killer = threading.Thread(target=_kill, args=(moments, span, done, count))
         killer.start()
         output = folder / f"{number}.parquet"
         rows = bare.score_file(pairs, output, hands=Hands(workers=2))
@@ -108,8 +113,11 @@ def kills(folder: Path, runs: int, console: Console) -> Iterator[dict[str, Any]]
         }
 
 
-def _kill(random: np.random.Generator, done: threading.Event, count: list[int]) -> None:
-    while count[0] < MOST_KILLS and not done.wait(random.uniform(0.5, 12)):
+def _kill(
+    random: np.random.Generator, span: float, done: threading.Event, count: list[int]
+) -> None:
+    """End a random process now and then, until there are enough or the run is done."""
+    while count[0] < MOST_KILLS and not done.wait(random.uniform(0, span)):
         if Watched.last is not None and (alive := list(Watched.last.processes().values())):
             try:
                 os.kill(int(random.choice(alive)), signal.SIGKILL)
