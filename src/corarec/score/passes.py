@@ -46,10 +46,10 @@ def passes(
     end = len(widths)
     while end:
         first = int(begins[end])
-        width = int(widths[first])
-        each = min(max(most_tokens // max(width, 1), 1), most)
-        rows = order[until[first] : until[end]]
-        parts = np.array_split(rows, -(-len(rows) // each))
-        found += [(part, width) for part in reversed(parts)]
+        widest = int(widths[first])
+        count = min(max(most_tokens // max(widest, 1), 1), most)
+        rows_of_pass = order[until[first] : until[end]]
+        parts = np.array_split(rows_of_pass, -(-len(rows_of_pass) // count))
+        found += [(part.astype(np.int64), widest) for part in reversed(parts)]
         end = first
     return found[::-1]
