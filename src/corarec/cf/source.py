@@ -17,6 +17,9 @@ from corarec.types import FloatArray, Log, Pairs
 
 KEPT = 256
 """Groups of users whose folded vectors are kept."""
+KEPT_USERS = 1_024
+"""Users of these groups in all; a group that has more is kept alone. One user's regression takes
+`f x f` numbers."""
 
 
 class VectorSource:
@@ -125,10 +128,15 @@ class VectorSource:
         key = users.tobytes(), self._live.versions(users).tobytes()
         if key not in self._knowing:
             self._knowing[key] = self.model.knowing(self._live.feedback(users))
-            if len(self._knowing) > KEPT:
+            while len(self._knowing) > KEPT or (
+                len(self._knowing) > 1 and self._num_kept() > KEPT_USERS
+            ):
                 self._knowing.popitem(last=False)
         self._knowing.move_to_end(key)
         return self._knowing[key]
+
+    def _num_kept(self) -> int:
+        return sum(len(users) for users, _ in self._knowing) // np.dtype(np.int64).itemsize
 
     def known(self, pairs: Pairs) -> Pairs:
         """Return the pairs with what their model may see beside them; for it alone."""

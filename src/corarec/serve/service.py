@@ -13,6 +13,7 @@ import torch
 
 from corarec.errors import CorarecError, DataError
 from corarec.runs.live import LiveRun
+from corarec.serve import memory
 from corarec.serve.engine import Engine
 from corarec.serve.follow import Follower
 from corarec.serve.index import ItemIndex
@@ -95,6 +96,7 @@ class Service:
 
     def _open(self) -> None:
         settings = self.settings
+        memory.keep_few_shapes()
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.store: Store = open_store(settings.store or store_of(settings.run))
@@ -132,7 +134,7 @@ class Service:
         return [self.engine] if self.beside is None else [self.engine, self.beside]
 
     async def _look_after(self) -> None:
-        """Follow the store while nobody asks, and remove what is old."""
+        """Follow the store while nobody asks, remove what is old, give back what is free."""
         expired = 0.0
         while True:
             if time.monotonic() - expired > RETENTION_SECONDS or not expired:
@@ -144,6 +146,7 @@ class Service:
             await self.follower.catch_up()
             for engine in self.engines:
                 await self._refresh(engine)
+            await asyncio.to_thread(memory.give_back)
             self.metrics.ready.set(0 if self.trouble() else 1)
             await asyncio.sleep(LOOK_SECONDS)
 
