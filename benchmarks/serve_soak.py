@@ -116,7 +116,7 @@ def main() -> int:
 
     with (
         tempfile.TemporaryDirectory() as name,
-        Service(given.run, Path(name), "--threads", "1") as service,
+        Service(given.run, Path(name), "--set", "threads=1") as service,
     ):
         megabytes.append(round(service.memory()))
         for _ in range(given.minutes):

@@ -36,8 +36,13 @@ LEFT_OUT = {
     "GET /health/live": "for whoever starts the process anew",
     "GET /metrics": "for Prometheus",
 }
-OTHERWISE = {"POST /v1/score": {"pairs"}, "POST /v1/rank": {"explain"}}
-"""Fields that have another form: a frame; a method of its own."""
+OTHERWISE = {
+    "POST /v1/score": {"pairs"},
+    "POST /v1/rank": {"explain"},
+    "POST /v1/feedback": {"idempotency-key"},
+    "PUT /v1/feedback": {"idempotency-key"},
+}
+"""Fields that have another form: a frame; a method of its own; made up by the client."""
 
 
 def asking(served: Served, **options: Any) -> corarec.Client:
@@ -265,6 +270,42 @@ def test_a_service_that_is_not_there_is_told() -> None:
     with pytest.raises(ServiceError, match="Connection refused"):
         client.users()
     assert client.ready() is False
+
+
+def losing(served: Served, *faults: BaseException | int) -> tuple[corarec.Client, list[Any]]:
+    """Return a client whose first answers are lost behind the service, or of another status."""
+    bridge = asking(served)._http._transport
+    left, keys = list(faults), []
+
+    def lossy(request: httpx.Request) -> httpx.Response:
+        answer = bridge.handle_request(request)
+        keys.append(request.headers.get("idempotency-key"))
+        fault = left.pop(0) if left else 200
+        if isinstance(fault, BaseException):
+            raise fault
+        return answer if fault == 200 else httpx.Response(fault, json={"message": "Late."})
+
+    client = corarec.Client("http://localhost", transport=httpx.MockTransport(lossy))
+    client._sleep = lambda seconds: None
+    return client, keys
+
+
+def test_feedback_whose_answer_is_lost_is_sent_again_and_counts_once(served: Served) -> None:
+    faults = httpx.RemoteProtocolError("gone"), httpx.ConnectError("refused"), 504
+    client, keys = losing(served, *faults)
+    assert client.feedback("u", "3", "like") is True
+    assert len(set(keys)) == 1
+    assert len(keys) == 4
+    assert len(list(served.service.store.export())) == 1
+    assert client.feedback("u", "4", "like", overwrite=True) is True
+    assert len(set(keys)) == 2
+
+
+def test_what_has_no_key_is_not_sent_again_where_its_answer_is_lost(served: Served) -> None:
+    client, keys = losing(served, httpx.RemoteProtocolError("gone"))
+    with pytest.raises(ServiceError, match="gone"):
+        client.add_item("new", "New")
+    assert keys == [None]
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://x", "http://", 5, None])

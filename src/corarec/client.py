@@ -7,6 +7,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import polars as pl
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 MISTAKES: dict[int, type[CorarecError]] = {401: ConfigError, 403: ConfigError, 421: ConfigError}
 """What is no mistake in the data that were sent."""
 BUSY = (429, 503)
+LATE = 504
+"""It may have been written or not."""
+LOST_SECONDS = 1.0
+"""After so long a request is sent again whose answer was lost."""
 LONGEST_WAIT = 30.0
 """Seconds between two attempts, whatever the service asks for."""
 
@@ -49,6 +54,8 @@ class Client:
     Its methods raise what the service answers in its own words: `DataError` for what was asked
     wrongly, `ConfigError` for keys and names, `ServiceError` where it does not answer. An answer
     of "busy" is waited for as long as the service asks, `retry_seconds` in all per request.
+    Feedback whose answer is lost is sent again, too, with a key by which the service counts it
+    once.
 
     Parameters
     ----------
@@ -101,6 +108,7 @@ class Client:
             base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport
         )
         self._unreached = (httpx.HTTPError, httpx.InvalidURL)
+        self._lost = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError)
         self._retry_seconds = retry_seconds
         self._sleep: Callable[[float], None] = time.sleep
 
@@ -250,8 +258,8 @@ class Client:
         return sum(self._tell(part, overwrite) for part in self._parts(told, "request_events"))
 
     def _tell(self, events: Sequence[Mapping[str, Any]], overwrite: bool) -> int:
-        method = "PUT" if overwrite else "POST"
-        return int(self._ask(method, "/v1/feedback", {"events": list(events)})["new"])
+        method, key = "PUT" if overwrite else "POST", uuid4().hex
+        return int(self._ask(method, "/v1/feedback", {"events": list(events)}, key=key)["new"])
 
     # ---- items and people
 
@@ -327,15 +335,29 @@ class Client:
         path: str,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
     ) -> dict[str, Any]:
-        """Send a request, again where the service is busy, and return its result."""
-        waited = 0.0
+        """Send a request and return its result.
+
+        It is sent again where the service is busy; with a key, which makes it count once, also
+        where the answer is lost or late.
+        """
+        waited, lost = 0.0, False
+        headers = {} if key is None else {"Idempotency-Key": key}
+        busy = BUSY if key is None else (*BUSY, LATE)
         while True:
             try:
-                answer = self._http.request(method, path, json=body, params=query)
+                answer = self._http.request(method, path, json=body, params=query, headers=headers)
             except (TypeError, ValueError, OverflowError) as error:
                 raise DataError(f"That cannot be sent as JSON: {error}.") from error
             except self._unreached as error:
+                # Once it was lost, the service may be on its way to come back.
+                lost = lost or (key is not None and isinstance(error, self._lost))
+                if lost and waited + LOST_SECONDS <= self._retry_seconds:
+                    self._sleep(LOST_SECONDS)
+                    waited += LOST_SECONDS
+                    continue
                 raise ServiceError(
                     f"{self._http.base_url} does not answer ({type(error).__name__}: {error}). "
                     "Check the address, and that `corarec serve` runs there."
@@ -343,7 +365,7 @@ class Client:
             if answer.status_code == 200:
                 return _document(answer)
             wait = _seconds(answer.headers.get("retry-after"))
-            if answer.status_code not in BUSY or waited + wait > self._retry_seconds:
+            if answer.status_code not in busy or waited + wait > self._retry_seconds:
                 raise _error(answer)
             self._sleep(wait)
             waited += wait

@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -85,6 +86,29 @@ def test_feedback_is_told_once_however_often_it_is_sent(serve: Serve) -> None:
     assert put["new"] == 1
     known = client.get("/v1/users/u").json()["events"]
     assert [(e["item"], e["kind"], e["live"]) for e in known] == [(ITEM, "dislike", True)]
+
+
+def test_feedback_with_a_key_is_told_once_however_many_send_it(serve: Serve) -> None:
+    client = serve()
+    event = {"user": "u", "item": ITEM, "kind": "like"}
+    headers = {"idempotency-key": "one-1"}
+    with ThreadPoolExecutor(8) as pool:
+        asked = [
+            pool.submit(client.post, "/v1/feedback", json=event, headers=headers) for _ in range(16)
+        ]
+        answers = [each.result() for each in asked]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["new"] for answer in answers} == {1}
+    assert len(list(client.service.store.export())) == 1
+    assert 'corarec_events_total{kind="like"} 1.0' in client.get("/metrics").text
+    other = client.post("/v1/feedback", json=event | {"kind": "seen"}, headers=headers)
+    assert (other.status_code, other.json()["error"]) == (422, "key_used")
+    as_put = client.put("/v1/feedback", json=event, headers=headers)
+    assert as_put.status_code == 422
+    for odd in ("", "a b", "x" * 65, "a;b"):
+        refused = client.post("/v1/feedback", json=event, headers={"idempotency-key": odd})
+        assert refused.status_code == 422
+    assert len(list(client.service.store.export())) == 1
 
 
 def test_an_item_is_added_scored_at_once_found_and_removed(serve: Serve) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -32,6 +33,14 @@ def test_a_log_line_tells_the_route_and_nobody(
     assert [line["status"] for line in lines] == [404, 200]
     assert lines[0]["milliseconds"] > 0
     assert "mallory" not in caplog.text + str(lines)
+
+
+def test_methods_that_a_client_makes_up_are_counted_as_one(serve: Serve) -> None:
+    client = serve(ready=False)
+    for method in ("GET", "BREW", "brew", "GeT", "QUERY"):
+        client.request(method, "/health/live")
+    counted = re.findall(r'corarec_requests_total\{method="([^"]+)"', client.get("/metrics").text)
+    assert set(counted) == {"GET", "?"}
 
 
 def test_other_hosts_and_other_origins_are_not_answered(serve: Serve) -> None:

@@ -184,7 +184,7 @@ def test_a_request_that_makes_the_model_fail_is_answered_alone(
 
     def inputs(pairs: Any, titles: Any = ()) -> Any:
         if "Poison" in titles:
-            raise RuntimeError("the model cannot read this; its secret is 42")
+            raise RuntimeError("the model cannot read this; its secret is swordfish")
         return plain(pairs, titles)
 
     monkeypatch.setattr(system, "inputs", inputs)
@@ -192,7 +192,8 @@ def test_a_request_that_makes_the_model_fail_is_answered_alone(
     asked = [Asked(client, body=body) for body in [PAIRS, poison] * 4]
     assert [each.status() for each in asked] == [200, 500] * 4
     problem = asked[1].answer.json()
-    assert "42" not in problem["message"]
+    # A number might stand in the request's id.
+    assert "swordfish" not in problem["message"]
     assert problem["request_id"] == asked[1].answer.headers["x-request-id"]
     assert client.get("/health/ready").status_code == 200
 
@@ -337,12 +338,12 @@ def test_too_many_waiting_writes_are_503(serve: Serve, monkeypatch: pytest.Monke
 
     def slow(writes: Any) -> Any:
         reached.set()
-        gate.wait(20)
+        gate.wait(60)
         return plain(writes)
 
     monkeypatch.setattr(client.service.store, "write", slow)
     first = Asked(client, "/v1/feedback", EVENT)
-    reached.wait(10)
+    assert reached.wait(20)
     second = Asked(client, "/v1/feedback", EVENT | {"time": 6})
     until(lambda: client.service.writer._waiting.full())
     third = client.post("/v1/feedback", json=EVENT | {"time": 7})

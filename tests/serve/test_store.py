@@ -26,11 +26,12 @@ from corarec.serve.writes import (
     PutItem,
     RemoveItem,
     Shown,
+    Told,
 )
 
 
-def told(*events: tuple[Any, ...], overwrite: bool = False) -> Feedback:
-    return Feedback([NewEvent(*event) for event in events], overwrite=overwrite)
+def told(*events: tuple[Any, ...], overwrite: bool = False, key: str | None = None) -> Feedback:
+    return Feedback([NewEvent(*event) for event in events], overwrite=overwrite, key=key)
 
 
 def all_of(store: Store) -> Changes:
@@ -39,8 +40,11 @@ def all_of(store: Store) -> Changes:
 
 def test_an_event_told_twice_is_one(store: Store) -> None:
     like = ("u", "i", "like", 5)
-    assert store.write([told(like, like)]) == [{"like": 1}]
-    assert store.write([told(like), told(like, ("u", "i", "like", 6))]) == [{}, {"like": 1}]
+    assert store.write([told(like, like)]) == [Told({"like": 1})]
+    assert store.write([told(like), told(like, ("u", "i", "like", 6))]) == [
+        Told({}),
+        Told({"like": 1}),
+    ]
     events = all_of(store).users["u"].events
     assert events == [StoredEvent("i", "like", 5), StoredEvent("i", "like", 6)]
 
@@ -52,7 +56,7 @@ def test_events_come_by_time_and_then_by_arrival(store: Store) -> None:
 
 def test_overwriting_takes_back_what_was_said_of_the_same_item(store: Store) -> None:
     store.write([told(("u", "i", "like", 5), ("u", "j", "like", 5), ("v", "i", "like", 5))])
-    assert store.write([told(("u", "i", "dislike", 4), overwrite=True)]) == [{"dislike": 1}]
+    assert store.write([told(("u", "i", "dislike", 4), overwrite=True)]) == [Told({"dislike": 1})]
     state = all_of(store).users
     assert state["u"].events == [StoredEvent("i", "dislike", 4), StoredEvent("j", "like", 5)]
     assert state["v"].events == [StoredEvent("i", "like", 5)]
@@ -109,6 +113,40 @@ def test_the_time_of_an_event_never_goes_back_with_the_clock(
     assert users["v"].events[0].time == int(now - 1_000_000)
 
 
+def test_what_is_sent_again_with_its_key_is_written_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    timeless = told(("u", "i", "like"), key="k")
+    assert store.write([timeless, timeless]) == [Told({"like": 1}), Told({"like": 1}, again=True)]
+    monkeypatch.setattr(time, "time", lambda: now + 100)
+    assert store.write([timeless]) == [Told({"like": 1}, again=True)]
+    # What was said since is not taken back by an answer that was lost.
+    store.write([told(("u", "i", "dislike"), overwrite=True)])
+    assert store.write([timeless]) == [Told({"like": 1}, again=True)]
+    assert [event.kind for event in all_of(store).users["u"].events] == ["dislike"]
+    assert store.write([told(("u", "j", "like"), key="k")]) == [None]
+    assert store.write([told(("u", "i", "like"), overwrite=True, key="k")]) == [None]
+    assert len(list(store.export())) == 1
+    store.write([Expire(0, None, int(now) + 50)])
+    assert store.write([timeless]) == [Told({"like": 1})]
+
+
+def test_a_store_of_the_first_version_is_brought_up_with_what_it_has(tmp_path: Path) -> None:
+    store = open_store(url_of(tmp_path / "store.sqlite"))
+    store.write([told(("u", "i", "like", 5))])
+    with store.connection() as connection:
+        connection.exec_driver_sql("DROP TABLE answered")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    store.close()
+    with pytest.raises(ArtifactError, match="0001"):
+        open_store(url_of(tmp_path / "store.sqlite"), make=False)
+    again = open_store(url_of(tmp_path / "store.sqlite"))
+    assert again.write([told(("u", "i", "like", 5), key="k")]) == [Told({})]
+    assert [row["time"] for row in again.export()] == [5]
+    again.close()
+
+
 def test_what_was_shown_joins_the_event_that_names_its_request(store: Store) -> None:
     store.write([Shown("r", None, [("i", 3, 0.5, 0.6)]), Shown("r", None, [("i", 9, 0.1, 0.2)])])
     store.write([told(("u", "i", "like", 5, "r"), ("u", "j", "like", 4, "r"))])
@@ -150,7 +188,7 @@ def test_a_file_that_goes_is_missed_and_found_again(store: Store, tmp_path: Path
     for suffix in ("", "-wal", "-shm"):
         if away.with_name(away.name + suffix).exists():
             away.with_name(away.name + suffix).rename(folder.with_name(folder.name + suffix))
-    assert store.write([told(("u", "k", "like", 6))]) == [{"like": 1}]
+    assert store.write([told(("u", "k", "like", 6))]) == [Told({"like": 1})]
     assert [event.item for event in all_of(store).users["u"].events] == ["i", "k"]
 
 
@@ -165,7 +203,7 @@ def test_a_locked_file_is_told_and_does_not_last(
         impatient.write([told(("u", "i", "like", 5))])
     assert all_of(impatient).users == {}  # reading goes on
     other.execute("ROLLBACK")
-    assert impatient.write([told(("u", "i", "like", 5))]) == [{"like": 1}]
+    assert impatient.write([told(("u", "i", "like", 5))]) == [Told({"like": 1})]
     impatient.close()
     other.close()
 
@@ -177,7 +215,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(store: Store, tmp_path:
     with pytest.raises(StoreUnavailableError, match="full"):
         store.write([told(*(("u" * 200, f"{n}" * 100, "like", n) for n in range(200)))])
     assert all_of(store).users == {}
-    assert store.write([told(("u", "i", "like", 5))]) == [{"like": 1}]
+    assert store.write([told(("u", "i", "like", 5))]) == [Told({"like": 1})]
 
 
 def write_and_read(url: str) -> None:

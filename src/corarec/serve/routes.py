@@ -19,11 +19,11 @@ from corarec.serve.answers import (
     written,
 )
 from corarec.serve.problems import Problem, unprocessable
-from corarec.serve.texts import ItemId, PathId, UserId
+from corarec.serve.texts import ItemId, PathId, RepeatKey, UserId
 from corarec.serve.writes import Feedback, ForgetUser, NewEvent, PutItem, RemoveItem
 
 with needs("serve"):
-    from fastapi import APIRouter, Query, Request
+    from fastapi import APIRouter, Header, Query, Request
 
 MOST_FOUND = 100
 MOST_EVENTS = 1_000
@@ -85,19 +85,31 @@ async def recommend_to(
 
 
 @v1.post("/feedback", response_model=schemas.FeedbackAnswer, tags=["telling"])
-async def add_feedback(request: Request, body: schemas.FeedbackRequest | schemas.Event) -> Any:
+async def add_feedback(
+    request: Request,
+    body: schemas.FeedbackRequest | schemas.Event,
+    idempotency_key: Annotated[RepeatKey | None, Header()] = None,
+) -> Any:
     """Tell what users like, dislike or have seen; told twice it counts once."""
-    return await _feedback(request, body, overwrite=False)
+    return await _feedback(request, body, idempotency_key, overwrite=False)
 
 
 @v1.put("/feedback", response_model=schemas.FeedbackAnswer, tags=["telling"])
-async def put_feedback(request: Request, body: schemas.FeedbackRequest | schemas.Event) -> Any:
+async def put_feedback(
+    request: Request,
+    body: schemas.FeedbackRequest | schemas.Event,
+    idempotency_key: Annotated[RepeatKey | None, Header()] = None,
+) -> Any:
     """As POST, but what each user said of the item before is taken back."""
-    return await _feedback(request, body, overwrite=True)
+    return await _feedback(request, body, idempotency_key, overwrite=True)
 
 
 async def _feedback(
-    request: Request, body: schemas.FeedbackRequest | schemas.Event, *, overwrite: bool
+    request: Request,
+    body: schemas.FeedbackRequest | schemas.Event,
+    key: str | None,
+    *,
+    overwrite: bool,
 ) -> Any:
     service = service_of(request)
     service.check_open()
@@ -112,10 +124,18 @@ async def _feedback(
         NewEvent(event.user, event.item, event.kind, event.time, event.request_id)
         for event in events
     ]
-    new = await written(request, Feedback(told, overwrite=overwrite))
-    for kind, count in new.items():
-        service.metrics.events.labels(kind).inc(count)
-    return {"request_id": id_of(request), "accepted": len(events), "new": sum(new.values())}
+    done = await written(request, Feedback(told, overwrite=overwrite, key=key))
+    if done is None:
+        raise Problem(
+            422,
+            "key_used",
+            f"The Idempotency-Key {key} was sent with other events before. Use another key for "
+            "each request, and the same one only to send it again.",
+        )
+    if not done.again:
+        for kind, count in done.new.items():
+            service.metrics.events.labels(kind).inc(count)
+    return {"request_id": id_of(request), "accepted": len(events), "new": sum(done.new.values())}
 
 
 @v1.post("/items", response_model=schemas.ItemAnswer, responses=CONFLICT, tags=["items"])

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 """So often it is looked whether the store or the CF model changed while nobody asks."""
 RETENTION_SECONDS = 3_600.0
+ANSWERED_DAYS = 2
+"""So long a request with a key may be sent again."""
 DAY = 86_400
 STOP_SECONDS = 5.0
 
@@ -142,7 +144,8 @@ class Service:
                 keep, events = self.settings.keep_shown_days, self.settings.keep_events_days
                 now = time.time()
                 before = None if events is None else int(now - events * DAY)
-                self.writer.note(Expire(int(now - keep * DAY), before))
+                answered = int(now - ANSWERED_DAYS * DAY)
+                self.writer.note(Expire(int(now - keep * DAY), before, answered))
             await self.follower.catch_up()
             for engine in self.engines:
                 await self._refresh(engine)

@@ -108,9 +108,9 @@ class Store:
     def write(self, writes: Sequence[Write]) -> list[Any]:
         """Make some writes durable, all or none, and return what each did.
 
-        Of `Feedback` how many events were new by kind; of `PutItem` whether it is new, or None
-        where no more items are taken; of `RemoveItem` whether there was one; of `ForgetUser` how
-        many events went; of `Expire` how many rows.
+        Of `Feedback` what is `Told`, or None where its key is that of other events; of `PutItem`
+        whether it is new, or None where no more items are taken; of `RemoveItem` whether there was
+        one; of `ForgetUser` how many events went; of `Expire` how many rows.
 
         Raises
         ------

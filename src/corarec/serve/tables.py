@@ -78,3 +78,15 @@ SHOWN = Table(
     Index("shown_by_user", "user_id"),
 )
 """What was shown to whom."""
+
+ANSWERED = Table(
+    "answered",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("answered_by_time", "time"),
+)
+"""What was answered to a request with a key by which it may be sent again: `body` is a hash of what
+it told, `answer` a JSON object."""

@@ -96,6 +96,14 @@ RequestId = Annotated[
         description="The `request_id` of the answer in which the item was shown.",
     ),
 ]
+RepeatKey = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="A name that you make up for this request: sent again with it, it counts once.",
+        examples=["5f0c1e9a-feedback-17"],
+    ),
+]
 Excluded = Annotated[
     list[ItemId], Field(max_length=10_000, description="Items that are not to be in the answer.")
 ]

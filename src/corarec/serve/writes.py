@@ -3,11 +3,12 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import astuple, dataclass
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple
 
 from corarec.extras import needs
-from corarec.serve.tables import COUNTER, EVENTS, ITEMS, SHOWN, USERS
+from corarec.serve.tables import ANSWERED, COUNTER, EVENTS, ITEMS, SHOWN, USERS
 
 with needs("serve"):
     import sqlalchemy as sa
@@ -36,6 +37,23 @@ class Feedback:
     events: Sequence[NewEvent]
     overwrite: bool = False
     """What each user said of each of these items before is taken back."""
+    key: str | None = None
+    """Whoever sends the very same again with the same key gets the same answer, and nothing more
+    is written."""
+
+    def body(self) -> str:
+        """Return a hash of what is told."""
+        told = [self.overwrite, *(astuple(event) for event in self.events)]
+        return sha256(json.dumps(told).encode()).hexdigest()
+
+
+class Told(NamedTuple):
+    """What became of `Feedback`."""
+
+    new: dict[str, int]
+    """How many events were new, by kind."""
+    again: bool = False
+    """It was written before, and this is what was answered then."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +97,7 @@ class Expire:
 
     shown_before: int
     events_before: int | None
+    answered_before: int = 0
 
 
 Write = Feedback | PutItem | RemoveItem | ForgetUser | Shown | Expire
@@ -134,7 +153,21 @@ class Writing:
             insert.on_conflict_do_update(index_elements=["user_id"], set_=changed)
         )
 
-    def _feedback(self, feedback: Feedback) -> dict[str, int]:
+    def _feedback(self, feedback: Feedback) -> Told | None:
+        """Write events; None where the key is that of other ones."""
+        if feedback.key is None:
+            return Told(self._events(feedback))
+        answered = sa.select(ANSWERED.c.body, ANSWERED.c.answer)
+        found = self._connection.execute(answered.where(ANSWERED.c.key == feedback.key)).first()
+        if found is not None:
+            same = found.body == feedback.body()
+            return Told(json.loads(found.answer), again=True) if same else None
+        new = self._events(feedback)
+        values = {"answer": json.dumps(new), "body": feedback.body(), "time": int(time.time())}
+        self._connection.execute(sa.insert(ANSWERED).values(values | {"key": feedback.key}))
+        return Told(new)
+
+    def _events(self, feedback: Feedback) -> dict[str, int]:
         new: dict[str, int] = {}
         changed: set[str] = set()
         if feedback.overwrite:
@@ -219,6 +252,8 @@ class Writing:
     def _expire(self, expire: Expire) -> int:
         old = sa.delete(SHOWN).where(SHOWN.c.time < expire.shown_before)
         gone = int(self._connection.execute(old).rowcount)
+        answered = sa.delete(ANSWERED).where(ANSWERED.c.time < expire.answered_before)
+        gone += int(self._connection.execute(answered).rowcount)
         if expire.events_before is None:
             return gone
         is_old = EVENTS.c.time < expire.events_before

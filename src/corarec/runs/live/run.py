@@ -34,8 +34,8 @@ class LiveRun(LiveChoice):
     weights stay as they were trained. A new item is scored by its title at once.
 
     One thread constructs and uses it. All of it is in memory: two small objects per event, an entry
-    per user who told anything and per added item, and the folded vectors of some 1,000 users; `Limits`
-    bounds the first three.
+    per user who told anything and per added item, and the folded vectors of some 1,000 users;
+    `Limits` bounds the first three.
 
     Parameters
     ----------
