@@ -1,5 +1,6 @@
 """The last step of preparing: from ordered rows to a `Dataset` with its tables and card."""
 
+import numpy as np
 import polars as pl
 
 from corarec.data.card import DatasetCard, SplitCounts
@@ -37,32 +38,31 @@ def assemble(
     earlier
         rows from before train, with their ids and labels
     """
-    in_train = pl.col("split") == "train"
-    rows = result.rows.with_columns(
-        warm=in_train.any().over("user_id") & in_train.any().over("item_id")
-    )
+    rows = result.rows
+    in_train = rows.select("user_id", "item_id", "split").filter(pl.col("split") == "train")
+    rows = rows.with_columns(warm=_known(rows, in_train))
     columns = list(INTERACTIONS_SCHEMA)
     if "true_probability" in rows.columns:
         columns.append("true_probability")
     interactions = rows.select(columns).cast(INTERACTIONS_SCHEMA)
-    named = rows
-    counts = {split: _count(interactions.filter(pl.col("split") == split)) for split in SPLITS}
+    names = {kind: _names(rows, kind) for kind in ("user", "item")}
+    counts = {split: _count(interactions, split) for split in SPLITS}
     if earlier is not None:
-        named = pl.concat([_names(rows), _names(earlier)])
-        known = rows.filter(in_train)
-        earlier = earlier.with_columns(
-            warm=pl.col("user_id").is_in(known["user_id"].unique().cast(pl.Int64).implode())
-            & pl.col("item_id").is_in(known["item_id"].unique().cast(pl.Int64).implode())
-        )
+        names = {
+            kind: pl.concat([known, _names(earlier, kind)]).unique(f"{kind}_id")
+            for kind, known in names.items()
+        }
+        earlier = earlier.with_columns(warm=_known(earlier, in_train))
         earlier = earlier.select(list(INTERACTIONS_SCHEMA)).cast(INTERACTIONS_SCHEMA)
-        counts[EARLIER] = _count(earlier)
+        counts[EARLIER] = _count(earlier, EARLIER)
     items = (
-        _numbered(named, "item")
+        names["item"]
+        .sort("item_id")
         .join(raw.items, on="item", how="left", maintain_order="left")
         .with_columns(pl.col("title").fill_null(""))
         .rename({"item": "raw_id"})
     )
-    users = _numbered(named, "user")
+    users = names["user"].sort("user_id")
     if raw.users is not None:
         users = users.join(raw.users, on="user", how="left", maintain_order="left")
     card = DatasetCard(
@@ -87,16 +87,30 @@ def assemble(
     return Dataset(card, interactions, items, users, _texts(rows), earlier)
 
 
-def _names(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select("user", "item", pl.col("user_id", "item_id").cast(pl.Int64))
+def _known(rows: pl.DataFrame, in_train: pl.DataFrame) -> pl.Series:
+    """Tell which rows have a user and an item that train has: [N]."""
+    known = np.ones(rows.height, np.bool_)
+    for name in ("user_id", "item_id"):
+        ids = rows[name].to_numpy()
+        largest = max(ids.max(initial=0), in_train[name].to_numpy().max(initial=0))
+        there = np.zeros(int(largest) + 1, np.bool_)
+        there[in_train[name].to_numpy()] = True
+        known &= there[ids]
+    return pl.Series(known)
 
 
-def _numbered(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
-    columns = [pl.col(f"{kind}_id").cast(pl.Int64), pl.col(kind)]
-    return rows.select(columns).unique(f"{kind}_id").sort(f"{kind}_id")
+def _names(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """Return each number that `rows` have once, as KIND_id, with the id of the source."""
+    return (
+        rows.select(f"{kind}_id", kind)
+        .unique(f"{kind}_id")
+        .select(pl.col(f"{kind}_id").cast(pl.Int64), pl.col(kind).cast(pl.String))
+    )
 
 
-def _count(rows: pl.DataFrame) -> SplitCounts:
+def _count(interactions: pl.DataFrame, split: str) -> SplitCounts:
+    counted = ["user_id", "item_id", "label", "warm"]
+    rows = interactions.select(*counted, "split").filter(pl.col("split") == split)
     return SplitCounts(
         rows=rows.height,
         users=rows["user_id"].n_unique(),

@@ -61,7 +61,8 @@ def rows_before_train(
 
 def _numbered(rows: pl.DataFrame, known: pl.DataFrame, kind: str) -> pl.DataFrame:
     """Add the ids of users or items: those that `known` has, then 1 and more past its largest."""
-    ids = known.select(kind, pl.col(f"{kind}_id").cast(pl.Int64)).unique(kind)
+    ids = known.select(kind, f"{kind}_id").unique(f"{kind}_id")
+    ids = ids.select(pl.col(kind).cast(pl.String), pl.col(f"{kind}_id").cast(pl.Int64))
     fresh = (
         rows.select(kind)
         .unique(maintain_order=True)

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import polars as pl
 
 from corarec.data.storage import SPLITS
@@ -50,11 +51,10 @@ def remarks(rows: pl.DataFrame, *, positives_only: bool) -> tuple[str, ...]:
         the negatives among the rows were drawn here
     """
     notes = [NO_RATINGS] if positives_only else []
-    given = rows.filter(pl.col("label") == 1) if positives_only else rows
+    given = rows.select("user", "item", "timestamp", "label")
+    given = given.filter(pl.col("label") == 1) if positives_only else given
     notes += _on_times(given["timestamp"])
-    pairs = given.select("user", "item", "timestamp")
-    again = given.height - pairs.select("user", "item").n_unique()
-    exact = given.height - pairs.n_unique()
+    again, exact = _repetitions(given)
     if again:
         notes.append(
             f"{again:,} of {given.height:,} interactions repeat a user and an item"
@@ -67,8 +67,29 @@ def remarks(rows: pl.DataFrame, *, positives_only: bool) -> tuple[str, ...]:
     return (*notes, *_on_parts(rows))
 
 
+def _repetitions(given: pl.DataFrame) -> tuple[int, int]:
+    """Return how many rows repeat the pair of another one, and how many its second, too."""
+    users, items = (
+        given[kind].cast(pl.Categorical).to_physical().to_numpy().astype(np.uint64)
+        for kind in ("user", "item")
+    )
+    # One number for a pair: sorting these takes a tenth of what a table of distinct pairs takes.
+    pairs = (users << np.uint64(32)) | items
+    ordered = np.sort(pairs)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return 0, 0
+    places = np.minimum(np.searchsorted(repeated, pairs), len(repeated) - 1)
+    several = pl.DataFrame({"pair": pairs, "timestamp": given["timestamp"]}).filter(
+        repeated[places] == pairs
+    )
+    several = several.sort("pair", "timestamp")
+    same = several.select((pl.all() == pl.all().shift(1)).fill_null(value=False))
+    return len(repeated), int(same.select(pl.all_horizontal(pl.all()).sum()).item())
+
+
 def _on_ids(ids: pl.Series, kind: str) -> list[str]:
-    forms = pl.DataFrame({"id": ids.unique(maintain_order=True)})
+    forms = pl.DataFrame({"id": ids.unique(maintain_order=True).cast(pl.String)})
     forms = forms.with_columns(text=pl.col("id").str.normalize("NFC"))
     twice = forms.filter(pl.col("text").is_duplicated())
     if twice.is_empty():
@@ -82,7 +103,7 @@ def _on_ids(ids: pl.Series, kind: str) -> list[str]:
 
 def _on_times(times: pl.Series) -> list[str]:
     notes = []
-    if times.n_unique() == 1:
+    if times.min() == times.max():
         notes.append(f"{LOUD}all times are the same, so the order is that of the file")
     elif zeros := int((times == 0).sum()):
         notes.append(f"{zeros:,} interactions have the time 0, which may stand for an unknown one")
@@ -113,21 +134,17 @@ def rating_range(rows: pl.DataFrame) -> str:
 
 
 def _on_parts(rows: pl.DataFrame) -> list[str]:
-    known = {
-        kind: rows.filter(pl.col("split") == "train")[kind].unique() for kind in ("user", "item")
-    }
+    found = [rows.select(kind, "split").unique() for kind in ("user", "item")]
     notes = []
     for split in SPLITS[1:]:
-        of_split = rows.filter(pl.col("split") == split)
-        counts = {
-            kind: (
-                int((~of_split[kind].unique().is_in(names.implode())).sum()),
-                of_split[kind].n_unique(),
-            )
-            for kind, names in known.items()
-        }
-        if any(new for new, _ in counts.values()):
-            (users, all_users), (items, all_items) = counts.values()
+        counts = []
+        for names in found:
+            there = names.filter(pl.col("split") == split)
+            known = names.filter(pl.col("split") == "train")
+            new = there.join(known, on=names.columns[0], how="anti")
+            counts.append((new.height, there.height))
+        (users, all_users), (items, all_items) = counts
+        if users or items:
             notes.append(
                 f"{split}: {users:,} of {all_users:,} users and {items:,} of {all_items:,} items "
                 "are not in train"

@@ -309,7 +309,7 @@ def parse_numbers(
         A text is no finite number; names the first row.
     """
     schema = table.collect_schema()
-    parsed = {}
+    parsed, wrong = {}, {}
     for name, kind in types.items():
         column = pl.col(name)
         if schema[name] == pl.String:
@@ -320,17 +320,22 @@ def parse_numbers(
         is_good = number.is_finite() & number.is_between(smallest, largest)
         if kind == pl.Int8:
             is_good &= number == number.round()
-        bad = column.is_not_null() & ~is_good.fill_null(value=False)
-        first = collect(table.filter(bad).select("row", name).head(1), file)
-        if not first.is_empty():
-            row, value = first.row(0)
-            raise DataError(
-                f"{printable(file)}, row {row}: {name} is '{printable(value, 60)}', which is not a "
-                f"number{' that fits' * _is_number(value)}. Mend the row (1.5, not 1,5), or check "
-                "that the columns are in the expected order."
-            )
+        wrong[name] = column.is_not_null() & ~is_good.fill_null(value=False)
         whole = column if schema[name].is_integer() else number.round()
         parsed[name] = (whole if kind.is_integer() else number).cast(kind)
+    if not types:
+        return table
+    # One pass for all columns.
+    found = table.filter(pl.any_horizontal(wrong.values())).select("row", *types).head(1)
+    first = collect(found, file)
+    if not first.is_empty():
+        name = next(name for name, is_wrong in wrong.items() if first.select(is_wrong).item())
+        row, value = first["row"][0], first[name][0]
+        raise DataError(
+            f"{printable(file)}, row {row}: {name} is '{printable(value, 60)}', which is not a "
+            f"number{' that fits' * _is_number(value)}. Mend the row (1.5, not 1,5), or check "
+            "that the columns are in the expected order."
+        )
     return table.with_columns(**parsed)
 
 

@@ -5,6 +5,7 @@ import polars as pl
 from pydantic import Field
 
 from corarec.data.raw import RawData
+from corarec.data.vocabulary import ranked
 from corarec.errors import ConfigError, DataError
 from corarec.types import Config, IntArray
 
@@ -51,35 +52,35 @@ def add_negatives(table: pl.DataFrame, config: LabelConfig) -> tuple[pl.DataFram
     DataError
         A user has every item, so that no negative can be drawn.
     """
-    user_names, users = np.unique(table["user"].to_numpy(), return_inverse=True)
-    item_names, items = np.unique(table["item"].to_numpy(), return_inverse=True)
-    positives = np.unique(users.astype(np.int64) * len(item_names) + items)
+    user_names, users = ranked(table["user"])
+    item_names, items = ranked(table["item"])
+    positives = np.unique(users * len(item_names) + items)
     _check_room(positives // len(item_names), len(item_names), user_names)
-    wanted = np.repeat(users.astype(np.int64), config.negatives)
+    wanted = np.repeat(users, config.negatives)
     drawn = _draw(wanted, len(item_names), positives, np.random.default_rng(config.seed))
-    order = pl.int_range(pl.len(), dtype=pl.Int64)
-    negatives = (
-        table.with_columns(_order=order)
-        .select(pl.all().repeat_by(config.negatives).explode())
-        .with_columns(item=pl.Series(item_names[drawn]), label=pl.lit(0, pl.Int8))
+    # Each row stands for its negatives and, after them, for itself.
+    size = config.negatives + 1
+    is_own = np.arange(size * table.height) % size == config.negatives
+    chosen = np.empty(len(is_own), np.int64)
+    chosen[is_own], chosen[~is_own] = items, drawn
+    both = table[np.repeat(np.arange(table.height), size)].with_columns(
+        item=item_names.cast(table.schema["item"]).gather(chosen),
+        label=pl.when(pl.lit(pl.Series(is_own))).then("label").otherwise(pl.lit(0, pl.Int8)),
     )
     if "text" in table.columns:
-        negatives = negatives.with_columns(text=pl.lit(None, pl.String))
-    both = pl.concat([negatives, table.with_columns(_order=order)]).sort(
-        "_order", maintain_order=True
-    )
-    return both.drop("_order"), (
+        both = both.with_columns(text=pl.when(pl.lit(pl.Series(is_own))).then("text"))
+    return both, (
         f"interactions are the positives; {config.negatives} negative"
         f"{'s' * (config.negatives > 1)} per positive drawn uniformly (seed {config.seed}) among "
         "the items that are no positive of the user"
     )
 
 
-def _check_room(users_of_positives: IntArray, num_items: int, user_names: np.ndarray) -> None:
+def _check_room(users_of_positives: IntArray, num_items: int, user_names: pl.Series) -> None:
     full = np.flatnonzero(np.bincount(users_of_positives) >= num_items)
     if len(full):
         raise DataError(
-            f"User {user_names[full[0]]!r} has interacted with all {num_items} items, so no "
+            f"User {user_names[int(full[0])]!r} has interacted with all {num_items} items, so no "
             "negative can be drawn. Leave the user out, or give data with ratings or labels."
         )
 

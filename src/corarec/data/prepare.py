@@ -160,7 +160,7 @@ def _build(
 
 def _check_parts(rows: pl.DataFrame, rule: str) -> None:
     for split in SPLITS:
-        labels = rows.filter(pl.col("split") == split)["label"]
+        labels = rows.select("split", "label").filter(pl.col("split") == split)["label"]
         if labels.is_empty():
             times = pl.from_epoch(rows["timestamp"], time_unit="s")
             raise DataError(

@@ -133,12 +133,18 @@ def require_titles(used: pl.DataFrame, raw: RawData) -> None:
         Names the first item without one.
     """
     titled = raw.items.filter(pl.col("title").str.strip_chars() != "").select("item")
-    untitled = used.join(titled, on="item", how="anti")
+    untitled = (
+        used.select("item")
+        .unique(maintain_order=True)
+        .join(titled, on="item", how="anti", maintain_order="left")
+    )
     if not untitled.is_empty():
-        item, count = untitled["item"][0], untitled["item"].n_unique()
-        where = f" (first used in {raw.interactions_file}, row {untitled['row'][0]})"
+        item = untitled["item"][0]
+        row = used.filter(pl.col("item") == item)["row"][0]
+        where = f" (first used in {raw.interactions_file}, row {row})"
         raise DataError(
-            f"{raw.items_file} has no title for item {item!r}{where}, nor for {count - 1} other "
+            f"{raw.items_file} has no title for item {item!r}{where}, nor for "
+            f"{untitled.height - 1} other "
             "items. Prompts are made of titles: add them, or pass untitled='drop' "
             "(--untitled drop) to leave out the interactions with these items."
         )

@@ -44,15 +44,31 @@ class Vocabulary:
         return {raw_id: number for number, raw_id in enumerate(self.raw_ids, start=1)}
 
 
+def in_short(rows: pl.DataFrame) -> pl.DataFrame:
+    """Write the ids of users and items (`user`, `item`) once each and number them in the rows.
+
+    The columns keep their values; they take four bytes a row in place of the texts.
+    """
+    return rows.with_columns(pl.col("user", "item").cast(pl.Categorical))
+
+
+def ranked(ids: pl.Series) -> tuple[pl.Series, IntArray]:
+    """Return the distinct ids as text, ascending, and the place of each entry among them: [N]."""
+    names = ids.unique().cast(pl.String).sort()
+    places = pl.DataFrame({"id": names.cast(ids.dtype)}).with_row_index("place")
+    found = pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")
+    return names, found["place"].to_numpy().astype(np.int64)
+
+
 def number_users_by_rank(rows: pl.DataFrame) -> pl.DataFrame:
     """Add `user_id`: the rank of the raw id, as a number where all are whole numbers, else as text.
 
     The rows keep their order.
     """
-    users = rows.select("user").unique()
-    numeric = pl.col("user").cast(pl.Int64, strict=False)
+    users = rows.select("user").unique().with_columns(_text=pl.col("user").cast(pl.String))
+    numeric = pl.col("_text").cast(pl.Int64, strict=False)
     by_number = not users.select(numeric.is_null().any()).item()
-    users = users.sort([numeric, "user"] if by_number else "user")
+    users = users.sort([numeric, "_text"] if by_number else "_text").drop("_text")
     return rows.join(
         users.with_row_index("user_id", 1), on="user", how="left", maintain_order="left"
     )

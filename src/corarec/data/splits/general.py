@@ -8,6 +8,7 @@ import polars as pl
 from corarec.data.labels import LabelConfig, add_negatives, has_positives_only, label_rows
 from corarec.data.raw import RawData, require_titles
 from corarec.data.splits.base import SplitResult, SplitRule, order_and_number
+from corarec.data.vocabulary import in_short
 
 DEFAULT_THRESHOLD = 4.0
 
@@ -31,7 +32,7 @@ class GeneralRule(SplitRule):
             require_titles(rows, raw)
         threshold = DEFAULT_THRESHOLD if labels.threshold is None else labels.threshold
         rows, how = label_rows(rows, threshold)
-        rows = self.cut(rows, raw)
+        rows = in_short(self.cut(rows, raw))
         positives_only = has_positives_only(rows)
         if positives_only:
             rows, how = self.with_negatives(rows, labels)
