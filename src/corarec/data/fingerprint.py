@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from corarec.data.card import DatasetCard
-from corarec.data.storage import INTERACTIONS_SCHEMA, SPLITS
+from corarec.data.storage import INTERACTIONS_SCHEMA, SPLITS, SplitType
 from corarec.types import Fingerprint
 
 Texts = pl.Series | Sequence[str]
@@ -27,9 +27,9 @@ def dataset_fingerprint(
     of Parquet changes nothing. Reviews (`texts`) are left out: they are read in training
     only, and nothing that is trained is useless without them.
     """
+    fitted = interactions.select(*_FITTED_ON, pl.col("split").cast(SplitType))
     by_split = {
-        split: interactions.filter(pl.col("split").cast(pl.String) == split).select(_FITTED_ON)
-        for split in SPLITS
+        split: fitted.filter(pl.col("split") == split).drop("split") for split in SPLITS[:2]
     }
     return Fingerprint(
         users=users_digest(users["raw_id"]),
@@ -39,7 +39,8 @@ def dataset_fingerprint(
         valid=_digest(by_split["valid"]),
         interactions=_digest(
             interactions.select(INTERACTIONS_SCHEMA.names()).with_columns(
-                pl.col("split").cast(pl.String).replace_strict(list(SPLITS), [0, 1, 2])
+                # Its place in SPLITS.
+                pl.col("split").cast(SplitType).to_physical().cast(pl.Int64)
             )
         ),
         earlier="" if earlier is None else _digest(earlier.select([*_FITTED_ON, "rating"])),

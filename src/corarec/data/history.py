@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
+from corarec.arrays import distinct
 from corarec.types import Config, FloatArray, Histories, IntArray
 
 NEVER_OVER = np.iinfo(np.int64).max
@@ -143,7 +144,7 @@ class Timeline:
     def seen(self, user_id: int) -> IntArray:
         """Return the items that a user had anything to do with, each once, ascending."""
         rows = slice(self._first_row[user_id], self._first_row[user_id + 1])
-        return np.unique(self.item_ids[rows])
+        return distinct(self.item_ids[rows])
 
     def liked_counts(self) -> IntArray:
         """Return how many items each user liked, by user id: [U + 1]."""

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from corarec.arrays import distinct
 from corarec.data.raw import RawData
 from corarec.data.vocabulary import ranked
 from corarec.errors import ConfigError, DataError
@@ -54,7 +55,7 @@ def add_negatives(table: pl.DataFrame, config: LabelConfig) -> tuple[pl.DataFram
     """
     user_names, users = ranked(table["user"])
     item_names, items = ranked(table["item"])
-    positives = np.unique(users * len(item_names) + items)
+    positives = distinct(users * len(item_names) + items)
     _check_room(positives // len(item_names), len(item_names), user_names)
     wanted = np.repeat(users, config.negatives)
     drawn = _draw(wanted, len(item_names), positives, np.random.default_rng(config.seed))
