@@ -100,3 +100,43 @@ def test_statistics_are_measured_head_by_head_and_looks_at_test_are_logged(
     benchmark.keep("valid", {"a": row})
     benchmark.keep("valid", {"b": row})
     assert set(read_json(tmp_path / "statistics_ml1m.json")["valid"]) == {"a", "b"}
+
+
+def test_what_stands_among_the_results_of_much_data_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = script("data_speed")
+    result = tmp_path / "data_speed.json"
+    monkeypatch.setattr(benchmark, "RESULT", result)
+    command = ["data_speed.py", "prepare", "--rows", "3000", "--layouts", "dat", "--threads", "1"]
+    monkeypatch.setattr("sys.argv", [*command, "--folder", str(tmp_path)])
+    assert benchmark.main() == 0
+    cell = read_json(result)["prepare"]["dat"]["3000"]
+    assert (cell["ended"], cell["peak_megabytes"] > 50) == ("done", True)
+    assert [path.name for path in tmp_path.iterdir()] == [result.name]
+    before = result.stat().st_mtime_ns
+    assert benchmark.main() == 0
+    assert result.stat().st_mtime_ns == before
+
+
+def test_the_ratings_of_much_data_are_distinct_pairs_in_the_order_of_users() -> None:
+    table = script("data_speed").interactions(20_000, users=300, items=200)
+    assert table.height == 20_000
+    assert table.equals(table.sort("user", "item"))
+    assert not table.select("user", "item").is_duplicated().any()
+    counts = table["item"].value_counts(sort=True)["count"]
+    assert counts[0] > 3 * counts[100]
+
+
+@pytest.mark.slow
+def test_preparing_takes_few_bytes_a_row(tmp_path: Path) -> None:
+    benchmark = script("data_speed")
+    peaks = {}
+    for rows in (100_000, 1_600_000):
+        source = tmp_path / str(rows)
+        benchmark.write(benchmark.interactions(rows), source, "dat")
+        command = ["prepare", "movielens", "--input", str(source), "--split", "temporal"]
+        found = benchmark.measured([*command, "--output", str(tmp_path / "data")], 1, None)
+        peaks[rows] = found["peak_megabytes"]
+    # 230 bytes where pairs of texts were told apart in a table of their own.
+    assert (peaks[1_600_000] - peaks[100_000]) / 1.5 < 150

@@ -68,3 +68,20 @@ def test_ids_that_differ_in_their_unicode_form_only() -> None:
     found = remarks(table, positives_only=False)
     assert any(note.startswith("2 users have an id that is another one's but") for note in found)
     assert not any("Unicode" in note for note in remarks(table[1:], positives_only=False))
+
+
+def test_repetitions_are_counted_among_pairs_and_their_seconds() -> None:
+    seconds = {("a", "x"): [5, 5, 5, 6], ("a", "y"): [5], ("b", "x"): [9, 9], ("b", "y"): [1, 2]}
+    table = rows(
+        *[
+            (*pair, second, n % 2, 5.0, "train")
+            for pair, times in seconds.items()
+            for n, second in enumerate(times)
+        ]
+    )
+    (note,) = [
+        note
+        for note in remarks(table.sample(fraction=1, shuffle=True, seed=1), positives_only=False)
+        if "repeat" in note
+    ]
+    assert note.startswith("5 of 9 interactions repeat a user and an item, 3 of them at the same")

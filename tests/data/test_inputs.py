@@ -1,10 +1,13 @@
 import gzip
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from polars.io.plugins import register_io_source
 
 from corarec.data.inputs import InputFiles, parse_numbers, require_columns
 from corarec.errors import DataError
@@ -208,3 +211,24 @@ def test_names_with_wildcards_are_names(tmp_path: Path) -> None:
     pl.DataFrame({"user": ["u"]}).write_parquet(tmp_path / "b[1].parquet")
     table = InputFiles(tmp_path / "b[1].parquet").parquet("b[1].parquet").collect()
     assert table["user"].to_list() == ["u"]
+
+
+def test_numbers_of_all_columns_are_looked_at_in_one_pass() -> None:
+    schema = pl.Schema({"row": pl.Int64, "rating": pl.String, "time": pl.String})
+    passes = []
+
+    def pieces(columns: Any, predicate: Any, n_rows: Any, size: Any) -> Iterator[pl.DataFrame]:
+        passes.append(columns)
+        piece = pl.DataFrame(
+            {"row": [1, 2, 3], "rating": ["1", "2", "x"], "time": ["5", "6 h", "7"]}, schema
+        )
+        piece = piece if predicate is None else piece.filter(predicate)
+        yield piece if columns is None else piece.select(columns)
+
+    table = register_io_source(pieces, schema=schema)
+    types: dict[str, pl.DataType] = {"rating": pl.Float32(), "time": pl.Int64()}
+    # The first bad row, whatever column it is in.
+    with pytest.raises(DataError, match=r"f\.csv, row 2: time is '6 h', which is not a number\."):
+        parse_numbers(table, types, Path("f.csv"))
+    assert len(passes) == 1
+    assert parse_numbers(table, {}, Path("f.csv")).collect().height == 3
