@@ -153,7 +153,7 @@ def child(report: Path, command: list[str]) -> int:
     start, processor, status = time.perf_counter(), time.process_time(), 0
     sys.argv = ["corarec", *command]
     try:
-        status = cli() or 0
+        cli()
     except SystemExit as end:
         status = int(end.code or 0)
     seconds = {
