@@ -2,13 +2,17 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
+from corarec import cli
+from corarec.serve.database import store_url
 from corarec.serve.metrics import Metrics
 from corarec.serve.server import GRACE
 from corarec.serve.settings import ServeSettings
@@ -82,16 +86,72 @@ def test_prometheus_asks_the_service_and_grafana_prometheus() -> None:
     assert {panel["datasource"]["uid"] for panel in dashboards["panels"]} == {source["uid"]}
 
 
-def test_the_dashboard_shows_counters_that_there_are() -> None:
-    text = (DEPLOY / "grafana/dashboards/corarec.json").read_text()
+def counters() -> set[str]:
+    """Return the names of all figures that the service gives to Prometheus."""
     counted = Metrics()
     counted.requests.labels("GET", "/", "200").inc()
     counted.request_seconds.labels("/").observe(1)
     counted.events.labels("like").inc()
-    there = set(re.findall(r"(?m)^(corarec_\w+)", counted.text().decode()))
-    shown = set(re.findall(r"corarec_\w+", text))
+    return set(re.findall(r"(?m)^(corarec_\w+)", counted.text().decode()))
+
+
+def test_the_dashboard_shows_counters_that_there_are() -> None:
+    shown = set(
+        re.findall(r"corarec_\w+", (DEPLOY / "grafana/dashboards/corarec.json").read_text())
+    )
     assert len(shown) > 10
-    assert shown <= there
+    assert shown <= counters()
+
+
+def test_alerts_are_of_counters_that_there_are_and_prometheus_reads_them() -> None:
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]:
+        assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
+        assert set(re.findall(r"corarec_\w+", rule["expr"])) <= counters()
+        assert rule["expr"].count("(") == rule["expr"].count(")")
+        assert re.fullmatch(r"\d+[smh]", rule["for"])
+    prometheus = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())
+    jobs = {each["job_name"] for each in prometheus["scrape_configs"]}
+    named = re.findall(r'job="(\w+)"', (DEPLOY / "alerts.yaml").read_text())
+    assert named
+    assert set(named) <= jobs
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    places = {each.split(":")[1] for each in compose["services"]["prometheus"]["volumes"]}
+    assert set(prometheus["rule_files"]) <= places
+
+
+def typed() -> dict[str, list[str]]:
+    """Return what each file has `corarec` started with."""
+    image = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+    entry, given = (
+        json.loads(re.findall(rf"(?m)^{word} (\[.*\])$", image)[-1])
+        for word in ("ENTRYPOINT", "CMD")
+    )
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["corarec"]
+    unit = re.findall(r"(?m)^ExecStart=(.+)$", (DEPLOY / "corarec.service").read_text())
+    return {
+        "Dockerfile": [*entry, *given],
+        "compose.yaml": [*entry, *compose["command"]],
+        "corarec.service": shlex.split(unit[0]),
+    }
+
+
+@pytest.mark.parametrize("file", typed())
+def test_the_command_of_a_file_is_one_that_can_be_typed(file: str) -> None:
+    program, verb, *arguments = typed()[file]
+    assert Path(program).name == "corarec"
+    command = typer.main.get_command(cli.app).commands[verb]  # type: ignore[attr-defined]
+    given = command.make_context(verb, arguments).params
+    assert given["run"].is_absolute()
+    url = given["store"]
+    assert store_url(re.sub(r"\$\{\w+.*?\}", "secret", url)).database
+    if file == "Dockerfile":
+        image = (DEPLOY / file).read_text()
+        (volume,) = json.loads(re.findall(r"(?m)^VOLUME (.+)$", image)[0])
+        assert url.startswith(f"sqlite:///{volume}/")
+        (port,) = re.findall(r"(?m)^EXPOSE (\d+)$", image)
+        assert int(port) == given["port"]
+        assert f":{port}/health/ready" in image
 
 
 def test_the_unit_is_whole_and_leaves_time_to_drain() -> None:
