@@ -6,7 +6,7 @@ import yaml
 
 from corarec.data import Dataset, PrepareConfig, prepare
 from corarec.recipe import RunConfig
-from corarec.starter import starter_recipe
+from corarec.starter import quickstart_config, starter_recipe
 from corarec.train.doctor import diagnose
 
 
@@ -18,6 +18,8 @@ def test_the_recipe_is_sized_to_the_dataset(small_world: Dataset) -> None:
     assert config.train.steps % config.train.validate_every == 0
     assert config.train.validation_rows <= small_world.card.counts["valid"].rows
     assert text.count("#") >= 8
+    # What is read before the title is read once for many items; the paper's form is one word away.
+    assert config.system.activation == quickstart_config(Path("d")).system.activation == "title"
 
 
 @pytest.mark.parametrize("name", ["a: b # c", "[red]x", "it's", 'say "x"', "новый 🎬", "a\nb"])

@@ -74,6 +74,7 @@ def run_quickstart(output: Path, request: Request, console: Console, log: Consol
         console,
     )
     heading("2 of 5  Collaborative filtering, then CoRA on the bundled language model", console)
+    say("The increment acts from the title on (late activation).", console)
     config = quickstart_config(data)
     with training_progress(config.train.steps, log, every_record=False) as show:
         train_run(config, folder, show=show, watch_fit=watch_fits(log))

@@ -20,7 +20,7 @@ MOST_STEPS = 2_000
 
 
 def quickstart_config(data: Path) -> RunConfig:
-    """Return the recipe of the quickstart: CoRA over ridge factors, sized for two CPU cores."""
+    """Return the recipe of the quickstart: late-activated CoRA over ridge factors, for two cores."""
     return RunConfig(
         data=data,
         cf=FitConfig(model="als", options={"embedding_size": 8, "penalty": 16}),
@@ -28,6 +28,7 @@ def quickstart_config(data: Path) -> RunConfig:
             backbone=_fast_backbone(),
             answer="yes-minus-no",
             prompt=PromptConfig(history_length=5),
+            activation="title",
             vectors=VectorInputConfig(drop_half=0.8, product=True),
         ),
         train=TrainConfig(
@@ -64,6 +65,9 @@ system:
     dtype: {backbone.dtype}  # the fastest on the machine that wrote this: float32 or bfloat16
     {_line("attention", backbone.attention)}
   answer: yes-minus-no
+  # Late activation: the increment acts from the title on, so that what stands before it is read
+  # once for many items. `prompt` is the form of the paper.
+  activation: title
   prompt:
     history_length: 5  # liked titles in a prompt; each one costs time
   vectors:
