@@ -20,7 +20,7 @@ MOST_STEPS = 2_000
 
 
 def quickstart_config(data: Path) -> RunConfig:
-    """Return the recipe of the quickstart: late-activated CoRA over ridge factors, for two cores."""
+    """Return the recipe of the quickstart: late CoRA over ridge factors, for two cores."""
     return RunConfig(
         data=data,
         cf=FitConfig(model="als", options={"embedding_size": 8, "penalty": 16}),
