@@ -24,7 +24,17 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 AXE = os.environ.get("CORAREC_AXE")
 """The file axe.min.js of the npm package axe-core, which checks that pages can be used by all."""
-PAGES = ("/", "/?q=royal", "/person?user=1", "/person?user=1&beside=text", "/new", "/status")
+PAGES = (
+    "/",
+    "/?q=royal",
+    "/?q=qqqqzzzz&forgotten=nobody",
+    "/person?user=1",
+    "/person?user=1&beside=text",
+    "/person?user=1&beside=run",
+    f"/person?user={'w' * 200}",
+    "/new",
+    "/status",
+)
 WIDTHS, SCHEMES = (390, 1280), ("light", "dark")
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -44,13 +54,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def running(
-    live_of: Callable[[], LiveRun], trained_run: Path, tmp_path: Path
+    live_of: Callable[[], LiveRun], trained_run: Path, served_beside: Path, tmp_path: Path
 ) -> Callable[..., Any]:
     """Return what serves the run at a port of its own, always with the same store."""
 
     @contextmanager
     def run(**settings: Any) -> Iterator[tuple[str, Service]]:
         told = {"run": trained_run, "store": url_of(tmp_path / "store.sqlite"), "port": 0}
+        told |= {"beside": served_beside}
         chosen = ServeSettings.parse(told | settings, "the test")
         service = Service(chosen, load=live_of)
         app = create_app(chosen, service, read_keys(chosen.keys))
@@ -194,6 +205,11 @@ def test_without_scripts_links_and_forms_do_the_same(
         page.goto("/person?user=1")
         page.locator("li[data-item] button.like").first.click()
         assert page.get_by_text("told here").count() == 1
+        page.get_by_text("Forget this person").click()
+        page.get_by_role("button", name="Forget 1 for good").click()
+        assert page.get_by_text("Nothing is known of 1 any more").count() == 1
+        page.goto("/person?user=1&beside=run")
+        assert page.locator("section.order").count() == 2
         page.get_by_role("link", name="Why?").first.click()
         assert page.locator("#why").count() == 1
 
@@ -230,6 +246,55 @@ def test_a_key_is_typed_once(browser: Any, running: Callable[..., Any], tmp_path
         context.close()
 
 
+def test_two_runs_stand_side_by_side_and_each_says_why(
+    browser: Any, running: Callable[..., Any], served_beside: Path
+) -> None:
+    with running() as (base, _), tab(browser, base) as page:
+        page.goto("/person?user=1")
+        page.get_by_role("link", name=f"Beside {served_beside.name}").click()
+        ours = page.locator("section[aria-labelledby=order-A]")
+        other = page.locator("section[aria-labelledby=order-B]")
+        other.get_by_role("heading", name=served_beside.name).wait_for()
+        assert ours.locator("li").count() == other.locator("li").count() == 10
+        tops = [each.locator("ol").bounding_box()["y"] for each in (ours, other)]
+        assert tops[0] == tops[1]
+        for each in (ours, other):
+            each.get_by_role("link", name="Why?").first.click()
+            each.locator(".because").wait_for()
+        said = [each.locator(".because strong").text_content() for each in (ours, other)]
+        shown = [each.locator(".chance .number").first.text_content() for each in (ours, other)]
+        assert said == shown
+        page.get_by_role("link", name="List alone").click()
+        page.locator("li[data-item]").first.wait_for()
+
+
+def test_a_person_is_forgotten_by_keyboard_after_a_second_thought(
+    browser: Any, running: Callable[..., Any]
+) -> None:
+    with running() as (base, _), tab(browser, base) as page:
+        page.goto("/person?user=ann")
+        page.locator("li[data-item] button.like").first.click()
+        page.get_by_text("told here").wait_for()
+        page.get_by_role("button", name="Save as an example").click()
+        page.get_by_role("button", name="Saved: take out").wait_for()
+        page.reload()
+        button = page.get_by_role("button", name="Forget ann for good")
+        assert not button.is_visible()
+        page.get_by_text("Forget this person").focus()
+        page.keyboard.press("Enter")
+        assert button.is_visible()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.get_by_text("Nothing is known of ann any more").wait_for()
+        assert page.get_by_role("link", name="ann").count() == 0
+        page.goto("/person?user=ann")
+        page.get_by_text("Nobody is known by this id").wait_for()
+        assert page.get_by_text("Forget this person").count() == 0
+    with running() as (base, _), tab(browser, base) as page:
+        page.goto("/person?user=ann")
+        page.get_by_text("Nobody is known by this id").wait_for()
+
+
 def test_a_service_that_goes_away_is_told_and_the_page_stays(
     browser: Any, running: Callable[..., Any]
 ) -> None:
@@ -254,8 +319,11 @@ def test_no_page_is_wider_than_its_screen_and_all_can_use_it(
                 with tab(browser, base, bypass_csp=True, **options) as page:
                     page.request.post("/v1/items", data={"item": "long", "title": "x" * 300})
                     pages = [*PAGES, "/new?liked=long&disliked=3", "/person?user=1&q=xxxxxx"]
+                    pages += ["/new?liked=long&beside=run", "/why?user=1&item=long&by=run"]
                     for path in [*pages, "/why?user=1&item=3"]:
                         page.goto(path)
+                        if page.locator("details.forget").count():
+                            page.locator("details.forget summary").click()
                         wide = page.evaluate("document.documentElement.scrollWidth")
                         assert wide <= width, (path, wide)
                         if AXE:
