@@ -1,8 +1,6 @@
 """A run that is served, asked from Python with the methods of a run."""
 
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,21 +9,11 @@ from uuid import uuid4
 
 import polars as pl
 
-from corarec.errors import ConfigError, CorarecError, DataError, ServiceError
-from corarec.extras import needs
+from corarec.client.connection import Connection
+from corarec.errors import DataError
 
 if TYPE_CHECKING:
     from corarec.score.explain import Explanation
-
-MISTAKES: dict[int, type[CorarecError]] = {401: ConfigError, 403: ConfigError, 421: ConfigError}
-"""What is no mistake in the data that were sent."""
-BUSY = (429, 503)
-LATE = 504
-"""It may have been written or not."""
-LOST_SECONDS = 1.0
-"""After so long a request is sent again whose answer was lost."""
-LONGEST_WAIT = 30.0
-"""Seconds between two attempts, whatever the service asks for."""
 
 _RANKED = {
     "rank": pl.Int64,
@@ -83,37 +71,11 @@ class Client:
         retry_seconds: float = 60.0,
         transport: Any = None,
     ) -> None:
-        with needs("client"):
-            import httpx
-        if not (0 < timeout < math.inf and 0 <= retry_seconds < math.inf):
-            raise ConfigError(
-                f"timeout is {timeout!r} and retry_seconds {retry_seconds!r}; wanted are seconds: "
-                "more than 0, and at least 0."
-            )
-        try:
-            there = bool(httpx.URL(url).host) and httpx.URL(url).scheme in ("http", "https")
-        except (TypeError, httpx.InvalidURL):
-            there = False
-        if not there:
-            raise ConfigError(
-                f"The address is {url!r:.200}; wanted is one such as http://127.0.0.1:8000, which "
-                "`corarec serve` prints."
-            )
-        if key is not None and not (key.isascii() and key.isprintable() and key.strip() == key):
-            raise ConfigError(
-                "The key holds characters that no key of a service has. Copy it again."
-            )
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._http = httpx.Client(
-            base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport
-        )
-        self._unreached = (httpx.HTTPError, httpx.InvalidURL)
-        self._lost = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError)
-        self._retry_seconds = retry_seconds
-        self._sleep: Callable[[float], None] = time.sleep
+        self._connection = Connection(url, key, timeout, retry_seconds, transport)
+        self._ask = self._connection.ask
 
     def __repr__(self) -> str:
-        return f"Client({str(self._http.base_url)!r})"
+        return f"Client({self._connection.url!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +90,7 @@ class Client:
 
     def close(self) -> None:
         """Close its connections."""
-        self._http.close()
+        self._connection.close()
 
     # ---- as a run
 
@@ -309,10 +271,7 @@ class Client:
 
     def ready(self) -> bool:
         """Return whether it answers requests now."""
-        try:
-            return bool(self._http.get("/health/ready").status_code == 200)
-        except self._unreached:
-            return False
+        return self._connection.is_well("/health/ready")
 
     @cached_property
     def _limits(self) -> dict[str, Any]:
@@ -328,80 +287,6 @@ class Client:
         rows = [[row[name] for name in _RANKED] for row in answer["items"]]
         frame = pl.DataFrame(rows, _RANKED, orient="row")
         return frame.with_columns(request_id=pl.lit(answer["request_id"]))
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, Any] | None = None,
-        *,
-        key: str | None = None,
-    ) -> dict[str, Any]:
-        """Send a request and return its result.
-
-        It is sent again where the service is busy; with a key, which makes it count once, also
-        where the answer is lost or late.
-        """
-        waited, lost = 0.0, False
-        headers = {} if key is None else {"Idempotency-Key": key}
-        busy = BUSY if key is None else (*BUSY, LATE)
-        while True:
-            try:
-                answer = self._http.request(method, path, json=body, params=query, headers=headers)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise DataError(f"That cannot be sent as JSON: {error}.") from error
-            except self._unreached as error:
-                # Once it was lost, the service may be on its way to come back.
-                lost = lost or (key is not None and isinstance(error, self._lost))
-                if lost and waited + LOST_SECONDS <= self._retry_seconds:
-                    self._sleep(LOST_SECONDS)
-                    waited += LOST_SECONDS
-                    continue
-                raise ServiceError(
-                    f"{self._http.base_url} does not answer ({type(error).__name__}: {error}). "
-                    "Check the address, and that `corarec serve` runs there."
-                ) from error
-            if answer.status_code == 200:
-                return _document(answer)
-            wait = _seconds(answer.headers.get("retry-after"))
-            if answer.status_code not in busy or waited + wait > self._retry_seconds:
-                raise _error(answer)
-            self._sleep(wait)
-            waited += wait
-
-
-def _document(answer: Any) -> dict[str, Any]:
-    try:
-        found = answer.json()
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise ServiceError(f"{answer.url} answers, but not as a corarec service does.")
-    return found
-
-
-def _error(answer: Any) -> CorarecError:
-    try:
-        told = answer.json()
-    except ValueError:
-        told = None
-    status = answer.status_code
-    if not isinstance(told, dict) or not isinstance(told.get("message"), str):
-        return ServiceError(f"{answer.url} answers with status {status} and no reason.")
-    kind = MISTAKES.get(status, DataError if 400 <= status < 500 else ServiceError)
-    if status in (408, *BUSY):
-        kind = ServiceError
-    return kind(told["message"])
-
-
-def _seconds(text: str | None) -> float:
-    """Return how long to wait; a second where that is not told as a number."""
-    try:
-        wanted = float(text or "")
-    except ValueError:
-        return 1.0
-    return min(max(wanted, 0.1), LONGEST_WAIT) if math.isfinite(wanted) else 1.0
 
 
 def _person(user: Id | None, liked: Sequence[str] | str, disliked: Sequence[str]) -> dict[str, Any]:

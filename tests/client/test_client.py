@@ -71,15 +71,6 @@ def client(served: Served) -> Iterator[corarec.Client]:
         yield opened
 
 
-def answering(*answers: httpx.Response, **options: Any) -> tuple[corarec.Client, list[float]]:
-    """Return a client of a service with these answers, and how long it waits between them."""
-    left, waits = list(answers), list[float]()
-    transport = httpx.MockTransport(lambda _: left.pop(0))
-    client = corarec.Client("http://x", transport=transport, **options)
-    client._sleep = waits.append
-    return client, waits
-
-
 def properties(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
     """Return the names that an operation takes, in its address or its body."""
     names = {each["name"] for each in operation.get("parameters", [])}
@@ -221,60 +212,9 @@ def test_a_key_is_sent_and_never_shown(serve: Serve, tmp_path: Any) -> None:
         assert wrong not in str(error.value)
 
 
-def test_a_busy_service_is_waited_for_as_long_as_it_asks() -> None:
-    busy = httpx.Response(429, headers={"retry-after": "2"}, json={"message": "Full."})
-    away = httpx.Response(503, json={"message": "Loading."})
-    client, waits = answering(busy, away, httpx.Response(200, json={"users": ["1"]}))
-    assert client.users() == ["1"]
-    assert waits == [2.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    "after", ["inf", "nan", "-5", "1e400", "soon", "Wed, 21 Oct 2015 07:28 GMT"]
-)
-def test_it_does_not_wait_for_ever(after: str) -> None:
-    busy = [
-        httpx.Response(429, headers={"retry-after": after}, json={"message": "Full."})
-        for _ in range(100)
-    ]
-    client, waits = answering(*busy, retry_seconds=5)
-    with pytest.raises(ServiceError, match="Full"):
-        client.users()
-    assert 0 < sum(waits) <= 5
-    assert min(waits) > 0
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (httpx.Response(500, json={"message": "It failed \x1b[31m."}), r"\\x1b"),
-        (httpx.Response(502, text="<html>"), "502 and no reason"),
-        (httpx.Response(404, text="nginx"), "404 and no reason"),
-        (httpx.Response(302, headers={"location": "http://y"}), "302"),
-        (httpx.Response(200, text="<html>"), "not as a corarec service"),
-        (httpx.Response(200, json=[1]), "not as a corarec service"),
-    ],
-)
-def test_what_is_no_answer_of_a_service_is_told(answer: httpx.Response, words: str) -> None:
-    client, waits = answering(answer)
-    with pytest.raises(ServiceError, match=words):
-        client.users()
-    assert waits == []
-
-
-def test_a_service_that_is_not_there_is_told() -> None:
-    def refuse(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("Connection refused")
-
-    client = corarec.Client("http://x", transport=httpx.MockTransport(refuse))
-    with pytest.raises(ServiceError, match="Connection refused"):
-        client.users()
-    assert client.ready() is False
-
-
 def losing(served: Served, *faults: BaseException | int) -> tuple[corarec.Client, list[Any]]:
     """Return a client whose first answers are lost behind the service, or of another status."""
-    bridge = asking(served)._http._transport
+    bridge = asking(served)._connection._http._transport
     left, keys = list(faults), []
 
     def lossy(request: httpx.Request) -> httpx.Response:
@@ -286,7 +226,7 @@ def losing(served: Served, *faults: BaseException | int) -> tuple[corarec.Client
         return answer if fault == 200 else httpx.Response(fault, json={"message": "Late."})
 
     client = corarec.Client("http://localhost", transport=httpx.MockTransport(lossy))
-    client._sleep = lambda seconds: None
+    client._connection.sleep = lambda seconds: None
     return client, keys
 
 
@@ -308,22 +248,8 @@ def test_what_has_no_key_is_not_sent_again_where_its_answer_is_lost(served: Serv
     assert keys == [None]
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://x", "http://", 5, None])
-def test_an_address_that_is_none_is_refused(url: Any) -> None:
-    with pytest.raises(ConfigError, match="address"):
-        corarec.Client(url)
-
-
-@pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": float("nan")}, {"retry_seconds": -1}]
-)
-def test_times_that_are_none_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="seconds"):
-        corarec.Client("http://x", **options)
-
-
 def test_the_lines_of_the_page_run(client: corarec.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.setattr(corarec, "Client", lambda url: client)
     names: dict[str, Any] = {}

@@ -1,0 +1,5 @@
+"""A served run from Python, with the methods of a run."""
+
+from corarec.client.client import Client
+
+__all__ = ["Client"]
