@@ -12,7 +12,7 @@ from corarec.data import Dataset
 from corarec.recommenders.collm import CoLLMRecommender
 from corarec.recommenders.language import LanguageRecommender
 from corarec.testing import SystemConformance
-from corarec.testing.systems import some_rows
+from corarec.testing.system_world import some_rows
 from corarec.types import Pairs
 
 

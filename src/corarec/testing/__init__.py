@@ -12,7 +12,9 @@ with needs("testing"):
     import pytest
 
 # Before the modules below are imported: their asserts shall say what they compared.
-pytest.register_assert_rewrite("corarec.testing.cf", "corarec.testing.systems")
+pytest.register_assert_rewrite(
+    *(f"corarec.testing.{module}" for module in ("cf", "system_world", "systems"))
+)
 
 from corarec.testing.cf import CFConformance  # noqa: E402
 from corarec.testing.sources import SourceConformance  # noqa: E402
