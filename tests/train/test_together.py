@@ -18,9 +18,9 @@ from safetensors.numpy import load_file
 from corarec.errors import ConfigError
 from corarec.recipe import RunConfig
 from corarec.recommenders.base import Recommender
-from corarec.train import train_run, trainer
+from corarec.train import train_run
 from corarec.train.checkpoints import CHECKPOINTS
-from corarec.train.together import share
+from corarec.train.together import check_shares, share
 
 STEPS = 6
 
@@ -170,16 +170,16 @@ def test_an_error_that_all_have_is_told_once(
 
 
 def test_processes_that_cannot_share_a_batch_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "world", lambda: 2)
+    monkeypatch.setattr("corarec.train.together.world", lambda: 2)
     with pytest.raises(ConfigError, match="The loss of Whole is made of a whole batch, so 2 proc"):
-        trainer.check_shares(Whole(), 8)
+        check_shares(Whole(), 8)
     with pytest.raises(ConfigError, match="A batch has 1 rows, too few for 2 processes"):
-        trainer.check_shares(Sharing(), 1)
-    trainer.check_shares(Sharing(), 2)
+        check_shares(Sharing(), 1)
+    check_shares(Sharing(), 2)
     spread = Sharing()
     spread.far = torch.nn.Parameter(torch.zeros(1, device="meta"))
     with pytest.raises(ConfigError, match="device_map spreads the model over several devices"):
-        trainer.check_shares(spread, 2)
+        check_shares(spread, 2)
 
 
 class Whole(Recommender):

@@ -1,10 +1,13 @@
 """Which rows are in which batch: a pure function of the seed and the batch's number."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+from torch.utils.data import IterableDataset
 
-from corarec.score.scorer import Examples
+from corarec.score.scorer import Batch, Examples
+from corarec.train.together import share
 from corarec.types import IntArray
 
 MEGABATCH = 50
@@ -135,3 +138,24 @@ class Rounds:
                 return rows[plan[number * plan.batches_per_epoch + position]]
             position -= plan.batches_per_epoch
         raise AssertionError("a round is as long as its parts")
+
+
+class PlannedBatches(IterableDataset[Batch]):
+    """The batches from number `first` on, of each the share of this process."""
+
+    def __init__(
+        self,
+        examples: Examples,
+        plan: Plan,
+        first: int,
+    ) -> None:
+        self.examples = examples
+        self.plan = plan
+        self.first = first
+
+    def __iter__(self) -> Iterator[Batch]:
+        number = self.first
+        while True:
+            rows = self.plan[number]
+            yield self.examples.batch(rows[share(len(rows))])
+            number += 1

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from torch import distributed
 
 from corarec.errors import ConfigError
+from corarec.recommenders.base import Recommender
 
 _LONGEST_WAIT = timedelta(days=2)
 """For the first process to validate; one that ends takes the others with it long before."""
@@ -53,6 +55,34 @@ def wait_for_all() -> None:
     """Go on when every process has come here."""
     if world() > 1:
         distributed.barrier()
+
+
+def check_shares(recommender: Recommender, batch_size: int) -> None:
+    """See that every process can have a share of every batch.
+
+    Raises
+    ------
+    ConfigError
+        The loss of the system is not one of shares, there are more processes than rows, or the
+        language model lies on several devices already.
+    """
+    if not recommender.splits_batches:
+        raise ConfigError(
+            f"The loss of {type(recommender).__name__} is made of a whole batch, so {world()} "
+            "processes cannot share one. Train it in one process; spread a large model with "
+            "system.backbone.device_map: auto."
+        )
+    if batch_size < world():
+        raise ConfigError(
+            f"A batch has {batch_size} rows, too few for {world()} processes. Raise "
+            "train.batch_size, or start fewer."
+        )
+    if len({parameter.device for parameter in recommender.parameters()}) > 1:
+        raise ConfigError(
+            f"system.backbone.device_map spreads the model over several devices, and {world()} "
+            "processes were started, each of which wants one. Start one process, or leave "
+            "device_map out."
+        )
 
 
 @contextmanager
@@ -104,3 +134,8 @@ def gathered(own: torch.Tensor) -> torch.Tensor:
             for number, (part, count) in enumerate(zip(parts, counts, strict=True))
         ]
     )
+
+
+def own_seed(seed: int, batch: int) -> int:
+    """Return the seed of this process's random numbers in a batch."""
+    return int(np.random.SeedSequence((seed, batch, rank())).generate_state(1)[0])

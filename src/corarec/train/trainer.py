@@ -2,14 +2,13 @@
 
 import math
 import random
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -18,7 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from corarec.errors import ConfigError, TrainingError
+from corarec.errors import TrainingError
 from corarec.files import atomic_directory
 from corarec.gradients import FiniteGradients
 from corarec.recipe import TrainConfig
@@ -39,37 +38,16 @@ from corarec.train.checkpoints import (
     remove_old_checkpoints,
     tidy,
 )
-from corarec.train.plan import Plan, plan_of
+from corarec.train.plan import PlannedBatches, plan_of
 from corarec.train.together import (
+    check_shares,
     from_first,
     gathered,
     is_first,
-    rank,
-    share,
+    own_seed,
     wait_for_all,
     world,
 )
-
-
-class PlannedBatches(IterableDataset[Batch]):
-    """The batches from number `first` on, of each the share of this process."""
-
-    def __init__(
-        self,
-        examples: Examples,
-        plan: Plan,
-        first: int,
-    ) -> None:
-        self.examples = examples
-        self.plan = plan
-        self.first = first
-
-    def __iter__(self) -> Iterator[Batch]:
-        number = self.first
-        while True:
-            rows = self.plan[number]
-            yield self.examples.batch(rows[share(len(rows))])
-            number += 1
 
 
 class RecommenderTrainer(Trainer):
@@ -189,7 +167,7 @@ class RecommenderTrainer(Trainer):
             # Dropout of each share follows from the batch, so that no state of it need be kept.
             done = self.state.global_step * self.config.accumulate + self._substep
             self._substep = (self._substep + 1) % self.config.accumulate
-            torch.manual_seed(_seed_of(self.args.seed, done, rank()))
+            torch.manual_seed(own_seed(self.args.seed, done))
         return super().training_step(model, inputs, num_items_in_batch)
 
     def compute_loss(
@@ -338,35 +316,3 @@ class RecommenderTrainer(Trainer):
         self.model.load(Path(resume_from_checkpoint))
         if self.average:
             self.average.load(Path(resume_from_checkpoint))
-
-
-def check_shares(recommender: Recommender, batch_size: int) -> None:
-    """See that every process can have a share of every batch.
-
-    Raises
-    ------
-    ConfigError
-        The loss of the system is not one of shares, there are more processes than rows, or the
-        language model lies on several devices already.
-    """
-    if not recommender.splits_batches:
-        raise ConfigError(
-            f"The loss of {type(recommender).__name__} is made of a whole batch, so {world()} "
-            "processes cannot share one. Train it in one process; spread a large model with "
-            "system.backbone.device_map: auto."
-        )
-    if batch_size < world():
-        raise ConfigError(
-            f"A batch has {batch_size} rows, too few for {world()} processes. Raise "
-            "train.batch_size, or start fewer."
-        )
-    if len({parameter.device for parameter in recommender.parameters()}) > 1:
-        raise ConfigError(
-            f"system.backbone.device_map spreads the model over several devices, and {world()} "
-            "processes were started, each of which wants one. Start one process, or leave "
-            "device_map out."
-        )
-
-
-def _seed_of(seed: int, batch: int, process: int) -> int:
-    return int(np.random.SeedSequence((seed, batch, process)).generate_state(1)[0])
