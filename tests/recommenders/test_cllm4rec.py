@@ -18,7 +18,7 @@ from corarec.evaluate import BootstrapConfig, RankingConfig
 from corarec.recipe import RunConfig
 from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.cllm4rec import CLLM4RecRecommender, CLLM4RecSystem, users_with_items
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.phase import Phase
 from corarec.runs import load_run
 from corarec.runs.pack import pack_run

@@ -18,12 +18,12 @@ from corarec.recommenders.general_text import plain_model
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.language import LanguageRecommender
 from corarec.recommenders.llm import PromptInputs, PromptRecommender
+from corarec.recommenders.shuffled import ShuffledUsers, strangers_of
 from corarec.recommenders.tallrec import TALLRecSystem
-from corarec.recommenders.vectors import UserShuffle
 from corarec.score.context import Context
 from corarec.score.scorer import Scorer
 from corarec.testing import SystemConformance
-from corarec.testing.systems import some_rows
+from corarec.testing.system_world import some_rows
 from corarec.types import Histories, Pairs
 
 # Short, since the tiny tokenizer makes a token of nearly every letter.
@@ -55,7 +55,7 @@ class TestCora(SystemConformance):
         open_up(recommender)
         pairs = small_world.pairs(some_rows(small_world))
         before = Scorer(recommender).score(pairs)
-        recommender.shuffle = UserShuffle(small_world.pairs("train"), seed=3)
+        recommender.cf = ShuffledUsers(cf, small_world.pairs("train"), seed=3)
         assert np.abs(Scorer(recommender).score(pairs) - before).max() > 1e-3
 
     def test_a_pair_bends_general_text_and_its_own_prompt_as_in_scoring(
@@ -254,17 +254,16 @@ class TestResidualCora(SystemConformance):
             recommender.residual.gate.data.fill_(0.1)
 
     def test_shuffled_users_have_the_scores_of_their_donors(
-        self, recommender: CoraRecommender, small_world: Dataset
+        self, recommender: CoraRecommender, small_world: Dataset, cf: VectorSource
     ) -> None:
         pairs = small_world.pairs("train")
         own = recommender.inputs(pairs).scores
-        recommender.shuffle = UserShuffle(pairs, seed=3)
+        recommender.cf = shuffled = ShuffledUsers(cf, pairs, seed=3)
         donated = recommender.inputs(pairs).scores
         assert own is not None
         assert donated is not None
-        donors = recommender.shuffle.donors(pairs)
-        expected = recommender.cf.score(donors)
-        known = ~UserShuffle.strangers(recommender.cf.vector_table(pairs))
+        expected = cf.score(shuffled.donors(pairs))
+        known = ~strangers_of(cf.vector_table(pairs))
         np.testing.assert_array_equal(donated[known], expected[known])
         np.testing.assert_array_equal(donated[~known], own[~known])
         assert (donated != own).mean() > 0.5

@@ -4,8 +4,7 @@ import torch
 
 from corarec.cf.vectors import VectorFamily, VectorTable
 from corarec.errors import ConfigError
-from corarec.recommenders.vectors import UserShuffle, VectorInput
-from corarec.types import Histories, Pairs
+from corarec.recommenders.vectors import VectorInput
 
 TABLE = VectorTable(
     users=torch.tensor([[0.0, 0.0], [3.0, 1.0], [-3.0, 1.0]]),
@@ -62,28 +61,6 @@ def test_halves_are_dropped_in_training_only_and_never_both_of_a_pair() -> None:
     assert (vectors(ones, ones) == 1).all()
 
 
-def test_shuffling_gives_each_user_the_same_stranger_in_every_table() -> None:
-    ids = np.repeat(np.arange(1, 41), 2)
-    train = Pairs(ids, np.ones(80, np.int64), Histories.from_lists([[int(i)] for i in ids]))
-    shuffle = UserShuffle(train, seed=1)
-    whole = shuffle.donors(train)
-    assert sorted(set(whole.user_ids)) == list(range(1, 41))
-    assert (whole.user_ids != ids).mean() > 0.8
-    assert all(whole.histories[n].tolist() == [whole.user_ids[n]] for n in range(80))
-    part = shuffle.donors(train.take(np.array([70, 3])))
-    assert part.user_ids.tolist() == whole.user_ids[[70, 3]].tolist()
-
-
-def test_shuffling_leaves_strangers_strangers_and_items_alone() -> None:
-    donated = VectorTable(
-        torch.tensor([[7.0, 7.0]]), TABLE.items, np.array([0, 0, 0]), np.array([0, 0, 0])
-    )
-    table = UserShuffle.applied(TABLE, donated)
-    users, items = table.lookup(np.array([0, 1, 2]))
-    assert users.tolist() == [[0, 0], [7, 7], [7, 7]]
-    assert items.tolist() == TABLE.lookup(np.array([0, 1, 2]))[1].tolist()
-
-
 def matched() -> VectorTable:
     matches = torch.tensor([[1.0, 2.0, 3.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
     return VectorTable(TABLE.users, TABLE.items, TABLE.user_rows, TABLE.item_rows, matches)
@@ -110,13 +87,6 @@ def test_dropping_either_half_drops_what_is_said_of_both() -> None:
     assert torch.equal(e[:, 1] == 1, whole)
     assert torch.equal(e[:, 3] == 1, whole)
     assert 0.4 < whole.float().mean() < 0.6
-
-
-def test_strangers_get_no_match_of_a_donor() -> None:
-    donated = matched()
-    applied = UserShuffle.applied(TABLE, donated)
-    assert applied.matches is not None
-    assert applied.matches.tolist() == [[0, 0, 0], [-1, 0, 0], [0, 0, 2]]
 
 
 FAMILIES = (

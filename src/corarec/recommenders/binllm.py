@@ -6,7 +6,7 @@ from corarec.cf.factors.binary_mf import BinaryMF
 from corarec.errors import ConfigError
 from corarec.prompts import TextSlot
 from corarec.recommenders.features import FEATURES, ITEM, USER, FeaturePrompt
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.llm import PromptRecommender, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 from corarec.types import Pairs

@@ -26,7 +26,8 @@ from corarec.recommenders.cllm4rec_documents import (
     Texts,
 )
 from corarec.recommenders.cllm4rec_tokens import BothSides, ExtendedVocabulary, IdTokens
-from corarec.recommenders.language import Ingredients, LanguageRecommender, LanguageSystem, Reading
+from corarec.recommenders.ingredients import Ingredients
+from corarec.recommenders.language import LanguageRecommender, LanguageSystem, Reading
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.ranking_validation import RankingValidation, SampleLoss
 from corarec.types import Histories, IntArray, Pairs

@@ -14,7 +14,7 @@ from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder, SoftSlot
 from corarec.recommenders.features import FEATURES, ITEM, USER, FeaturePrompt
 from corarec.recommenders.ids import IdInputs
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.llm import AnswerScore, PromptInputs, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 from corarec.recommenders.soft import SoftPromptRecommender

@@ -25,24 +25,25 @@ from corarec.adapter.config import DEFAULT_ROLES, RoleName
 from corarec.backbone import Backbone
 from corarec.backbone.sharing import PrefixSharing
 from corarec.backbone.splitting import split_prompts
-from corarec.cf import VectorSource, VectorTable
 from corarec.errors import ConfigError
 from corarec.prompts import PromptEncoder
 from corarec.recommenders.base import TrainingData, Weights
+from corarec.recommenders.frozen import FrozenSystem
 from corarec.recommenders.general_text import evaluating
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.llm import AnswerScore, PromptRecommender, PromptSystem
 from corarec.recommenders.residual import ANSWERS, Residual
 from corarec.recommenders.saved import read_module
 from corarec.recommenders.shared import of_suffix
+from corarec.recommenders.shuffled import ShuffledUsers
 from corarec.recommenders.vectors import (
-    UserShuffle,
+    PairSource,
     VectorInput,
     VectorInputConfig,
     VectorPromptInputs,
 )
 from corarec.score.scorer import Batch, PairSystem, Scorer
-from corarec.types import Config, FloatArray, Pairs
+from corarec.types import Config, Pairs
 
 log = logging.getLogger(__name__)
 RESIDUAL = "residual"
@@ -120,15 +121,13 @@ class CoraRecommender(PromptRecommender):
     Parameters
     ----------
     cf
-        A fitted CF model.
+        A fitted CF model; as a control one whose users are shuffled.
     vector_input
         What is done to its vectors first.
     late
         The increment acts only from the first token of the target title on.
     normalise
         Whether training sets the scale of its input.
-    shuffle
-        A control: users get each other's vectors.
     residual
         What adds the answers to the CF model's own scores; None: the answers are the logits.
     """
@@ -143,12 +142,11 @@ class CoraRecommender(PromptRecommender):
         backbone: Backbone,
         encoder: PromptEncoder,
         answer: AnswerScore,
-        cf: VectorSource,
+        cf: PairSource,
         vector_input: VectorInput,
         *,
         late: bool = False,
         normalise: bool = True,
-        shuffle: UserShuffle | None = None,
         residual: Residual | None = None,
     ) -> None:
         super().__init__(model, backbone, encoder, answer)
@@ -156,7 +154,6 @@ class CoraRecommender(PromptRecommender):
         self.vector_input = vector_input
         self.late = late
         self.normalise = normalise
-        self.shuffle = shuffle
         self.residual = residual
         self.shares_in_training = True
         """Whether late activation trains without a gradient through what comes before the title."""
@@ -187,32 +184,30 @@ class CoraRecommender(PromptRecommender):
             generator=config.generator.sized(half_size),
             seed=ingredients.seed,
         )
-        seed = config.vectors.shuffle_users
-        shuffle = None
-        if seed is not None:
+        source: PairSource = cf
+        if (seed := config.vectors.shuffle_users) is not None:
             if ingredients.train_pairs is None:
                 raise ConfigError(
                     "A run with shuffle_users needs the rows of its dataset, and there are none "
                     "here. Name the dataset with --data."
                 )
-            shuffle = UserShuffle(ingredients.train_pairs, seed)
+            source = ShuffledUsers(cf, ingredients.train_pairs, seed)
         return cls(
             get_peft_model(backbone.model, adapter),
             backbone,
             ingredients.encoder(config.prompt),
             config.answer,
-            cf,
+            source,
             vector_input,
             late=config.activation == "title",
             normalise=config.vectors.normalise == "rms",
-            shuffle=shuffle,
             residual=None if config.residual == "none" else Residual(),
         )
 
     def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> VectorPromptInputs:
         """Gather the prompts and the CF vectors of `pairs`."""
-        table = self._vectors(pairs)
-        scores = None if self.residual is None else self._scores(pairs)
+        table = self.cf.vector_table(pairs)
+        scores = None if self.residual is None else self.cf.score(pairs)
         return VectorPromptInputs(pairs, self.encoder, new_titles, table, scores)
 
     def prepare(self, data: TrainingData) -> None:
@@ -221,29 +216,15 @@ class CoraRecommender(PromptRecommender):
         With a residual also what makes a logit of CF scores, by the rows to learn from.
         """
         if self.normalise:
-            self.vector_input.fit_scale(self._vectors(data.dataset.pairs("train")))
+            self.vector_input.fit_scale(self.cf.vector_table(data.dataset.pairs("train")))
         if self.residual is not None:
             rows = data.train_rows
             some = rows[:: -(-len(rows) // ANSWERS)]
             with evaluating(self):
-                frozen = FrozenCora(self, joined=False)
+                frozen = FrozenSystem(self, joined=False)
                 answers = Scorer(frozen).score(data.dataset.pairs(some))
-            scores = self._scores(data.dataset.pairs(rows))
+            scores = self.cf.score(data.dataset.pairs(rows))
             self.residual.fit(scores, data.dataset.labels(rows), answers)
-
-    def _vectors(self, pairs: Pairs) -> VectorTable:
-        table = self.cf.vector_table(pairs)
-        if self.shuffle is None:
-            return table
-        return self.shuffle.applied(table, self.cf.vector_table(self.shuffle.donors(pairs.for_cf)))
-
-    def _scores(self, pairs: Pairs) -> FloatArray:
-        """Return the CF model's own scores, of the donors where users are shuffled: [N]."""
-        scores = self.cf.score(pairs)
-        if self.shuffle is None:
-            return scores
-        donated = self.cf.score(self.shuffle.donors(pairs.for_cf))
-        return np.where(self.shuffle.strangers(self.cf.vector_table(pairs)), scores, donated)
 
     def logits_of(self, answers: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the answers, or what the residual makes of them and of the CF scores: [B]."""
@@ -319,7 +300,7 @@ class CoraRecommender(PromptRecommender):
 
     def frozen(self) -> PairSystem:
         """Return the same system with the increment switched off for its own prompts."""
-        return FrozenCora(self)
+        return FrozenSystem(self)
 
     @torch.no_grad()
     def write_lora(
@@ -377,7 +358,7 @@ class CoraRecommender(PromptRecommender):
 
     def _generator_input(self, pairs: Pairs) -> torch.Tensor:
         """Return what the generator reads of pairs: [N, 2d]."""
-        table = self._vectors(pairs)
+        table = self.cf.vector_table(pairs)
         users, items = (half.to(self.device) for half in table.lookup(np.arange(len(pairs))))
         matches = None if table.matches is None else table.matches.to(self.device)
         return self.vector_input(users, items, matches)
@@ -386,32 +367,3 @@ class CoraRecommender(PromptRecommender):
         """Return the scales of the CF vectors, and the residual."""
         own: dict[str, nn.Module] = {"vector_input": self.vector_input}
         return own if self.residual is None else own | {RESIDUAL: self.residual}
-
-
-class FrozenCora:
-    """What the frozen model answers to the prompts of a CoRA; switched off in this thread only.
-
-    Where the system has a residual, this holds with it, unless not `joined`.
-    """
-
-    def __init__(self, system: CoraRecommender, *, joined: bool = True) -> None:
-        self._system = system
-        self._joined = joined
-        self.training = system.training
-        self.inputs = system.inputs
-
-    @property
-    def device(self) -> torch.device:
-        """Where batches must be."""
-        return self._system.device
-
-    def logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer: [B]."""
-        with self._system.model.disable_adapter():
-            answers = self._system.answer_logits(batch["input_ids"], batch["attention_mask"])
-        return self._system.logits_of(answers, batch) if self._joined else answers
-
-    def scoring_logits(self, **batch: torch.Tensor) -> torch.Tensor:
-        """Return the logit of the answer, as quickly as may be: [B]."""
-        with self._system.last_only():
-            return self.logits(**batch)

@@ -8,7 +8,7 @@ from pydantic import Field
 from corarec.errors import ConfigError
 from corarec.prompts import TextSlot
 from corarec.prompts.templates import slot_names
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.llm import AnswerScore, PromptRecommender, PromptSystem
 from corarec.recommenders.shots import Shots
 

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +15,12 @@ from torch import nn
 
 from corarec.adapter.norms import IncrementNorm
 from corarec.backbone import Backbone, BackboneConfig
-from corarec.cf import VectorSource
-from corarec.data import Catalogue, Dataset
 from corarec.errors import ArtifactError, ConfigError
 from corarec.files import read_json, write_json
-from corarec.prompts import PromptConfig, PromptEncoder, PromptToken, Slot
+from corarec.prompts import PromptToken
 from corarec.recommenders.base import Recommender, Weights
 from corarec.recommenders.general_text import evaluating, plain_model
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.saved import (
     check_same_adapter,
     read_adapter,
@@ -64,53 +63,6 @@ class LanguageSystem(Config):
     def keeps_dropout(self) -> bool:
         """Whether the language model keeps its own dropout, which then acts in training."""
         return False
-
-
-@dataclass(frozen=True)
-class Ingredients:
-    """What there is to build a system from."""
-
-    backbone: Backbone
-    catalogue: Catalogue
-    train_pairs: Pairs | None
-    """The pairs of the training split, for controls that confuse their users; None in a packed run,
-    which has no such rows."""
-    num_users: int
-    """`U`, the users of the dataset."""
-    seed: int
-    """Of the start values."""
-    cf: VectorSource | None = None
-    """A fitted CF model, for systems that read its vectors."""
-    dataset: Dataset | None = None
-    """The dataset, for systems whose prompts show training rows; None in a packed run."""
-
-    @property
-    def num_items(self) -> int:
-        """`I`, the items of the dataset."""
-        return len(self.catalogue.titles) - 1
-
-    def encoder(
-        self,
-        config: PromptConfig,
-        slots: Mapping[str, Slot] | None = None,
-        *,
-        framed: bool = True,
-    ) -> PromptEncoder:
-        """Return what makes prompts of pairs, `slots` being those that the system fills.
-
-        Without `framed` the turns of a chat are left out.
-        """
-        frame = self.backbone.frame
-        return PromptEncoder(
-            self.backbone.tokenizer,
-            config,
-            self.catalogue.titles,
-            slots=slots,
-            noun=self.catalogue.noun,
-            nouns=self.catalogue.nouns,
-            frame=(frame.before, frame.after) if framed else ("", ""),
-            max_length=getattr(self.backbone.model.config, "max_position_embeddings", None),
-        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from corarec.backbone import Backbone
 from corarec.prompts import PromptEncoder, SoftSlot
 from corarec.recommenders.features import FEATURES, ITEM, USER, FeaturePrompt
 from corarec.recommenders.ids import IdInputs
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.llm import AnswerScore, PromptSystem
 from corarec.recommenders.lora import LoraKeys, with_lora
 from corarec.recommenders.soft import SoftPromptRecommender

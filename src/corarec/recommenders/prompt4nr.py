@@ -9,7 +9,7 @@ from torch import nn
 from corarec.backbone import Backbone
 from corarec.prompts import PromptConfig, PromptEncoder, SoftSlot
 from corarec.prompts.templates import title_once
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.llm import AnswerScore, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 from corarec.recommenders.soft import SoftPromptRecommender

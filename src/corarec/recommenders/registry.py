@@ -15,7 +15,8 @@ from corarec.recommenders.cllm4rec import CLLM4RecRecommender
 from corarec.recommenders.collm import CoLLMRecommender
 from corarec.recommenders.cora import CoraRecommender
 from corarec.recommenders.icl import ICLRecommender
-from corarec.recommenders.language import Ingredients, LanguageRecommender, LanguageSystem
+from corarec.recommenders.ingredients import Ingredients
+from corarec.recommenders.language import LanguageRecommender, LanguageSystem
 from corarec.recommenders.personprompt import PersonPromptRecommender
 from corarec.recommenders.prompt4nr import Prompt4NRRecommender
 from corarec.recommenders.tallrec import TALLRecRecommender

@@ -11,7 +11,7 @@ from torch.nn import functional
 from corarec.backbone import Backbone
 from corarec.prompts import PromptEncoder
 from corarec.recommenders.base import TrainingData
-from corarec.recommenders.language import Ingredients
+from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.llm import AnswerScore, PromptRecommender, PromptSystem
 from corarec.recommenders.lora import LoraSystem, with_lora
 from corarec.recommenders.pointwise import LabelledExamples

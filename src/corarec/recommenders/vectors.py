@@ -1,11 +1,10 @@
 """From CF vectors to the input `e` of the generator, and what may be done to them on the way."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import nn
@@ -18,6 +17,16 @@ from corarec.types import Config, FloatArray, IntArray, Pairs
 
 SCALED_PAIRS = 10_000
 """Pairs that set the scale of the products."""
+
+
+class PairSource(Protocol):
+    """What a system reads of a CF model."""
+
+    def vector_table(self, pairs: Pairs) -> VectorTable:
+        """Return the vectors of every pair."""
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        """Return the model's own logits: [N]."""
 
 
 class VectorInputConfig(Config):
@@ -167,43 +176,3 @@ class VectorPromptInputs(PromptInputs):
         if self.scores is not None:
             batch["cf_scores"] = torch.from_numpy(self.scores[rows]).float()
         return batch
-
-
-class UserShuffle:
-    """A control: every user is given another user's vector, the same one in every table.
-
-    A donor is a user of the training pairs, as it was at its last of them, so that a sequence model
-    reads the donor's history. Users and items that the CF model does not know stay unknown.
-    """
-
-    def __init__(self, train_pairs: Pairs, seed: int) -> None:
-        users, reversed_rows = np.unique(train_pairs.user_ids[::-1], return_index=True)
-        self._train_pairs = train_pairs
-        self._last_rows = len(train_pairs) - 1 - reversed_rows
-        random = np.random.default_rng(seed)
-        # Whoever is no user of the training pairs has a donor, too: it may have a history.
-        self._donors = random.integers(0, len(users), int(users.max()) + 1)
-        self._donors[users] = random.permutation(len(users))
-
-    def donors(self, pairs: Pairs) -> Pairs:
-        """Return the donors of the pairs' users in place of them, with the pairs' items: [N]."""
-        donors = self._donors[pairs.user_ids % len(self._donors)]
-        donating = self._train_pairs.take(self._last_rows[donors])
-        return replace(donating, rows=None, item_ids=pairs.item_ids)
-
-    @staticmethod
-    def strangers(table: VectorTable) -> npt.NDArray[np.bool_]:
-        """Return of which pairs nothing is known of the user: [N]."""
-        unknown = (table.users == 0).all(dim=1).numpy()
-        return np.asarray(unknown[table.user_rows])
-
-    @staticmethod
-    def applied(table: VectorTable, donated: VectorTable) -> VectorTable:
-        """Return the items of `table` with the users of `donated`, strangers left strangers."""
-        stranger = UserShuffle.strangers(table)
-        users = torch.cat([torch.zeros(1, table.vector_size), donated.users])
-        user_rows = np.where(stranger, 0, donated.user_rows + 1)
-        matches = donated.matches
-        if matches is not None:
-            matches = matches * torch.from_numpy(~stranger)[:, None]
-        return VectorTable(users, table.items, user_rows, table.item_rows, matches)
