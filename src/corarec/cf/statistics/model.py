@@ -15,16 +15,14 @@ from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.statistics.config import StatisticsConfig
 from corarec.cf.statistics.content import content_of
 from corarec.cf.statistics.early import Early, Folded, fit_early
-from corarec.cf.statistics.features import Features, Statistic
+from corarec.cf.statistics.features import Features
 from corarec.cf.statistics.followed import Followed
 from corarec.cf.statistics.heads import Heads, Labelled, fit_heads
+from corarec.cf.statistics.sides import CLIP, Sides
 from corarec.cf.vectors import VectorFamily, VectorTable, known_ids
 from corarec.data.history import NEVER_OVER, KnowledgePolicy
 from corarec.errors import DataError
 from corarec.types import Config, FloatArray, IntArray, Log, Pairs
-
-CLIP = 5.0
-"""Standardised statistics lie within minus and plus this."""
 
 
 class Statistics(CFModel):
@@ -56,7 +54,7 @@ class Statistics(CFModel):
         self._features: tuple[Log, Features] | None = None
         self._followed: Followed | None = None
         """What is kept from one answer of a service to the next; None: this model serves none."""
-        self._named: list[Statistic] | None = None
+        self._named: Sides | None = None
         self._last: tuple[tuple[object, ...], FloatArray] | None = None
 
     @property
@@ -159,30 +157,28 @@ class Statistics(CFModel):
     @property
     def vector_size(self) -> int:
         """How many statistics the user or the item has, whichever are more."""
-        sides = self._sides()
-        return max(len(sides["user"]), len(sides["item"]), 1)
+        return self._sides.vector_size
 
     @property
     def match_size(self) -> int:
         """How many statistics are of both together."""
-        return len(self._sides()["match"])
+        return len(self._sides.match)
 
     @property
     def families(self) -> tuple[VectorFamily, ...]:
         """Its families of statistics."""
-        places: dict[str, dict[str, list[int]]] = {}
-        counts = dict.fromkeys(("user", "item", "match"), 0)
-        for each in self._names():
-            places.setdefault(each.family, {}).setdefault(each.side, []).append(counts[each.side])
-            counts[each.side] += 1
-        return tuple(
-            VectorFamily(name, **{side: tuple(found) for side, found in sides.items()})
-            for name, sides in places.items()
-        )
+        return self._sides.families
+
+    @property
+    def _sides(self) -> Sides:
+        # Kept apart: they are the same whatever rows may be known.
+        if self._named is None:
+            self._named = Sides(self._of(None).names)
+        return self._named
 
     def statistic_names(self) -> list[tuple[str, str]]:
         """Return of each statistic which side it is of (user, item or match), and its name: [F]."""
-        return [(each.side, each.name) for each in self._names()]
+        return [(each.side, each.name) for each in self._sides.names]
 
     def statistics(self, pairs: Pairs) -> FloatArray:
         """Return the statistics of pairs as they are, by `statistic_names`: [N, F]."""
@@ -190,28 +186,9 @@ class Statistics(CFModel):
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair; those of one user at one moment are kept once."""
-        asked, sides = self._asked(pairs), self._sides()
-        features = self._of(pairs)
-        values = self._standardised(self._statistics(pairs))
-        histories = asked.histories
-        start = np.where(histories.start < histories.end, histories.start, 0)
-        end = np.where(histories.start < histories.end, histories.end, 0)
-        first_users, user_rows = _distinct(asked.users, asked.until, start, end)
-        first_items, item_rows = _distinct(asked.items, asked.until)
-        known_users, known_items = features.known(asked)
-        match = sides["match"]
-        matches = None
-        if match:
-            # Of a match 0 is "no evidence", whatever the mean over the training rows.
-            plain = values[:, match] + (self._spread[0] / self._spread[1])[match]
-            matches = torch.from_numpy(np.clip(plain, -CLIP, CLIP).astype(np.float32))
-        return VectorTable(
-            self._half(values[first_users][:, sides["user"]], known_users[first_users]),
-            self._half(values[first_items][:, sides["item"]], known_items[first_items]),
-            user_rows,
-            item_rows,
-            matches,
-        )
+        asked, values = self._asked(pairs), self._standardised(self._statistics(pairs))
+        means = self._spread[0] / self._spread[1]
+        return self._sides.table(asked, values, self._of(pairs).known(asked), means)
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the logits of the head: [N]; with folds those of one without a row's own user."""
@@ -282,12 +259,6 @@ class Statistics(CFModel):
             part = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
             self._without.append(Heads.of(part, width, self._options.head))
 
-    def _names(self) -> list[Statistic]:
-        # Kept apart: they are the same whatever rows may be known.
-        if self._named is None:
-            self._named = self._of(None).names
-        return self._named
-
     def _of(self, pairs: Pairs | None) -> Features:
         """Return what computes the statistics from the rows that may be known to these pairs."""
         log = self._fitted_log()
@@ -340,20 +311,6 @@ class Statistics(CFModel):
         mean, spread = self._spread
         return np.clip((values - mean) / spread, -CLIP, CLIP)
 
-    def _sides(self) -> dict[str, list[int]]:
-        """Return the places of the statistics of each side."""
-        names = self.statistic_names()
-        return {
-            side: [place for place, (of, _) in enumerate(names) if of == side]
-            for side in ("user", "item", "match")
-        }
-
-    def _half(self, values: FloatArray, known: np.ndarray) -> torch.Tensor:
-        half = torch.zeros(len(values), self.vector_size)
-        shown = np.where(known[:, None], values, 0.0).astype(np.float32)
-        half[:, : values.shape[1]] = torch.from_numpy(shown)
-        return half
-
     def _fitted_heads(self) -> Heads:
         if self._heads is None:
             raise not_fitted(self)
@@ -374,15 +331,3 @@ def _log(
 
 def _padded(table: FloatArray, rows: int) -> FloatArray:
     return np.concatenate([table, np.zeros((rows - len(table), *table.shape[1:]))])
-
-
-def _distinct(*columns: IntArray) -> tuple[IntArray, IntArray]:
-    """Return a row of each distinct combination, and which combination each row has."""
-    order = np.lexsort(columns)
-    change = np.zeros(len(order), dtype=np.bool_)
-    change[:1] = True
-    for column in columns:
-        change[1:] |= np.diff(column[order]) != 0
-    number = np.empty(len(order), dtype=np.int64)
-    number[order] = np.cumsum(change) - 1
-    return order[change], number
