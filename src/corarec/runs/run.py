@@ -1,6 +1,5 @@
 """A trained run, open for use."""
 
-import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,21 +10,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from pydantic import ValidationError
 from scipy.special import expit
 
 from corarec.cf import VectorSource
 from corarec.data import Dataset, Knowledge
 from corarec.errors import ArtifactError, DataError
-from corarec.files import read_json
 from corarec.provenance import code_digest, versions
 from corarec.recipe import RunConfig
 from corarec.recommenders import RECOMMENDERS
 from corarec.recommenders.language import LanguageRecommender
-from corarec.runs.layout import RANKING
 from corarec.runs.lora import ExportedLora, export_pair
 from corarec.runs.open import Parts, open_run
 from corarec.runs.packed import unpacked
+from corarec.runs.ranking import read_ranking
 from corarec.runs.work import RunPlace, TableWork, score_chunks
 from corarec.score import scorer
 from corarec.score.context import Context
@@ -36,12 +33,9 @@ from corarec.score.pieces import PIECE_BATCHES
 from corarec.score.ranker import RANKED_PAIRS, Ranker
 from corarec.score.recommend import recommend
 from corarec.score.table import PairTable, score_file, score_frame
-from corarec.text import printable
 from corarec.types import FloatArray
 from corarec.workers.crews import HERE, Hands
 from corarec.workers.parts import Parts as FinishedParts
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -348,28 +342,5 @@ def load_run(folder: Path | str, data: Path | str | None = None, *, system: bool
     folder = Path(folder)
     with unpacked(folder) as place:
         parts = open_run(place, None if data is None else Path(data), system=system)
-        joined = _joined(place, parts.weights_digest)
+        joined = read_ranking(place, parts.weights_digest)
     return Run(folder, parts, parts.identity, joined)
-
-
-def _joined(folder: Path, weights_digest: str) -> JoinedRanking | None:
-    """Return how the run is joined with other parts; None where that was not learned for it."""
-    path = folder / RANKING
-    if not path.exists():
-        return None
-    try:
-        joined = JoinedRanking.model_validate(read_json(path))
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path} is damaged or of another version: {printable(error, 200)}. Delete it, or "
-            f"learn it again: `corarec learn-ranking {folder}`."
-        ) from None
-    if joined.weights_digest != weights_digest:
-        log.warning(
-            "warning: %s was learned for other weights of this run, so it is not used. Learn it "
-            "again: `corarec learn-ranking %s`.",
-            path,
-            folder,
-        )
-        return None
-    return joined
