@@ -17,7 +17,7 @@ from corarec.errors import ConfigError, DataError
 from corarec.evaluate import BootstrapConfig, RankingConfig
 from corarec.recipe import RunConfig
 from corarec.recommenders import TrainingData, build_recommender
-from corarec.recommenders.cllm4rec import CLLM4RecRecommender, CLLM4RecSystem, users_with_items
+from corarec.recommenders.cllm4rec import CLLM4RecRecommender, CLLM4RecSystem
 from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.phase import Phase
 from corarec.runs import load_run
@@ -329,15 +329,6 @@ def test_a_chat_is_refused(world: Dataset, tiny_backbone: Path) -> None:
     )
     with pytest.raises(ConfigError, match="prompt_style to plain, not chat"):
         CLLM4RecRecommender.build(config.model_copy(update={"backbone": chat}), ingredients)
-
-
-def test_users_with_items_are_each_once_and_in_order() -> None:
-    pairs = Pairs(
-        np.array([4, 2, 4, 4, 2]), np.array([9, 3, 1, 9, 2]), Histories.from_lists([[]] * 5)
-    )
-    users, items = users_with_items(pairs)
-    assert users.tolist() == [2, 4]
-    assert [items[n].tolist() for n in range(2)] == [[2, 3], [1, 9]]
 
 
 def recipe(world: Path, backbone: Path, **train: Any) -> RunConfig:

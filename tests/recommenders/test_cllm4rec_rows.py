@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 
 from corarec.data import Dataset
-from corarec.recommenders.cllm4rec_content import descriptions, reviews
+from corarec.recommenders.cllm4rec_rows import descriptions, reviews, users_with_items
+from corarec.types import Histories, Pairs
 
 
 def test_a_description_is_the_title_and_what_the_columns_say(small_world: Dataset) -> None:
@@ -37,3 +38,12 @@ def test_reviews_are_those_of_the_rows(small_world: Dataset) -> None:
     users, items, found = reviews(written, np.array([3, 5, 6]))
     assert (users.tolist(), items.tolist(), found) == ([1], [7], ["a"])
     assert reviews(small_world, np.array([3]))[2] == []
+
+
+def test_users_with_items_are_each_once_and_in_order() -> None:
+    pairs = Pairs(
+        np.array([4, 2, 4, 4, 2]), np.array([9, 3, 1, 9, 2]), Histories.from_lists([[]] * 5)
+    )
+    users, items = users_with_items(pairs)
+    assert users.tolist() == [2, 4]
+    assert [items[n].tolist() for n in range(2)] == [[2, 3], [1, 9]]

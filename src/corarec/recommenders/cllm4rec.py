@@ -10,12 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from corarec.backbone import Backbone
-from corarec.data import Dataset
 from corarec.errors import ConfigError, DataError
 from corarec.recommenders.base import TrainingData, Validate
-from corarec.recommenders.cllm4rec_content import descriptions, reviews
 from corarec.recommenders.cllm4rec_documents import (
-    SPREAD,
     CLLM4RecWording,
     ContentDocuments,
     ContextPrompts,
@@ -24,13 +21,15 @@ from corarec.recommenders.cllm4rec_documents import (
     MixedDocuments,
     RecommendationDocuments,
     Texts,
+    with_items,
 )
+from corarec.recommenders.cllm4rec_rows import Content, contents, users_with_items
 from corarec.recommenders.cllm4rec_tokens import BothSides, ExtendedVocabulary, IdTokens
 from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.language import LanguageRecommender, LanguageSystem, Reading
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.ranking_validation import RankingValidation, SampleLoss
-from corarec.types import Histories, IntArray, Pairs
+from corarec.types import IntArray, Pairs
 
 COLLABORATIVE, CONTENT, RECOMMENDATION = "collaborative", "content", "recommendation"
 TASKS = {
@@ -57,7 +56,7 @@ class CLLM4RecSystem(LanguageSystem):
     name: Literal["cllm4rec"] = "cllm4rec"
     wording: CLLM4RecWording = CLLM4RecWording()
     """The words around users and items."""
-    content: Literal["auto", "reviews", "descriptions", "both", "none"] = "auto"
+    content: Content = "auto"
     """What the content side reads: the reviews of the training rows, descriptions of all items
     (titles and the columns beside them), both or nothing; `auto` is reviews where the dataset has
     them, else descriptions."""
@@ -199,26 +198,12 @@ class CLLM4RecRecommender(LanguageRecommender):
         dataset, rows = data.dataset, data.train_rows
         liked = rows[dataset.labels(rows) == 1]
         if kind == CONTENT:
-            return self._contents(dataset, liked if self.system.reviews_of == "liked" else rows)
+            of = liked if self.system.reviews_of == "liked" else rows
+            return ContentDocuments(self.texts, *contents(dataset, of, self.system.content))
         users, items = users_with_items(dataset.pairs(liked))
         if kind == COLLABORATIVE:
             return InteractionDocuments(self.texts, users, items)
         return RecommendationDocuments(self.texts, users, items, self.system.masked)
-
-    def _contents(self, dataset: Dataset, rows: IntArray) -> ContentDocuments:
-        wanted = self.system.content
-        if wanted == "auto":
-            wanted = "descriptions" if dataset.texts is None else "reviews"
-        found = [
-            *([reviews(dataset, rows)] if wanted in ("reviews", "both") else []),
-            *([descriptions(dataset)] if wanted in ("descriptions", "both") else []),
-        ]
-        users, items = (
-            np.concatenate([np.zeros(0, np.int64), *(each[n] for each in found)]) for n in (0, 1)
-        )
-        return ContentDocuments(
-            self.texts, users, items, [text for each in found for text in each[2]]
-        )
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
         """Return the loss of a batch of documents, that of its kinds added up: a scalar."""
@@ -281,31 +266,17 @@ class CLLM4RecRecommender(LanguageRecommender):
         first: torch.Tensor,
     ) -> torch.Tensor:
         """Return the mean over users of minus the log-likelihood of all their items: a scalar."""
-        ids = self._with_items(ids, items, shown, first)
+        first_item = self.vocabulary.words + self.vocabulary.first_item
+        ids = with_items(ids, items, shown, first, first_item, draw=self.training)
         hidden = self._hidden(ids, mask, self.collaborative)[:, -1]
         logits = self._among_known(self._item_logits(hidden, self.collaborative.items))
         likelihoods = functional.log_softmax(logits, dim=-1).gather(1, items)
         loss = -likelihoods.masked_fill(items == 0, 0.0).sum(dim=1).mean()
         # Shown items stand among the targets: each of a user's items counts once.
-        first_item = self.vocabulary.words + self.vocabulary.first_item
         targets = (items + first_item)[items > 0]
         users = ids[(ids >= self.vocabulary.words) & (ids < first_item)]
         occurrences = torch.cat([users, targets])
         return loss + self._distance(occurrences, self.collaborative, self.content)
-
-    def _with_items(
-        self, ids: torch.Tensor, items: torch.Tensor, shown: torch.Tensor, first: torch.Tensor
-    ) -> torch.Tensor:
-        """Return prompts with as many of each user's items as are shown, drawn and in any order."""
-        if self.training:
-            keys = torch.rand(items.shape, device=items.device)
-        else:
-            keys = (items * SPREAD % 2**32).double()
-        order = keys.masked_fill(items == 0, torch.inf).argsort(dim=1, stable=True)
-        drawn = items.gather(1, order) + self.vocabulary.words + self.vocabulary.first_item
-        columns = torch.arange(items.shape[1], device=items.device)
-        rows, numbers = (columns < shown[:, None]).nonzero(as_tuple=True)
-        return ids.index_put((rows, first[rows] + numbers), drawn[rows, numbers])
 
     def _distance(self, ids: torch.Tensor, own: IdTokens, other: IdTokens) -> torch.Tensor:
         """Return the regulariser over the users and items among `ids` that both sides know."""
@@ -398,14 +369,6 @@ class CLLM4RecRecommender(LanguageRecommender):
             example=wording.show({"user": f"user_{first.user_ids[0]}", "items": items}),
             answers="none: every item has a logit of its own",
         )
-
-
-def users_with_items(pairs: Pairs) -> tuple[IntArray, Histories]:
-    """Return each user of some pairs once, and the items of each, ascending and once each."""
-    both = np.unique(np.stack([pairs.user_ids, pairs.item_ids], axis=1), axis=0)
-    users, start = np.unique(both[:, 0], return_index=True)
-    end = np.append(start[1:], len(both)).astype(np.int64)
-    return users, Histories(both[:, 1], start.astype(np.int64), end)
 
 
 def _mean_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

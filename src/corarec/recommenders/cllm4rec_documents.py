@@ -170,6 +170,37 @@ class RecommendationDocuments(InteractionDocuments):
         }
 
 
+def with_items(
+    ids: torch.Tensor,
+    items: torch.Tensor,
+    shown: torch.Tensor,
+    first: torch.Tensor,
+    first_item: int,
+    *,
+    draw: bool,
+) -> torch.Tensor:
+    """Return prompts with as many of each user's items as are shown, in any order: [B, T].
+
+    Parameters
+    ----------
+    ids, items, shown, first
+        As `RecommendationDocuments.batch` gives them.
+    first_item
+        The token of item 0.
+    draw
+        Whether they are drawn anew each time.
+    """
+    if draw:
+        keys = torch.rand(items.shape, device=items.device)
+    else:
+        keys = (items * SPREAD % 2**32).double()
+    order = keys.masked_fill(items == 0, torch.inf).argsort(dim=1, stable=True)
+    drawn = items.gather(1, order) + first_item
+    columns = torch.arange(items.shape[1], device=items.device)
+    rows, numbers = (columns < shown[:, None]).nonzero(as_tuple=True)
+    return ids.index_put((rows, first[rows] + numbers), drawn[rows, numbers])
+
+
 def masked_counts(counts: IntArray, share: float) -> IntArray:
     """Return how many of so many items are masked: at least one, else the share rounded down."""
     return np.minimum(counts, np.maximum(1, (share * counts).astype(np.int64)))
