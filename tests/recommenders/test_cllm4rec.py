@@ -18,6 +18,7 @@ from corarec.evaluate import BootstrapConfig, RankingConfig
 from corarec.recipe import RunConfig
 from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.cllm4rec import CLLM4RecRecommender, CLLM4RecSystem
+from corarec.recommenders.cllm4rec_documents import with_items
 from corarec.recommenders.ingredients import Ingredients
 from corarec.recommenders.phase import Phase
 from corarec.runs import load_run
@@ -155,7 +156,9 @@ def test_a_recommendation_is_lost_over_all_items_of_the_user(
     batch = mixed.batch(np.array([0, 1]))
     loss = system(**batch)
     of = {name.partition(".")[2]: values for name, values in batch.items()}
-    ids = system._with_items(of["ids"], of["items"], of["shown"], of["first"])
+    first_item = system.vocabulary.words + system.vocabulary.first_item
+    asked = (of["ids"], of["items"], of["shown"], of["first"])
+    ids = with_items(*asked, first_item, draw=system.training)
     wanted = []
     for row in range(2):
         states = hidden(system, ids[row][of["mask"][row] == 1].tolist(), system.collaborative)
@@ -177,7 +180,7 @@ def test_the_shown_items_are_drawn_and_shuffled_anew_in_training(
     first_item = system.vocabulary.words + system.vocabulary.first_item
 
     def drawn() -> list[list[int]]:
-        ids = system._with_items(*arguments)
+        ids = with_items(*arguments, first_item, draw=system.training)
         return [(row[row >= first_item] - first_item).tolist() for row in ids]
 
     system.train()

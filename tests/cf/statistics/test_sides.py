@@ -8,8 +8,8 @@ from corarec.types import Histories
 
 SIDES = Sides(
     [
-        Statistic("rates", "user", "count"),
-        Statistic("rates", "item", "count"),
+        Statistic("user", "user", "count"),
+        Statistic("user", "item", "count"),
         Statistic("content", "item", "year"),
         Statistic("content", "match", "genres"),
     ]
@@ -36,7 +36,7 @@ def test_each_statistic_stands_in_the_part_of_its_side() -> None:
 
 def test_families_name_the_places_in_each_part() -> None:
     assert SIDES.families == (
-        VectorFamily("rates", user=(0,), item=(0,)),
+        VectorFamily("user", user=(0,), item=(0,)),
         VectorFamily("content", item=(1,), match=(0,)),
     )
 
