@@ -186,9 +186,10 @@ class Statistics(CFModel):
 
     def vector_table(self, pairs: Pairs) -> VectorTable:
         """Return the vectors of every pair; those of one user at one moment are kept once."""
-        asked, values = self._asked(pairs), self._standardised(self._statistics(pairs))
+        sides, asked = self._sides, self._asked(pairs)
+        values = self._standardised(self._statistics(pairs))
         means = self._spread[0] / self._spread[1]
-        return self._sides.table(asked, values, self._of(pairs).known(asked), means)
+        return sides.table(asked, values, self._of(pairs).known(asked), means)
 
     def score(self, pairs: Pairs) -> FloatArray:
         """Return the logits of the head: [N]; with folds those of one without a row's own user."""
