@@ -14,8 +14,8 @@ from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
 from corarec.cf.sequences.network import SASRecNetwork, known_sequences
 from corarec.cf.sequences.sasrec import SASRec, SASRecConfig
 from corarec.cf.training.checkpoint import Checkpointer, purpose_of
-from corarec.cf.training.state import FitState, Progress
-from corarec.errors import DataError, TrainingError
+from corarec.cf.training.state import FitState
+from corarec.errors import DataError
 from corarec.types import Config, IntArray
 
 _ROWS_OF_AUC = 10_000
@@ -69,33 +69,21 @@ class SASRecCE(SASRec):
         network.start(data.train, generator)
         inputs, targets = training_sequences(data, options.max_length)
         watched = _Watched(data, network)
-        optimizer = torch.optim.Adam(
-            network.parameters(),
-            lr=options.learning_rate,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
-        progress, checkpointer = (
-            Progress(network),
+        fit = FitState.begin(
+            network,
+            generator,
             Checkpointer(checkpoint, purpose_of(self.config, seed, data)),
+            learning_rate=options.learning_rate,
+            weight_decay=options.weight_decay,
+            told={"best_auc": 0.5},
         )
-        fit = FitState(network, optimizer, generator, progress, {"best_auc": 0.5})
-        if (state := checkpointer.read()) is not None:
-            fit.load(state)
-        while progress.epoch < options.max_epochs and not progress.stalled(options.patience):
+        progress = fit.progress
+        while fit.goes_on(options.max_epochs, options.patience):
             network.train()
             total, examples = 0.0, 0
             for rows in torch.randperm(len(inputs), generator=generator).split(options.batch_size):
                 loss, count = next_item_loss(network, inputs[rows], targets[rows])
-                if not math.isfinite(loss.item()):
-                    raise TrainingError(
-                        f"The loss is {loss.item()} in epoch {progress.epoch + 1}. Lower the "
-                        f"learning rate (now {options.learning_rate:g})."
-                    )
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total, examples = total + loss.item() * count, examples + count
+                total, examples = total + fit.step(loss) * count, examples + count
             progress.add(network.eval(), watched.likelihood())
             if on_epoch is not None:
                 train_auc, valid_auc = watched.aucs(self)
@@ -110,9 +98,8 @@ class SASRecCE(SASRec):
                         best_valid_auc=fit.told["best_auc"],
                     )
                 )
-            checkpointer.write_if_due(fit.state)
-        network.load_state_dict(progress.best_weights)
-        checkpointer.remove()
+            fit.keep()
+        fit.end()
         return FitCourse(
             best_epoch=progress.best_epoch,
             epochs=progress.epoch,

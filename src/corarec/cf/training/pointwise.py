@@ -1,7 +1,5 @@
 """Pointwise training: binary cross-entropy on logged labels, Adam, early stop on validation AUC."""
 
-import math
-
 import numpy as np
 import torch
 from pydantic import Field
@@ -11,7 +9,7 @@ from corarec.cf.data import FitData
 from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
 from corarec.cf.training.checkpoint import Checkpointer
 from corarec.cf.training.network import PointwiseNetwork, predict
-from corarec.cf.training.state import FitState, Progress
+from corarec.cf.training.state import FitState
 from corarec.errors import TrainingError
 from corarec.types import Config
 
@@ -48,17 +46,18 @@ def fit_pointwise(
     TrainingError
         The loss or a validation score is not finite.
     """
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    fit = FitState.begin(
+        network,
+        generator,
+        checkpointer,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
     )
-    progress = Progress(network)
-    fit = FitState(network, optimizer, generator, progress)
-    if (state := checkpointer.read()) is not None:
-        fit.load(state)
+    progress = fit.progress
     batch = network.batcher(data.train)
     groups = torch.from_numpy(network.row_groups(data.train))
     labels = torch.from_numpy(data.train_labels).float()
-    while progress.epoch < config.max_epochs and not progress.stalled(config.patience):
+    while fit.goes_on(config.max_epochs, config.patience):
         epoch = progress.epoch + 1
         order = _shuffle(groups, generator)
         scores = torch.empty(len(labels))
@@ -68,21 +67,12 @@ def fit_pointwise(
         for rows in order.split(config.batch_size):
             logits = network(*batch(rows))
             loss = F.binary_cross_entropy_with_logits(logits, labels[rows])
-            if not math.isfinite(loss.item()):
-                raise TrainingError(
-                    f"The loss is {loss.item()} in epoch {epoch}. Lower the learning rate "
-                    f"(now {config.learning_rate:g})."
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            total_loss += fit.step(loss) * len(rows)
             scores[rows] = logits.detach()
-            total_loss += loss.item() * len(rows)
         valid_scores = predict(network, data.valid)
         if not np.isfinite(valid_scores).all():
             raise TrainingError(
-                f"A validation score is not finite after epoch {epoch}. Lower the learning rate "
-                f"(now {config.learning_rate:g})."
+                f"A validation score is not finite after epoch {epoch}. {fit.advice}"
             )
         progress.add(network, auc(data.valid_labels, valid_scores))
         if on_epoch is not None:
@@ -94,9 +84,8 @@ def fit_pointwise(
                 best_valid_auc=progress.best_valid_auc,
             )
             on_epoch(record)
-        checkpointer.write_if_due(fit.state)
-    network.load_state_dict(progress.best_weights)
-    checkpointer.remove()
+        fit.keep()
+    fit.end()
     return FitCourse(
         best_epoch=progress.best_epoch,
         epochs=progress.epoch,

@@ -1,11 +1,15 @@
 """How far a fit is: its best weights so far, and all that it goes on from."""
 
 import copy
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
+
+from corarec.cf.training.checkpoint import Checkpointer
+from corarec.errors import TrainingError
 
 
 class Progress:
@@ -41,14 +45,71 @@ class Progress:
 
 @dataclass
 class FitState:
-    """All that a fit goes on from."""
+    """A fit by gradient steps: all that it goes on from."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     progress: Progress
+    checkpointer: Checkpointer
     told: dict[str, float] = field(default_factory=dict)
     """Figures of earlier epochs that are told again."""
+
+    @classmethod
+    def begin(
+        cls,
+        network: nn.Module,
+        generator: torch.Generator,
+        checkpointer: Checkpointer,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        told: dict[str, float] | None = None,
+    ) -> Self:
+        """Return a fit by Adam, where its checkpoint left it if there is one."""
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+        fit = cls(network, optimizer, generator, Progress(network), checkpointer, told or {})
+        if (state := checkpointer.read()) is not None:
+            fit.load(state)
+        return fit
+
+    def goes_on(self, max_epochs: int, patience: int) -> bool:
+        """Whether another epoch is wanted."""
+        return self.progress.epoch < max_epochs and not self.progress.stalled(patience)
+
+    def step(self, loss: torch.Tensor) -> float:
+        """Take a step down a loss, and return it.
+
+        Raises
+        ------
+        TrainingError
+            It is not finite.
+        """
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss is {value} in epoch {self.progress.epoch + 1}. {self.advice}"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return value
+
+    @property
+    def advice(self) -> str:
+        """What helps where a number is not finite."""
+        return f"Lower the learning rate (now {self.optimizer.param_groups[0]['lr']:g})."
+
+    def keep(self) -> None:
+        """Write a checkpoint where one is due."""
+        self.checkpointer.write_if_due(self.state)
+
+    def end(self) -> None:
+        """Give the network its best weights; the checkpoint is not needed any more."""
+        self.network.load_state_dict(self.progress.best_weights)
+        self.checkpointer.remove()
 
     def state(self) -> dict[str, Any]:
         """Return all of it, for a checkpoint."""
