@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from corarec.adapter import CoraConfig, GeneratorConfig, LayerPattern
-from corarec.adapter.reach import as_mask
+from corarec.adapter.inputs import as_mask
 from corarec.errors import ArtifactError, ConfigError, DataError
 
 Batch = dict[str, torch.Tensor]

@@ -14,9 +14,10 @@ from corarec.adapter.binding import Binding, Increment
 from corarec.adapter.checkpointing import carry_through_checkpoints
 from corarec.adapter.config import CoraConfig
 from corarec.adapter.generator import CollaborativeQueryGenerator
+from corarec.adapter.inputs import as_mask, check_vectors, refuse_names
 from corarec.adapter.layer import CoraLayer
 from corarec.adapter.loading import check_weights_fit
-from corarec.adapter.reach import as_mask, check_reached, refuse_names
+from corarec.adapter.reach import check_reached
 from corarec.adapter.targets import Target, find_targets
 from corarec.errors import ConfigError, DataError
 
@@ -289,23 +290,7 @@ class CoraModel(BaseTuner):
         """
         generator = self.cora_generator[self.active_adapters[0]]
         assert isinstance(generator, CollaborativeQueryGenerator)
-        size = generator.config.vector_size
-        if not isinstance(cf_vectors, torch.Tensor):
-            raise DataError(
-                f"`cf_vectors` is a {type(cf_vectors).__name__}; give a tensor of the shape "
-                f"[B, {2 * size}]."
-            )
-        if cf_vectors.dim() != 2 or cf_vectors.shape[1] != 2 * size:
-            raise DataError(
-                f"`cf_vectors` has the shape {list(cf_vectors.shape)}, but this adapter was made "
-                f"for [B, {2 * size}]: a user vector of {size} numbers, then an item vector of "
-                f"{size}."
-            )
-        if not cf_vectors.is_floating_point():
-            raise DataError(
-                f"`cf_vectors` has the type {cf_vectors.dtype}; give vectors of a CF model, which "
-                "are floating-point numbers, and not ids."
-            )
+        check_vectors(cf_vectors, generator.config.vector_size)
         matrices: dict[int, torch.Tensor] = generator(cf_vectors)
         return matrices
 

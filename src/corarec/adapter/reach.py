@@ -1,59 +1,13 @@
-"""What comes into a forward pass beside the vectors, and which layers the increment reached."""
+"""Which adapted layers had a part in a forward pass."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from corarec.adapter.binding import Increment
 from corarec.backbone.compiling import is_compiled
-from corarec.errors import ConfigError, DataError
-
-
-def refuse_names(keywords: Mapping[str, Any]) -> None:
-    """Refuse PEFT's keywords for batches of several adapters.
-
-    Raises
-    ------
-    ConfigError
-        One of them came.
-    """
-    for keyword in ("adapter_names", "alora_offsets"):
-        if keywords.get(keyword) is not None:
-            raise ConfigError(
-                f"`{keyword}` came, but CoRA runs one adapter for the whole batch, and it is "
-                "`cf_vectors` that make its rows different. Choose the adapter with "
-                "`set_adapter(name)` and run the rows of each adapter in a batch of their own."
-            )
-
-
-def as_mask(active: torch.Tensor | None) -> torch.Tensor | None:
-    """Return `cf_active: [B, T]` as bool; whole numbers will do if all are 0 or 1.
-
-    Raises
-    ------
-    DataError
-        It is no such tensor.
-    """
-    if active is None:
-        return None
-    if isinstance(active, torch.Tensor) and active.dim() == 2:
-        if active.dtype == torch.bool:
-            return active
-        whole = not (active.is_floating_point() or active.is_complex())
-        if whole and bool(((active == 0) | (active == 1)).all()):
-            return active.bool()
-    came = (
-        f"has the type {active.dtype} and the shape {list(active.shape)}"
-        if isinstance(active, torch.Tensor)
-        else f"is a {type(active).__name__}"
-    )
-    raise DataError(
-        f"`cf_active` {came}; give a tensor of bool (or of 0 and 1), [B, T]: True on the tokens "
-        "where the increment acts. It cannot weigh it."
-    )
+from corarec.errors import ConfigError
 
 
 def check_reached(model: nn.Module, names: Sequence[str], increment: Increment) -> None:
