@@ -31,6 +31,18 @@ class TrainingData:
     valid_rows: IntArray
     """Numbers of the validation rows that choose the best weights."""
 
+    @property
+    def parts(self) -> tuple[tuple[str, IntArray, str], ...]:
+        """Both kinds of rows with their names, and which option brings more of them."""
+        return (
+            ("training", self.train_rows, "Lower train.train_from, or prepare other data."),
+            (
+                "validation",
+                self.valid_rows,
+                "Raise train.validation_rows or train.validation_fraction.",
+            ),
+        )
+
 
 class Recommender(nn.Module, ABC):
     """A system of the benchmark.

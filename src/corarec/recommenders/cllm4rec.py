@@ -142,14 +142,7 @@ class CLLM4RecRecommender(LanguageRecommender):
     @classmethod
     def check(cls, data: TrainingData) -> None:
         """See that something is liked, to learn from and to choose by."""
-        for what, rows, advice in (
-            ("training", data.train_rows, "Lower train.train_from, or prepare other data."),
-            (
-                "validation",
-                data.valid_rows,
-                "Raise train.validation_rows or train.validation_fraction.",
-            ),
-        ):
+        for what, rows, advice in data.parts:
             if not data.dataset.labels(rows).any():
                 raise ConfigError(f"None of the {len(rows)} {what} rows is liked. {advice}")
 

@@ -53,14 +53,7 @@ class PointwiseRecommender(Recommender):
     @classmethod
     def check(cls, data: TrainingData) -> None:
         """See that both labels are there, to learn from and to choose by."""
-        for what, rows, advice in (
-            ("training", data.train_rows, "Lower train.train_from, or prepare other data."),
-            (
-                "validation",
-                data.valid_rows,
-                "Raise train.validation_rows or train.validation_fraction.",
-            ),
-        ):
+        for what, rows, advice in data.parts:
             labels = np.unique(data.dataset.labels(rows))
             if len(labels) < 2:
                 raise ConfigError(
