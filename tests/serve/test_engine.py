@@ -66,8 +66,8 @@ def item(title: str, *, removed: bool = False) -> ItemState:
     return ItemState(title, {"year": 1999}, 5, removed)
 
 
-def take(engine: Engine, *, reset: bool = False, **what: Any) -> None:
-    engine.take(Changes("s", 1, **what), reset=reset)
+def take(engine: Engine, *, reset: bool = False, **what: Any) -> bool:
+    return engine.take(Changes("s", 1, **what), reset=reset)
 
 
 def test_a_state_told_twice_is_told_once_and_what_goes_is_taken_back(
@@ -103,6 +103,16 @@ def test_what_was_told_before_is_void_after_a_reset(engine: Engine, live: Live) 
     take(engine, reset=True, users={"v": user("a")})
     assert live.told == {"u": [], "v": [("a", "like", 0)]}
     assert "new" not in live.items
+
+
+def test_it_tells_when_somebody_or_something_leaves(engine: Engine) -> None:
+    assert not take(engine, users={"u": user("a")}, items={"new": item("New")})
+    assert not take(engine, items={"new": item("Newer"), "none": item("None", removed=True)})
+    assert take(engine, items={"new": item("New", removed=True)})
+    assert not take(engine, items={"new": item("New", removed=True)})
+    assert take(engine, users={"u": user(forgotten=True)})
+    assert not take(engine, users={"u": user("b", forgotten=True)})
+    assert take(engine, reset=True)
 
 
 def test_what_is_odd_keeps_nothing_else_back(

@@ -13,6 +13,7 @@ import torch
 from corarec.errors import TrainingError
 from corarec.score.context import Context
 from corarec.score.scorer import Batch, Scorer
+from corarec.serve import queue as queue_room
 from corarec.serve.jobs import MANY, Ask, Call, Work
 from corarec.serve.metrics import Metrics
 from corarec.serve.problems import Problem
@@ -249,7 +250,7 @@ def test_what_is_told_first_is_known_to_what_is_asked_later(queue: Queue, live: 
     live.system.gate.clear()
     blocking = submit(q, 1)
     told: list[int] = []
-    control = q.control(lambda: told.append(1))
+    control = q.control(lambda: bool(told.append(1)))
 
     def work() -> Work:
         yield Call(lambda: None)
@@ -274,9 +275,28 @@ def test_work_begins_anew_where_what_it_knows_is_void(queue: Queue, live: Live) 
     future = q.submit(work, 3, soon())
     while not began:
         time.sleep(0.01)
-    q.control(lambda: None, anew=True).result(5)
+    q.control(lambda: True).result(5)
     assert future.result(5) == [float(SLOW), 2.0, 3.0]
     assert len(began) == 2
+
+
+def test_work_that_begins_anew_again_and_again_ends_with_a_problem(
+    queue: Queue, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_room, "BEGINNINGS", 3)
+    q = queue(batch_tokens=20)
+    began: list[int] = []
+
+    def work() -> Work:
+        began.append(1)
+        q.control(lambda: True)
+        yield Ask([(NOBODY, np.array([item])) for item in (1, 2, 3, 4)])
+
+    with pytest.raises(Problem, match="begun 3 times") as problem:
+        q.submit(work, 3, soon()).result(5)
+    assert problem.value.status == 503
+    assert len(began) == 3
+    assert submit(q, 4).result(5) == [4.0]
 
 
 def test_beyond_the_queue_requests_are_refused_and_recovery_is_at_once(

@@ -14,7 +14,7 @@ from tests.serve.conftest import Serve, Served
 from corarec.errors import ArtifactError
 from corarec.runs.live import LiveRun
 from corarec.runs.refresh import refresh_run
-from corarec.serve import follow, service, writer
+from corarec.serve import follow, queue, service, writer
 from corarec.serve.export import export_events
 
 PAIRS = {"pairs": [{"user": "1", "item": "3"}]}
@@ -196,6 +196,67 @@ def test_a_request_that_makes_the_model_fail_is_answered_alone(
     assert "swordfish" not in problem["message"]
     assert problem["request_id"] == asked[1].answer.headers["x-request-id"]
     assert client.get("/health/ready").status_code == 200
+
+
+def test_items_that_change_while_they_are_scored_are_not_taken_for_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "SLICE", 4)
+    client = serve()
+    for n in range(12):
+        client.told("/v1/items", item=f"n-{n}", title=f"{n} Quiet Comets" * (n + 1))
+    gate = Gate(client, monkeypatch)
+    wanted = {"user": "1", "k": 12, "filter": {"added_only": True}}
+    asked = Asked(client, "/v1/recommend", wanted)
+    assert gate.reached.wait(20)
+    for n in range(0, 12, 2):
+        assert client.delete(f"/v1/items/n-{n}").status_code == 200
+    client.told("/v1/items", item="other", title="Rivers of Silver")
+    gate.open()
+    assert asked.status() == 200
+    items = {row["item"]: row["score"] for row in asked.answer.json()["items"]}
+    assert set(items) == {"other", *(f"n-{n}" for n in range(1, 12, 2))}
+    pairs = [{"user": "1", "item": item} for item in items]
+    alone = {row["item"]: row["score"] for row in client.told("/v1/score", pairs=pairs)["pairs"]}
+    assert items == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_person_forgotten_while_somebody_is_scored_lends_no_vector(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    client.told("/v1/feedback", user="first", item="3", kind="like", time=1)
+    monkeypatch.setattr(queue, "SLICE", 4)
+    gate = Gate(client, monkeypatch)
+    asked = Asked(client, "/v1/recommend", {"user": "first", "k": 20})
+    assert gate.reached.wait(20)
+    assert client.delete("/v1/users/first").status_code == 200
+    client.told("/v1/feedback", user="second", item="7", kind="like", time=1)
+    client.get("/v1/items/3")  # what was told before is known to whoever asks
+    gate.open()
+    assert asked.status() == 200
+    answer = asked.answer.json()
+    assert answer["known"] is False
+    stranger = client.told("/v1/recommend", user="nobody", k=20)["items"]
+    assert [row["item"] for row in answer["items"]] == [row["item"] for row in stranger]
+
+
+def test_a_row_of_the_store_that_another_program_damaged_stops_nothing(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "PAUSE", 0.01)
+    client = serve()
+    client.told("/v1/items", item="a", title="A")
+    with client.service.store.connection() as connection:
+        connection.exec_driver_sql("UPDATE items SET metadata = '{', number = number + 1")
+        connection.exec_driver_sql("UPDATE counter SET value = value + 1")
+    client.told("/v1/score", **PAIRS)
+    client.told("/v1/recommend", user="1", k=2)
+    assert "JSONDecodeError" in client.get("/health/ready").json()["store"]
+    with client.service.store.connection() as connection:
+        connection.exec_driver_sql("UPDATE items SET metadata = '{}'")
+    until(lambda: client.get("/v1/items/a").status_code == 200)
+    until(lambda: client.get("/health/ready").json()["store"] == "ok")
 
 
 def test_draining_answers_what_is_open_and_takes_no_more(

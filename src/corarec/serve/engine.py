@@ -31,11 +31,12 @@ class Engine:
         self.refreshed: str | None = self.about["refresh"]
         """The refresh that was tried last; a damaged one is tried once."""
 
-    def swap(self, newest: str | None) -> None:
-        """Take a refresh into use; None: the run as it was trained."""
+    def swap(self, newest: str | None) -> bool:
+        """Take a refresh into use; None: the run as it was trained. What is known is another."""
         self.live.swap(newest)
         self.about = self.live.info()
         log.info("in use is %s of %s", newest or "the training", self.about["run"])
+        return True
 
     def check_alike(self, other: LiveRun) -> None:
         """See that another run can stand beside this one.
@@ -54,13 +55,17 @@ class Engine:
                 "trained on one prepared dataset; else serve each by itself."
             )
 
-    def take(self, changes: Changes, *, reset: bool) -> None:
-        """Take in what changed; with `reset` what is not in it is void."""
+    def take(self, changes: Changes, *, reset: bool) -> bool:
+        """Take in what changed; with `reset` what is not in it is void.
+
+        Returns whether somebody or something is gone: numbers of theirs may be given to others.
+        """
         users, items = changes.users, changes.items
         if reset:
             users = dict.fromkeys(self._states, NOBODY) | users
             gone = {item: _removed(state) for item, state in self._items.items()}
             items = gone | items
+        leaves = reset or self._anybody_leaves(changes)
         self._take_items(items)
         again = self._held - users.keys() if items else set()
         for user, state in (users | {user: self._states[user] for user in again}).items():
@@ -69,6 +74,14 @@ class Engine:
             except Exception:
                 log.exception("what changed of a user is left out")
         self.about = self.live.info()
+        return leaves
+
+    def _anybody_leaves(self, changes: Changes) -> bool:
+        items = (name for name, state in changes.items.items() if state.removed)
+        users = (name for name, state in changes.users.items() if state.forgotten)
+        return any(name in self._items and not self._items[name].removed for name in items) or any(
+            not self._states.get(name, NOBODY).forgotten for name in users
+        )
 
     def _take_items(self, items: Mapping[str, ItemState]) -> None:
         for item, state in items.items():

@@ -55,6 +55,11 @@ class Follower:
                     log.warning("the store cannot be read: %s", error)
                 self.trouble = str(error)
                 raise
+            except Exception as error:
+                # Such as a row that another program damaged: what is known is answered.
+                log.exception("the store cannot be read")
+                self.trouble = f"{type(error).__name__} while it was read"
+                raise StoreUnavailableError(self.trouble) from error
             if self.trouble is not None:
                 log.warning("the store can be read again")
             self.trouble = None

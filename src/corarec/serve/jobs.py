@@ -54,6 +54,8 @@ class Job:
     work: Work | None = None
     wanted: Ask | Call | None = None
     scores: FloatArray = field(default_factory=lambda: np.empty(0))
+    begun: int = 0
+    """How often its work began."""
     done: int = 0
     """How many of the wanted pairs have their score."""
 

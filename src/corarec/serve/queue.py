@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 SLICE = 128
 """Items of one person that are scored in one step."""
+BEGINNINGS = 20
+"""So often work begins, where what it knows becomes void meanwhile."""
 FIRST_TOKENS = 128.0
 """Tokens of a pair, as long as none was seen."""
 
@@ -138,20 +140,21 @@ class ScoringQueue:
         job.future.add_done_callback(lambda _: self._left(job))
         return job.future
 
-    def control(self, do: Callable[[], None], *, anew: bool = False) -> Future[None]:
+    def control(self, do: Callable[[], bool]) -> Future[None]:
         """Have something done in the scoring thread before any work that is submitted later.
 
-        With `anew` work that has begun begins once more: what it knows is void.
+        Where it returns true, work that has begun begins once more: what it knows is void, such as
+        numbers of items that are given to others now.
         """
         future: Future[None] = Future()
 
-        def begin_anew() -> None:
-            do()
-            for job in self._active:
-                job.work = None
+        def controlled() -> None:
+            if do():
+                for job in self._active:
+                    job.work = None
 
         with self._changed:
-            self._controls.append((begin_anew if anew else do, future))
+            self._controls.append((controlled, future))
             self._changed.notify()
         return future
 
@@ -217,9 +220,7 @@ class ScoringQueue:
         """Start or go on with a job until it wants something or is done."""
         try:
             if job.work is None:
-                self.metrics.queue_seconds.observe(time.monotonic() - job.since)
-                job.work = job.start()
-                wanted = next(job.work)
+                wanted = next(self._begin(job))
             else:
                 wanted = job.work.send(scores)
             while isinstance(wanted, Ask) and not len(wanted):
@@ -232,6 +233,15 @@ class ScoringQueue:
                 job.future.set_result(end.value)
         except Exception as error:
             self._fail(job, error)
+
+    def _begin(self, job: Job) -> Work:
+        if not job.begun:
+            self.metrics.queue_seconds.observe(time.monotonic() - job.since)
+        if job.begun == BEGINNINGS:
+            raise _changing()
+        job.begun += 1
+        job.work = job.start()
+        return job.work
 
     def _fail(self, job: Job, error: BaseException) -> None:
         with suppress(InvalidStateError):
@@ -390,6 +400,16 @@ class ScoringQueue:
         self.metrics.scoring_seconds.observe(seconds)
         rate = pairs / max(seconds, 1e-6)
         self._rate = rate if not self._rate else 0.8 * self._rate + 0.2 * rate
+
+
+def _changing() -> Problem:
+    return Problem(
+        503,
+        "changing",
+        "Items were removed or people forgotten so often meanwhile that this was begun "
+        f"{BEGINNINGS} times and not ended. Try again.",
+        retry_after=1,
+    )
 
 
 def _stopping() -> Problem:

@@ -141,17 +141,24 @@ class Service:
         while True:
             if time.monotonic() - expired > RETENTION_SECONDS or not expired:
                 expired = time.monotonic()
-                keep, events = self.settings.keep_shown_days, self.settings.keep_events_days
-                now = time.time()
-                before = None if events is None else int(now - events * DAY)
-                answered = int(now - ANSWERED_DAYS * DAY)
-                self.writer.note(Expire(int(now - keep * DAY), before, answered))
-            await self.follower.catch_up()
-            for engine in self.engines:
-                await self._refresh(engine)
-            await asyncio.to_thread(memory.give_back)
+                self._expire()
+            try:
+                await self.follower.catch_up()
+                for engine in self.engines:
+                    await self._refresh(engine)
+                await asyncio.to_thread(memory.give_back)
+            except Exception:
+                # It goes on as long as the service does.
+                log.exception("looking after the service failed")
             self.metrics.ready.set(0 if self.trouble() else 1)
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _expire(self) -> None:
+        keep, events = self.settings.keep_shown_days, self.settings.keep_events_days
+        now = time.time()
+        before = None if events is None else int(now - events * DAY)
+        answered = int(now - ANSWERED_DAYS * DAY)
+        self.writer.note(Expire(int(now - keep * DAY), before, answered))
 
     async def _refresh(self, engine: Engine) -> None:
         """Take what `corarec refresh` made last into use; what fails leaves things as they are."""
@@ -160,7 +167,7 @@ class Service:
             if newest == engine.refreshed:
                 return
             engine.refreshed = newest
-            done = self.queue.control(partial(engine.swap, newest), anew=True)
+            done = self.queue.control(partial(engine.swap, newest))
             await asyncio.wrap_future(done)
         except CorarecError as error:
             log.error("the refresh is not taken into use: %s", error)  # noqa: TRY400

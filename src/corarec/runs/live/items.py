@@ -17,6 +17,9 @@ from corarec.runs.live.search import folded, nearest
 from corarec.runs.live.types import Filters, Hit, Item, Limits
 from corarec.types import BoolArray, IntArray
 
+MOST_KEPT = 40
+"""What is made of all items and kept until one changes: a few, and columns that are filtered by."""
+
 
 class Items:
     """Items by their numbers: `1..I` of the catalogue, added ones from `I + 1` on.
@@ -36,8 +39,7 @@ class Items:
         self._times: dict[int, int] = {}
         self._removed: set[int] = set()
         self._free: list[int] = []
-        self._version = 0
-        self._kept: dict[str, tuple[int, Any]] = {}
+        self._kept: dict[str, Any] = {}
 
     @property
     def known(self) -> int:
@@ -275,13 +277,15 @@ class Items:
         return self.count
 
     def _touch(self) -> None:
-        self._version += 1
+        self._kept.clear()
 
     def _cached(self, name: str, make: Any) -> Any:
-        kept = self._kept.get(name)
-        if kept is None or kept[0] != self._version:
-            kept = self._kept[name] = self._version, make()
-        return kept[1]
+        if name not in self._kept:
+            made = make()
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[name] = made
+        return self._kept[name]
 
     @property
     def _by_title(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """What a live run knows of people: the rows of the dataset and what they told it since."""
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -72,6 +73,8 @@ class People:
         self._free: list[int] = []
         self._next = knowledge.num_users + 1
         self._versions: dict[int, int] = {}
+        self._of_items: Counter[int] = Counter()
+        """How many of the events are of an item."""
         self._order = 0
         self._events = 0
         self._passing = Passing()
@@ -148,6 +151,7 @@ class People:
             number = self._new_number(user)
         person = self._people.setdefault(number, _Person())
         person.told[key] = Told(item, kind, time, stars, self._order)
+        self._of_items[item] += 1
         self._order += 1
         self._events += 1
         self._latest = max(self._latest, time)
@@ -161,6 +165,7 @@ class People:
         if person is None or person.told.pop((item, kind, time), None) is None:
             return False
         self._events -= 1
+        self._release([item])
         self._touch(number, person)
         return True
 
@@ -174,6 +179,7 @@ class People:
             return 0
         person = self._people.pop(number, _Person())
         self._events -= len(person.told)
+        self._release([event.item for event in person.told.values()])
         self._versions[number] = self._versions.get(number, 0) + 1
         self._log = None
         if number <= self.knowledge.num_users:
@@ -218,7 +224,7 @@ class People:
 
     def refers_to(self, item: int) -> bool:
         """Return whether anybody told anything of an item."""
-        return any(key[0] == item for person in self._people.values() for key in person.told)
+        return item in self._of_items
 
     def is_known(self, row: int) -> bool:
         """Return whether a row of the dataset may be known."""
@@ -304,6 +310,12 @@ class People:
         if number in self._people or number >= PASSING:
             return True
         return number <= self.knowledge.num_users and bool(self._stray[number])
+
+    def _release(self, items: Sequence[int]) -> None:
+        self._of_items.subtract(items)
+        for item in items:
+            if not self._of_items[item]:
+                del self._of_items[item]
 
     def _touch(self, number: int, person: _Person) -> None:
         self._versions[number] = self._versions.get(number, 0) + 1
