@@ -219,12 +219,10 @@ class ScoringQueue:
     def _advance(self, job: Job, scores: Any) -> None:
         """Start or go on with a job until it wants something or is done."""
         try:
-            if job.work is None:
-                wanted = next(self._begin(job))
-            else:
-                wanted = job.work.send(scores)
+            work = job.work or self._begin(job)
+            wanted = work.send(scores)
             while isinstance(wanted, Ask) and not len(wanted):
-                wanted = job.work.send(np.empty(0))
+                wanted = work.send(np.empty(0))
             job.wanted, job.done = wanted, 0
             if isinstance(wanted, Ask):
                 job.scores = np.empty(len(wanted), dtype=np.float64)
