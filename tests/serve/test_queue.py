@@ -250,7 +250,12 @@ def test_what_is_told_first_is_known_to_what_is_asked_later(queue: Queue, live: 
     live.system.gate.clear()
     blocking = submit(q, 1)
     told: list[int] = []
-    control = q.control(lambda: bool(told.append(1)))
+
+    def tell() -> bool:
+        told.append(1)
+        return False
+
+    control = q.control(tell)
 
     def work() -> Work:
         yield Call(lambda: None)

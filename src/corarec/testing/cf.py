@@ -246,6 +246,38 @@ class CFConformance:
         assert (scores[0] >= scores[1]).all()
         assert (scores[0] > scores[1]).any()
 
+    def test_what_is_learned_for_good_stands_in_the_space_of_the_fit(
+        self, fitted: CFModel, held_out: tuple[Pairs, IntArray], tmp_path: Path
+    ) -> None:
+        old, new_user, new_item = cf_world.train_rows()[2], 40, cf_world.NUM_ITEMS + 1
+        told = {2: [*old, (new_item, 1)], new_user: [(2, 1), (3, 0), (new_item, 1)]}
+        feedback = cf_world.feedback_of(told, fitted=[True] * len(old))
+        try:
+            learned = fitted.extended(feedback, new_item)
+        except ConfigError:
+            assert fitted.takes == "nothing"
+            return
+        moments = self.knowledge != "train"
+        touched = {item for rows in told.values() for item, _ in rows}
+        items = [item for item in range(1, cf_world.NUM_ITEMS) if item not in touched]
+        others = held_out[0] if moments else cf_world.pairs_of([5] * len(items), items)
+        before = fitted.score(others)
+        fitted.extended(feedback, new_item)
+        np.testing.assert_array_equal(fitted.score(others), before)
+        sizes = (fitted.vector_size, fitted.match_size, fitted.name)
+        assert (learned.vector_size, learned.match_size, learned.name) == sizes
+        if not moments:
+            # Whom and what nothing was told of stay where they were.
+            np.testing.assert_allclose(learned.score(others), before, rtol=1e-5, atol=1e-5)
+        asked = others if moments else cf_world.pairs_of([2, 5, new_user], [new_item] * 3)
+        scores = learned.score(asked)
+        assert np.isfinite(scores).all()
+        if fitted.takes == "rows" and not moments:
+            users, _ = learned.vector_table(asked).lookup(np.array([2]))
+            assert users.abs().sum() > 0
+        learned.save(tmp_path / "learned")
+        np.testing.assert_array_equal(load_cf(tmp_path / "learned").score(asked), scores)
+
     def test_save_and_load_give_the_same_bits(
         self, fitted: CFModel, held_out: tuple[Pairs, IntArray], tmp_path: Path
     ) -> None:

@@ -81,6 +81,8 @@ class Factors:
             labels=labels.to(self.labels.dtype),
             held_items=held,
             num_users=max(self.num_users, feedback.num_users),
+            # Or whom and what nothing was told of would move, too.
+            fitted_rate=self.rate,
         )
 
     @cached_property

@@ -73,10 +73,11 @@ class SASRec(CFModel):
         """Return this model with room for new items, which say nothing in a history."""
         before = self._fitted()
         network = self._new_network(max(num_items, before.num_items))
-        weights = before.state_dict()
-        items = torch.zeros(network.num_items + 1, self.vector_size)
-        items[: len(weights["items.weight"])] = weights["items.weight"]
-        network.load_state_dict(weights | {"items.weight": items})
+        weights = network.state_dict()
+        for name, weight in before.state_dict().items():
+            # Of every item there is a row, and a mark whether it is known.
+            weights[name].zero_()[: len(weight)] = weight
+        network.load_state_dict(weights)
         model = copy(self)
         model._network = network.eval()
         return model
