@@ -1,5 +1,7 @@
 """What is kept between two answers is what would be made anew."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -23,8 +25,8 @@ def known(log: Log) -> KnownRows:
 
 
 def with_row(log: Log, user: int, item: int, label: int, time: int) -> Log:
-    one = (np.array([value]) for value in (user, item, label, time))
-    return log.joined(Log(*one, np.array([np.nan])))
+    users, items, labels, times = (np.array([value]) for value in (user, item, label, time))
+    return log.joined(Log(users, items, labels, times, np.array([np.nan])))
 
 
 def fresh(rows: KnownRows) -> CoCounts:
@@ -34,16 +36,17 @@ def fresh(rows: KnownRows) -> CoCounts:
 
 
 def test_statistics_are_made_once_for_a_log_and_its_sizes(log: Log) -> None:
-    followed, made = Followed(), []
+    followed: Any = Followed()
+    made: list[Log] = []
 
-    def make(of: Log) -> int:
+    def make(of: Log) -> Any:
         made.append(of)
         return len(made)
 
-    assert [followed.of(log, SIZES, make) for _ in range(3)] == [1, 1, 1]  # type: ignore[arg-type]
-    assert followed.of(log, (SIZES[0] + 1, SIZES[1]), make) == 2  # type: ignore[arg-type]
+    assert [followed.of(log, SIZES, make) for _ in range(3)] == [1, 1, 1]
+    assert followed.of(log, (SIZES[0] + 1, SIZES[1]), make) == 2
     other = with_row(log, 1, 1, 1, 5)
-    assert followed.of(other, SIZES, make) == 3  # type: ignore[arg-type]
+    assert followed.of(other, SIZES, make) == 3
     assert made[2] is other
 
 
