@@ -219,10 +219,13 @@ def workers() -> str:
 
 def service() -> str:
     """Return what a service answers under load, when killed, and to odd requests."""
-    load, faults, odd = (_read(f"serve_{name}") for name in ("load", "faults", "fuzz"))
+    load, faults, odd, soak = (
+        _read(f"serve_{name}") for name in ("load", "faults", "fuzz", "soak")
+    )
+    megabytes = soak["megabytes_each_minute"]
     offline, more = load["offline_pairs_per_second"], load["beyond_the_queue"]
     lines = [
-        _command("python benchmarks/serve_load.py RUN --seconds 20"),
+        _command(f"python benchmarks/serve_load.py RUN --seconds {load['seconds']:.0f}"),
         f"{load['seconds']:.0f} seconds for each number of clients, "
         f"{load['pairs_per_request']} pairs a request, the service on one thread; offline the same "
         f"scorer makes {min(offline):.0f} to {max(offline):.0f} pairs/s.",
@@ -246,7 +249,15 @@ def service() -> str:
             f"{more['clients']} clients at a queue of {more['queue_requests']}: {statuses}; the "
             f"first answer after the load took {more['seconds_to_an_answer_after']:.1f} seconds.",
             "",
-            _command("python benchmarks/serve_faults.py RUN --kills 8"),
+            _command(f"python benchmarks/serve_soak.py RUN --minutes {soak['minutes']}"),
+            f"{soak['clients']} clients for {soak['minutes']} minutes, "
+            f"{sum(soak['requests_each_minute']):,} requests of all kinds, ever new shapes among "
+            f"them: {megabytes[0]:,} MB when it was ready, {min(megabytes[1:]):,} to "
+            f"{max(megabytes[1:]):,} MB at the end of each minute. Over the second half that rose "
+            f"by {soak['megabytes_per_minute_in_the_second_half']:.1f} MB a minute, by least "
+            "squares.",
+            "",
+            _command(f"python benchmarks/serve_faults.py RUN --kills {faults['kills']}"),
             f"{faults['kills']} times SIGKILL under {faults['clients']} writers: of "
             f"{faults['acknowledged']:,} acknowledged events {faults['lost']} were lost and "
             f"{faults['doubled']} doubled.",
