@@ -76,7 +76,7 @@ def properties(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
     names = {each["name"] for each in operation.get("parameters", [])}
     if "requestBody" in operation:
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        for one in schema.get("anyOf", [schema]):
+        for one in schema.get("oneOf", [schema]):
             found = document["components"]["schemas"][one["$ref"].rpartition("/")[2]]
             names |= set(found["properties"])
     return names
@@ -177,7 +177,8 @@ def test_items_and_people(client: corarec.Client) -> None:
         (lambda c: c.recommend("1", exclude=[object()]), "JSON"),
         (lambda c: c.explain("1"), "item or a title"),
         (lambda c: c.user("nobody-at-all"), "nobody-at-all"),
-        (lambda c: c.item("a/b"), "address"),
+        (lambda c: c.item("a//b"), "address"),
+        (lambda c: c.item("a/../b"), "address"),
         (lambda c: c.forget_user(".."), "address"),
         (lambda c: c.add_item("3", "Mine"), "one of the dataset"),
         (lambda c: c.score(pl.DataFrame({"user": ["1"]})), "no column item"),

@@ -1,6 +1,8 @@
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.serve.conftest import Serve
@@ -353,3 +355,74 @@ def test_what_was_told_is_known_after_a_restart(serve: Serve) -> None:
     second = serve()
     after = second.told("/v1/score", pairs=pairs)["pairs"]
     assert [p["score"] for p in after] == pytest.approx([p["score"] for p in before], abs=1e-6)
+
+
+LARGE = [
+    ("/v1/score", "pairs", "{}"),
+    ("/v1/feedback", "events", "{}"),
+    ("/v1/rank", "items", "[]"),
+    ("/v1/rank", "titles", "[]"),
+    ("/v1/recommend", "liked", "[]"),
+    ("/v1/recommend", "disliked", "[]"),
+    ("/v1/recommend", "exclude", "[]"),
+]
+
+
+@pytest.mark.parametrize(("path", "name", "value"), LARGE)
+def test_not_every_mistake_of_half_a_million_is_looked_for(
+    serve: Serve, path: str, name: str, value: str
+) -> None:
+    client = serve(ready=False)
+    content = f'{{"{name}": [{",".join([value] * 500_000)}]}}'
+    used = time.process_time()
+    problem = wrong(
+        client, "POST", path, 422, content=content, headers={"content-type": "application/json"}
+    )
+    assert problem["details"]
+    assert time.process_time() - used < 1.5
+
+
+def test_ids_and_titles_are_written_as_people_write(serve: Serve) -> None:
+    client = serve()
+    odd = [
+        "\u6771\u4eac\u3000\u7269\u8a9e",
+        "a\u00a0b",
+        "\U0001f468\u200d\U0001f469",
+        "a/b",
+        "e\u0301",
+        "100%",
+        "?#&",
+    ]
+    for name in odd:
+        client.told("/v1/items", item=f"item {name}", title=f"Title {name}")
+        assert client.told("/v1/feedback", user=name, item=f"item {name}", kind="like")["new"] == 1
+        (pair,) = client.told("/v1/score", pairs=[{"user": name, "item": f"item {name}"}])["pairs"]
+        assert pair["item"] == f"item {name}"
+        place = quote(name, safe="")
+        events = client.get(f"/v1/users/{place}").json()["events"]
+        assert [event["item"] for event in events] == [f"item {name}"]
+        shown = client.get(f"/v1/items/{quote(f'item {name}', safe='')}")
+        assert shown.json()["item"] == f"item {name}"
+        assert client.delete(f"/v1/users/{place}").json()["events"] == 1
+        assert client.delete(f"/v1/items/{quote(f'item {name}', safe='')}").status_code == 200
+
+
+def test_what_is_acknowledged_of_an_item_counts(serve: Serve) -> None:
+    client = serve()
+    huge = {"item": "m", "title": "M", "metadata": {"genre": ["x" * 200] * 50}}
+    assert "1,000 characters" in wrong(client, "POST", "/v1/items", 422, json=huge)["message"]
+    client.told("/v1/items", **huge | {"metadata": {"genre": ["x" * 20] * 40}})
+    client.told("/v1/score", pairs=[{"user": "1", "item": "m"}])
+
+
+def test_a_mistake_in_one_event_is_told_as_one_of_an_event(serve: Serve) -> None:
+    event = {"user": "u", "item": ITEM, "kind": "love"}
+    problem = wrong(serve(), "POST", "/v1/feedback", 422, json=event)
+    assert "events" not in problem["message"]
+    assert "'like'" in problem["message"]
+
+
+def test_health_is_told_by_head_too(serve: Serve) -> None:
+    client = serve()
+    assert client.head("/health/ready").status_code == 200
+    assert client.head("/health/live").status_code == 200

@@ -313,8 +313,8 @@ def _ids(frame: pl.DataFrame, name: str) -> list[Any]:
 def _place(name: Id) -> str:
     """Return an id as a part of an address."""
     text = str(name)
-    if text in ("", ".", "..") or "/" in text:
+    if {"", ".", ".."} & set(text.split("/")):
         raise DataError(
-            f"The id {text!r:.80} cannot stand in an address: it is empty, dots, or has /."
+            f"The id {text!r:.80} cannot stand in an address: a part of it is empty or dots."
         )
     return quote(text, safe="")

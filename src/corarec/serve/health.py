@@ -16,6 +16,7 @@ with needs("serve"):
 health = APIRouter(tags=["health"])
 
 
+@health.head("/health/live", include_in_schema=False)
 @health.get("/health/live", response_model=schemas.HealthAnswer)
 async def live(request: Request) -> Any:
     """Whether the process is worth keeping: 503 where it should be started anew."""
@@ -24,6 +25,7 @@ async def live(request: Request) -> Any:
     return _health(service, "live" if reason is None else "hanging", reason)
 
 
+@health.head("/health/ready", include_in_schema=False)
 @health.get("/health/ready", response_model=schemas.HealthAnswer)
 async def ready(request: Request) -> Any:
     """Whether requests are answered: 503 with the reason while loading, draining or hanging."""

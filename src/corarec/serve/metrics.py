@@ -2,6 +2,8 @@
 
 import os
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 from corarec.extras import needs
@@ -70,7 +72,27 @@ class Metrics:
     def text(self) -> bytes:
         """Return all of them in the text format."""
         if os.environ.get(FOLDER_VARIABLE):
+            _leave_out_the_dead(Path(os.environ[FOLDER_VARIABLE]))
             together = CollectorRegistry()
             multiprocess.MultiProcessCollector(together)
             return generate_latest(together)
         return generate_latest(self._registry)
+
+
+def _leave_out_the_dead(folder: Path) -> None:
+    """Forget how processes are that ended, such as that they were not ready; counts stay."""
+    for number in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*_*.db")}:
+        if not _runs(int(number)):
+            # Another process may have done so in this moment.
+            with suppress(FileNotFoundError):
+                multiprocess.mark_process_dead(int(number), str(folder))
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -140,7 +140,7 @@ class Door:
             ) from None
 
     def _count(self, scope: Scope, status: int, request_id: str, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        route = getattr(scope.get("route"), "path_format", UNMATCHED)
         # A client may make up methods without end, and each would be counted for good.
         method = scope["method"] if scope["method"] in METHODS else "?"
         self._metrics.requests.labels(method, route, str(status or "gone")).inc()

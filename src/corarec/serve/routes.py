@@ -87,7 +87,7 @@ async def recommend_to(
 @v1.post("/feedback", response_model=schemas.FeedbackAnswer, tags=["telling"])
 async def add_feedback(
     request: Request,
-    body: schemas.FeedbackRequest | schemas.Event,
+    body: schemas.Told,
     idempotency_key: Annotated[RepeatKey | None, Header()] = None,
 ) -> Any:
     """Tell what users like, dislike or have seen; told twice it counts once."""
@@ -97,7 +97,7 @@ async def add_feedback(
 @v1.put("/feedback", response_model=schemas.FeedbackAnswer, tags=["telling"])
 async def put_feedback(
     request: Request,
-    body: schemas.FeedbackRequest | schemas.Event,
+    body: schemas.Told,
     idempotency_key: Annotated[RepeatKey | None, Header()] = None,
 ) -> Any:
     """As POST, but what each user said of the item before is taken back."""
@@ -178,7 +178,7 @@ async def find_items(
     return {"request_id": id_of(request), "items": found}
 
 
-@v1.get("/items/{item}", response_model=schemas.Item, responses=NOT_FOUND, tags=["items"])
+@v1.get("/items/{item:path}", response_model=schemas.Item, responses=NOT_FOUND, tags=["items"])
 async def show_item(request: Request, item: PathId) -> Any:
     """Show an item."""
     service = service_of(request)
@@ -193,7 +193,7 @@ async def show_item(request: Request, item: PathId) -> Any:
 
 
 @v1.delete(
-    "/items/{item}",
+    "/items/{item:path}",
     response_model=schemas.RemovedAnswer,
     responses=NOT_FOUND | CONFLICT,
     tags=["items"],
@@ -226,7 +226,9 @@ async def find_users(
     return {"request_id": id_of(request), "users": await scored(request, 1, work.users, q, limit)}
 
 
-@v1.get("/users/{user}", response_model=schemas.UserAnswer, responses=NOT_FOUND, tags=["users"])
+@v1.get(
+    "/users/{user:path}", response_model=schemas.UserAnswer, responses=NOT_FOUND, tags=["users"]
+)
 async def show_user(request: Request, user: PathId) -> Any:
     """Show what is known of a user, newest first."""
     try:
@@ -243,7 +245,7 @@ async def show_user(request: Request, user: PathId) -> Any:
     return answer | {"cold": known.cold, "events": events}
 
 
-@v1.delete("/users/{user}", response_model=schemas.ForgottenAnswer, tags=["users"])
+@v1.delete("/users/{user:path}", response_model=schemas.ForgottenAnswer, tags=["users"])
 async def forget_user(request: Request, user: PathId) -> Any:
     """Forget a user: events are deleted, and what the dataset knows does not count any more."""
     gone = await written(request, ForgetUser(user))

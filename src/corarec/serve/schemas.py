@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Self, TypeVar
 
 from corarec.extras import needs
+from corarec.runs.live.checks import checked_metadata
 from corarec.serve.settings import LONGEST_ID, LONGEST_TITLE
 from corarec.serve.texts import (
     LARGEST_NUMBER,
@@ -22,8 +23,10 @@ with needs("serve"):
         AfterValidator,
         BaseModel,
         ConfigDict,
+        Discriminator,
         Field,
         StrictInt,
+        Tag,
         model_validator,
     )
 
@@ -31,7 +34,10 @@ BodyT = TypeVar("BodyT", bound="Body")
 
 
 class Body(BaseModel):
-    """What comes in: unknown keys are mistakes."""
+    """What comes in: unknown keys are mistakes.
+
+    Of a long list the first mistake is told: to tell of each of half a million would hold up all.
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
@@ -55,7 +61,7 @@ class ScoreRequest(Body):
         json_schema_extra={"examples": [{"pairs": [{"user": "17", "item": "3"}]}]}
     )
 
-    pairs: Annotated[list[Pair], Field(min_length=1)]
+    pairs: Annotated[list[Pair], Field(min_length=1, fail_fast=True)]
 
 
 class Person(Body):
@@ -63,7 +69,7 @@ class Person(Body):
 
     user: UserId | None = None
     liked: Liked | None = None
-    disliked: Annotated[list[Title], Field(max_length=1_000)] = []
+    disliked: Annotated[list[Title], Field(max_length=1_000, fail_fast=True)] = []
 
     @model_validator(mode="after")
     def _one_person(self) -> Self:
@@ -79,9 +85,10 @@ class RankRequest(Person):
         json_schema_extra={"examples": [{"user": "17", "items": ["1", "2", "3"], "k": 2}]}
     )
 
-    items: Annotated[list[ItemId], Field(description="Candidates by id.")] = []
+    items: Annotated[list[ItemId], Field(description="Candidates by id.", fail_fast=True)] = []
     titles: Annotated[
-        list[Title], Field(description="Candidates that nobody knows, by their title alone.")
+        list[Title],
+        Field(description="Candidates that nobody knows, by their title alone.", fail_fast=True),
     ] = []
     exclude: Excluded = []
     k: Annotated[StrictInt, Field(ge=1, le=1_000)] | None = None
@@ -156,7 +163,16 @@ class FeedbackRequest(Body):
         }
     )
 
-    events: Annotated[list[Event], Field(min_length=1)]
+    events: Annotated[list[Event], Field(min_length=1, fail_fast=True)]
+
+
+Told = Annotated[
+    Annotated[FeedbackRequest, Tag("events")] | Annotated[Event, Tag("event")],
+    Discriminator(
+        lambda body: "events" if isinstance(body, dict) and "events" in body else "event"
+    ),
+]
+"""One event, or several."""
 
 
 OWN_COLUMNS = ("item", "title", "time", "self")
@@ -189,6 +205,7 @@ class NewItem(Body):
     def _other_columns(self) -> Self:
         if taken := sorted(self.metadata.keys() & set(OWN_COLUMNS)):
             raise ValueError(f"wanted is another name than {taken[0]!r} in `metadata`")
+        checked_metadata(self.metadata)  # what is acknowledged must count
         return self
 
 

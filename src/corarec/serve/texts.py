@@ -79,6 +79,7 @@ Liked = Annotated[
     Field(
         min_length=1,
         max_length=1_000,
+        fail_fast=True,
         description="Instead of a user: titles or ids of items that somebody new likes, oldest "
         "first.",
         examples=[["The Royal Alien (1999)"]],
@@ -105,5 +106,6 @@ RepeatKey = Annotated[
     ),
 ]
 Excluded = Annotated[
-    list[ItemId], Field(max_length=10_000, description="Items that are not to be in the answer.")
+    list[ItemId],
+    Field(max_length=10_000, fail_fast=True, description="Items that are not to be in the answer."),
 ]

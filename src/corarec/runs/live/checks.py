@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from corarec.errors import DataError
+from corarec.text import is_steering
 
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
@@ -26,7 +27,7 @@ def checked_name(text: str, what: str, most: int = 500) -> str:
         raise DataError(
             f"The {what} is {shown}; wanted is a text of 1 to {most:,} characters that is not blank"
         )
-    if not text.isprintable() or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if any(map(is_steering, text)):
         raise DataError(f"The {what} {text!r:.60} holds characters that cannot be printed.")
     return text
 
