@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -135,9 +136,13 @@ def measured(command: list[str], threads: int, limit: float | None) -> dict[str,
             said = process.communicate(timeout=limit)[1]
         except subprocess.TimeoutExpired:
             megabytes = _peak(process.pid)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             process.kill()
             process.communicate()
-            return {"ended": "stopped", "seconds": limit, "peak_megabytes": megabytes}
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            cost = {"processor_seconds": round(used, 2), "peak_megabytes": megabytes}
+            return {"ended": "stopped", "seconds": limit, **cost}
         told = Path(report.name).read_text("utf-8")
     if process.returncode or not told:
         last = said.strip().splitlines()[-1:] or [f"status {process.returncode}"]

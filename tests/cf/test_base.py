@@ -1,13 +1,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import save_file
 
+from corarec.cf import base
+from corarec.cf.base import CFModel
 from corarec.cf.counting.rates import Rates, RatesConfig
 from corarec.cf.data import FitData
 from corarec.cf.factors.mf import MF, BiasedMF, MFConfig
 from corarec.cf.identity import IDENTITY_FILE, REPORT_FILE, TENSOR_FILE
+from corarec.cf.ridge.als import ALS, ALSConfig
 from corarec.errors import ArtifactError, ConfigError
 from corarec.ownership import MARKER
 
@@ -85,3 +89,20 @@ def test_a_config_of_another_version_is_refused(saved: Path) -> None:
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="does not exist"):
         MF.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("model", [Rates(RatesConfig()), ALS(ALSConfig(max_epochs=2))])
+def test_a_fit_scores_its_rows_some_at_a_time(
+    model: CFModel, checkerboard: FitData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their vectors take a hundred times what rows take."""
+    at_once = model.fit(checkerboard, seed=0)
+    sizes, whole = [], type(model).score
+    monkeypatch.setattr(base, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(
+        type(model), "score", lambda self, pairs: sizes.append(len(pairs)) or whole(self, pairs)
+    )
+    in_pieces = model.fit(checkerboard, seed=0)
+    assert in_pieces.train_auc == at_once.train_auc
+    assert np.sum(np.array(sizes) == 7) >= len(checkerboard.train) // 7
+    assert len(checkerboard.train) not in sizes

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -29,6 +30,8 @@ from corarec.errors import ArtifactError, ConfigError, TrainingError
 from corarec.files import atomic_directory, read_json, write_json
 from corarec.types import Config, Fingerprint, FloatArray, Pairs
 
+ROWS_AT_ONCE = 2**21
+"""pairs whose vectors are held at once when a fit scores its rows"""
 BOUND_TO = {
     "users": "users",
     "items": "items",
@@ -183,13 +186,21 @@ class CFModel(ABC):
             seed=seed,
             best_epoch=course.best_epoch,
             epochs=course.epochs,
-            train_auc=auc(data.train_labels, self.score(data.train)) if train is None else train,
-            valid_auc=auc(data.valid_labels, self.score(data.valid)) if valid is None else valid,
+            train_auc=auc(data.train_labels, self._scores(data.train)) if train is None else train,
+            valid_auc=auc(data.valid_labels, self._scores(data.valid)) if valid is None else valid,
             train_rows=len(data.train),
             knowledge=data.policy,
             seconds=time.perf_counter() - started,
         )
         return self.report
+
+    def _scores(self, pairs: Pairs) -> FloatArray:
+        """Return the score of every pair, some millions at a time: vectors take more than rows."""
+        if len(pairs) <= ROWS_AT_ONCE:
+            return self.score(pairs)
+        starts = range(0, len(pairs), ROWS_AT_ONCE)
+        pieces = [self.score(pairs.take(slice(row, row + ROWS_AT_ONCE))) for row in starts]
+        return np.concatenate(pieces)
 
     @abstractmethod
     def _fit(

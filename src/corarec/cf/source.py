@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corarec.arrays import distinct
 from corarec.cf.base import CFModel, check_knowledge, not_fitted
 from corarec.cf.data import TrainingPairs
 from corarec.cf.feedback import LiveFeedback
@@ -122,7 +123,7 @@ class VectorSource:
         pairs = pairs.for_cf
         if self._live is None or pairs.rows is not None or self.model.takes != "rows":
             return self.model
-        users = self._live.changed(np.unique(pairs.user_ids))
+        users = self._live.changed(distinct(pairs.user_ids))
         if not len(users):
             return self.model
         key = users.tobytes(), self._live.versions(users).tobytes()

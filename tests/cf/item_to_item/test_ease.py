@@ -20,5 +20,16 @@ def test_the_weights_are_the_ridge_regression_of_each_item_on_the_others() -> No
 
 def test_too_many_items_are_refused_before_the_memory_is_taken() -> None:
     many = sparse.csr_array((3, 40_000), dtype=np.float32)
-    with pytest.raises(ConfigError, match=r"40,000 items, which takes 12\.8 GB.*item-knn"):
+    with pytest.raises(ConfigError, match=r"40,000 items, which takes 19\.2 GB.*item-knn"):
         EASE(EASEConfig()).weigh(many)
+
+
+def test_more_items_than_stand_in_a_block_have_the_weights_of_one_product() -> None:
+    picked = sparse.random_array((300, 1_100), density=0.05, rng=1, dtype=np.float32).tocsr()
+    picked.data[:] = 1
+    weights = EASE(EASEConfig(penalty=9.0)).weigh(picked)
+    gram = (picked.T @ picked).toarray().astype(np.float64) + 9 * np.eye(1_100)
+    inverse = np.linalg.inv(gram)
+    wanted = -inverse / np.diagonal(inverse)
+    np.fill_diagonal(wanted, 0)
+    np.testing.assert_allclose(weights, wanted, atol=1e-5)

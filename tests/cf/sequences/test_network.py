@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from corarec.cf.sequences import network as module
 from corarec.cf.sequences.network import SASRecNetwork, known_sequences
 from corarec.types import Histories, Pairs
 
@@ -100,3 +102,29 @@ def test_items_seen_only_in_histories_are_known(pairs_of: PairsOf) -> None:
     network.start(train, torch.Generator().manual_seed(0))
     assert network.known.tolist() == [False, True, True, False, True]
     assert network.items.weight[3].tolist() == [0.0, 0.0]
+
+
+def test_sequences_are_made_once_per_history_some_at_a_time(
+    network: SASRecNetwork, pairs_of: PairsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    liked = np.array([1, 2, 2, 3, 1, 2])
+    # Two users with the same likes; rows before the first like, and several after each.
+    start = np.array([0, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4])
+    end = np.array([0, 1, 1, 2, 3, 3, 4, 4, 4, 6, 5])
+    pairs = pairs_of([1] * 5 + [2] * 6, [1] * 11)
+    pairs = replace(pairs, histories=Histories(liked, start, end))
+    known = network.known.numpy()
+    plain = known_sequences(pairs.histories, network.max_length, known)
+    wanted, owners = np.unique(plain, axis=0, return_inverse=True)
+    made, pieces = [], []
+    whole, last = module.known_sequences, Histories.last
+    monkeypatch.setattr(
+        module, "known_sequences", lambda h, *rest: made.append(len(h)) or whole(h, *rest)
+    )
+    monkeypatch.setattr(Histories, "last", lambda h, n: pieces.append(len(h)) or last(h, n))
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 3)
+    sequences, places = network.distinct_sequences(pairs)
+    np.testing.assert_array_equal(sequences, wanted)
+    np.testing.assert_array_equal(places, owners.reshape(-1))
+    assert made == [7]  # of 11 rows
+    assert max(pieces) == 3

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from corarec.arrays import distinct
 from corarec.cf.data import FitData
 from corarec.cf.factors.folding import Prior, Rows, held_back, solved
 from corarec.cf.feedback import Feedback, Takes
@@ -60,7 +61,7 @@ class FoldingTable(TableModel):
         train = data.train
         liked = train.item_ids[data.train_labels == 1]
         popularity = np.bincount(liked, minlength=data.num_items + 1)
-        users = np.unique(train.user_ids[train.user_ids > 0])
+        users = distinct(train.user_ids[train.user_ids > 0])
         users = users[np.linspace(0, len(users) - 1, min(MEASURED, len(users))).astype(np.int64)]
         rows = np.flatnonzero(np.isin(train.user_ids, users))
         rows = rows[np.argsort(train.user_ids[rows], kind="stable")]

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from corarec.arrays import distinct
 from corarec.cf.data import FitData
 from corarec.cf.factors.folding import Prior, Rows, solved
 from corarec.cf.factors.folding_tables import FoldingTable
@@ -176,5 +177,5 @@ class _MFNetwork(PointwiseNetwork):
 def _ones(seen: IntArray, size: int) -> torch.Tensor:
     """Return a column that is 1 for the ids in `seen` and 0 for all others: [size, 1]."""
     column = torch.zeros(size, 1)
-    column[torch.from_numpy(np.unique(seen))] = 1.0
+    column[torch.from_numpy(distinct(seen))] = 1.0
     return column

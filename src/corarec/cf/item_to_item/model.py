@@ -11,6 +11,7 @@ from pydantic import Field
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
+from corarec.arrays import distinct
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData
 from corarec.cf.feedback import Takes
@@ -79,7 +80,7 @@ class ItemToItem(CFModel):
         if self._choices.feedback == "rows":
             chosen = np.ones(len(data.train), dtype=np.bool_)
         items = data.train.item_ids[chosen]
-        self._places = _places(np.unique(items[items > 0]), data.num_items)
+        self._places = _places(distinct(items[items > 0]), data.num_items)
         shape = (data.num_users + 1, int(self._places.max()))
         picked = _ones(data.train.user_ids[chosen], self._places[items], shape)
         self._weights = self.weigh(picked)

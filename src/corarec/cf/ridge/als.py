@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from corarec.arrays import distinct
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData, own_labels
 from corarec.cf.feedback import Feedback, Takes
@@ -159,7 +160,7 @@ class ALS(CFModel):
     def _start(self, data: FitData, generator: torch.Generator) -> Factors:
         size = self._options.embedding_size
         held = torch.zeros(data.num_items + 1, size + 1)
-        seen = torch.from_numpy(np.unique(data.train.item_ids))
+        seen = torch.from_numpy(distinct(data.train.item_ids))
         start = torch.randn(len(seen), size, generator=generator)
         held[seen, :-1] = self._options.init_std * start
         return self._new(

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from corarec.cf.feedback import Feedback, Overlay
-from corarec.cf.ridge.own_rows import check_rows
+from corarec.cf.ridge.own_rows import check_rows, distinct_keys
 from corarec.cf.ridge.regressions import RidgeSide
 from corarec.cf.vectors import known_ids
 from corarec.types import IntArray
@@ -162,7 +162,7 @@ class Factors:
     ) -> tuple[torch.Tensor, IntArray]:
         """Return `[factor, b, 1]` (bias place 1) or `[factor, 1, b]` per distinct pair half."""
         keys = torch.stack([ids, others * (own >= 0), own], dim=1)
-        distinct, rows = torch.unique(keys, dim=0, return_inverse=True)
+        distinct, rows = distinct_keys(keys)
         ids, others, own = distinct.unbind(1)
         left_out = own >= 0
         inside = ids.clamp(max=side.size - 1)

@@ -13,7 +13,7 @@ from pydantic import Field
 from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.data import FitData, own_labels
 from corarec.cf.report import FitCourse, OnEpoch
-from corarec.cf.ridge.own_rows import check_rows
+from corarec.cf.ridge.own_rows import check_rows, distinct_keys
 from corarec.cf.ridge.regressions import RidgeSide
 from corarec.cf.statistics.content import content_of
 from corarec.cf.vectors import VectorTable, known_ids
@@ -248,7 +248,7 @@ def _half(
     Each distinct one is kept once; with them comes each pair's place among them: [N].
     """
     keys = torch.stack([ids, others * (own >= 0), own], dim=1)
-    distinct, places = torch.unique(keys, dim=0, return_inverse=True)
+    distinct, places = distinct_keys(keys)
     ids, others, own = distinct.unbind(1)
     left_out = own >= 0
     coefficients = side.coefficients[ids]

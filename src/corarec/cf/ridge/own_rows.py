@@ -3,8 +3,19 @@
 import numpy as np
 import torch
 
+from corarec.arrays import distinct_rows
 from corarec.errors import DataError
 from corarec.types import IntArray
+
+
+def distinct_keys(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the distinct halves of pairs, in order, and the place of each pair's among them.
+
+    `keys: [N, 3]` an id, the other side's (0 unless the pair took part) and the own label, from -1.
+    """
+    lowest = torch.tensor([0, 0, -1])
+    distinct, places = distinct_rows((keys - lowest).numpy())
+    return torch.from_numpy(distinct) + lowest, torch.from_numpy(places)
 
 
 def check_rows(

@@ -9,8 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+from corarec.arrays import distinct_rows
 from corarec.cf.training.network import Inputs, PointwiseNetwork, start_embedding, zero_embedding
 from corarec.types import BoolArray, Histories, IntArray, Pairs
+
+_ROWS_AT_ONCE = 2**17
 
 
 class SASRecNetwork(PointwiseNetwork):
@@ -123,9 +126,16 @@ class SASRecNetwork(PointwiseNetwork):
 
     def distinct_sequences(self, pairs: Pairs) -> tuple[IntArray, IntArray]:
         """Return the distinct sequences [S, T] and each row's place among them [N]."""
-        sequences = known_sequences(pairs.histories, self.max_length, self.known.numpy())
-        distinct, owners = np.unique(sequences, axis=0, return_inverse=True)
-        return distinct, owners.reshape(-1)
+        # Rows between two likes of a user have the same history: most work is done once for them.
+        spans = pairs.histories
+        keys = np.where(spans.start < spans.end, spans.start, 0) * (len(spans.liked_items) + 1)
+        keys += np.where(spans.start < spans.end, spans.end, 0)
+        once, rows = np.unique(keys, return_inverse=True)
+        some = np.zeros(len(once), np.int64)
+        some[rows] = np.arange(len(rows))
+        sequences = known_sequences(spans.take(some), self.max_length, self.known.numpy())
+        distinct, owners = distinct_rows(sequences)
+        return distinct, owners[rows]
 
 
 class _Block(nn.Module):
@@ -175,11 +185,15 @@ class _Dropout(nn.Module):
 
 def known_sequences(histories: Histories, max_length: int, known: BoolArray) -> IntArray:
     """Return the last items of each history, unknown ones left out: [N, max_length], zeros left."""
-    items = histories.last(max_length)
-    within = items < len(known)
-    items[~within | ~known[np.where(within, items, 0)]] = 0
-    padding_first = np.argsort(items != 0, axis=1, kind="stable")
-    return np.take_along_axis(items, padding_first, axis=1)
+    found = np.zeros((len(histories), max_length), dtype=np.int64)
+    for first in range(0, len(histories), _ROWS_AT_ONCE):
+        piece = slice(first, first + _ROWS_AT_ONCE)
+        items = histories.take(piece).last(max_length)
+        within = items < len(known)
+        items[~within | ~known[np.where(within, items, 0)]] = 0
+        padding_first = np.argsort(items != 0, axis=1, kind="stable")
+        found[piece] = np.take_along_axis(items, padding_first, axis=1)
+    return found
 
 
 def _covered(histories: Histories) -> BoolArray:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from corarec.arrays import distinct
 from corarec.types import FloatArray, IntArray, Pairs
 
 Inputs = tuple[torch.Tensor, ...]
@@ -54,7 +55,7 @@ def start_embedding(
 ) -> None:
     """Draw normal start values for the rows in `seen`; all other rows are zero."""
     with torch.no_grad():
-        rows = torch.from_numpy(np.unique(seen))
+        rows = torch.from_numpy(distinct(seen))
         embedding.weight.zero_()
         embedding.weight[rows] = std * torch.randn(
             len(rows), embedding.embedding_dim, generator=generator
