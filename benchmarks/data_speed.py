@@ -201,7 +201,12 @@ def prepare(arguments: argparse.Namespace, folder: Path, rows: int, result: dict
         found = measured(
             [*command, "--output", str(folder / "data")], arguments.threads, arguments.limit_seconds
         )
-        keep(result, cells, rows, {**found, "input_megabytes": round(megabytes)})
+        keep(
+            result,
+            cells,
+            rows,
+            {**found, "threads": arguments.threads, "input_megabytes": round(megabytes)},
+        )
         shutil.rmtree(source)
         shutil.rmtree(folder / "data", ignore_errors=True)
 
@@ -233,6 +238,7 @@ def models(arguments: argparse.Namespace, folder: Path, rows: int, result: dict[
             told = read_json(report)
             found["fit_seconds"] = round(told["seconds"], 2)
             found["epochs"] = told.get("epochs") if options else None
+        found["threads"] = arguments.threads
         keep(result, table.setdefault(name, {}), rows, found)
         shutil.rmtree(folder / "cf", ignore_errors=True)
 
@@ -264,9 +270,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the temporary folder shall lie")
     arguments = parser.parse_args()
     result = read_json(RESULT) if RESULT.exists() else {}
-    if result.get("threads", arguments.threads) != arguments.threads:
-        parser.error(f"what is there was measured with {result['threads']} threads")
-    result |= {"threads": arguments.threads, "users": USERS, "items": ITEMS}
+    result |= {"users": USERS, "items": ITEMS}
     measure = {"prepare": prepare, "models": models}[arguments.what]
     for rows in arguments.rows:
         with scratch(arguments.folder) as folder:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from corarec.arrays import distinct, distinct_rows
+from corarec.arrays import among, distinct, distinct_rows
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,10 @@ def test_distinct_rows_are_those_of_numpy(rows: int, columns: int, largest: int)
     wanted, inverse = np.unique(table, axis=0, return_inverse=True)
     np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(places, inverse.reshape(-1))
+
+
+@pytest.mark.parametrize("known", [[], [3], [7, -1, 7, 4]])
+def test_what_is_among_others_is_what_numpy_finds(known: list[int]) -> None:
+    values = np.array([3, 7, 0, -1, 9, 3], dtype=np.int64)
+    wanted = np.isin(values, np.array(known, dtype=np.int64))
+    assert among(values, np.array(known, dtype=np.int64)).tolist() == wanted.tolist()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corarec.types import IntArray
+from corarec.types import BoolArray, IntArray
 
 _MOST = 2**63
 
@@ -19,6 +19,15 @@ def distinct(values: IntArray) -> IntArray:
     keep = np.ones(len(ordered), np.bool_)
     keep[1:] = ordered[1:] != ordered[:-1]
     return ordered[keep]
+
+
+def among(values: IntArray, known: IntArray) -> BoolArray:
+    """Return which of some whole numbers are among others: [N]; `np.isin` hashes, too."""
+    ordered = distinct(known)
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return np.asarray(ordered[places] == values)
 
 
 def distinct_rows(table: npt.NDArray[np.integer[Any]]) -> tuple[Any, IntArray]:

@@ -14,6 +14,7 @@ from corarec.cf.identity import IDENTITY_FILE, REPORT_FILE, TENSOR_FILE
 from corarec.cf.ridge.als import ALS, ALSConfig
 from corarec.errors import ArtifactError, ConfigError
 from corarec.ownership import MARKER
+from corarec.types import FloatArray, Pairs
 
 
 @pytest.fixture
@@ -97,11 +98,15 @@ def test_a_fit_scores_its_rows_some_at_a_time(
 ) -> None:
     """Their vectors take a hundred times what rows take."""
     at_once = model.fit(checkerboard, seed=0)
-    sizes, whole = [], type(model).score
+    whole = type(model).score
+    sizes: list[int] = []
+
+    def counted(self: CFModel, pairs: Pairs) -> FloatArray:
+        sizes.append(len(pairs))
+        return whole(self, pairs)
+
     monkeypatch.setattr(base, "ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(
-        type(model), "score", lambda self, pairs: sizes.append(len(pairs)) or whole(self, pairs)
-    )
+    monkeypatch.setattr(type(model), "score", counted)
     in_pieces = model.fit(checkerboard, seed=0)
     assert in_pieces.train_auc == at_once.train_auc
     assert np.sum(np.array(sizes) == 7) >= len(checkerboard.train) // 7

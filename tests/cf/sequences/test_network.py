@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,12 +117,20 @@ def test_sequences_are_made_once_per_history_some_at_a_time(
     known = network.known.numpy()
     plain = known_sequences(pairs.histories, network.max_length, known)
     wanted, owners = np.unique(plain, axis=0, return_inverse=True)
-    made, pieces = [], []
+    made: list[int] = []
+    pieces: list[int] = []
     whole, last = module.known_sequences, Histories.last
-    monkeypatch.setattr(
-        module, "known_sequences", lambda h, *rest: made.append(len(h)) or whole(h, *rest)
-    )
-    monkeypatch.setattr(Histories, "last", lambda h, n: pieces.append(len(h)) or last(h, n))
+
+    def sequences_of(histories: Histories, *rest: Any) -> Any:
+        made.append(len(histories))
+        return whole(histories, *rest)
+
+    def last_of(histories: Histories, count: int) -> Any:
+        pieces.append(len(histories))
+        return last(histories, count)
+
+    monkeypatch.setattr(module, "known_sequences", sequences_of)
+    monkeypatch.setattr(Histories, "last", last_of)
     monkeypatch.setattr(module, "_ROWS_AT_ONCE", 3)
     sequences, places = network.distinct_sequences(pairs)
     np.testing.assert_array_equal(sequences, wanted)

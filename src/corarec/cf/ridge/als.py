@@ -96,6 +96,8 @@ class ALS(CFModel):
         factors = best = self._start(data, torch.Generator().manual_seed(seed))
         best_epoch, best_valid, epoch = 0, 0.0, 0
         while epoch < self._options.max_epochs and epoch - best_epoch < self._options.patience:
+            if epoch:
+                factors = self._swept(factors)
             epoch += 1
             self._factors = factors
             scores = self.score(data.valid)
@@ -109,7 +111,6 @@ class ALS(CFModel):
                 best, best_epoch, best_valid = factors, epoch, valid
             if on_epoch is not None:
                 on_epoch(self._record(data, epoch, valid, best_valid))
-            factors = replace(factors, held_items=factors.item_side.coefficients.float())
         self._factors = best
         return FitCourse(best_epoch=best_epoch, epochs=epoch, valid_auc=best_valid)
 
@@ -157,6 +158,17 @@ class ALS(CFModel):
         if "rate" in tensors:
             self._factors = replace(self._factors, fitted_rate=float(tensors["rate"]))
 
+    def _swept(self, factors: Factors) -> Factors:
+        """Return the factors after one more sweep.
+
+        The sides of those before are let go, since they take some hundred bytes a row; where they
+        turn out to be the best they are made again.
+        """
+        held = factors.item_side.coefficients.float()
+        for side in ("user_side", "item_side"):
+            vars(factors).pop(side)
+        return replace(factors, held_items=held)
+
     def _start(self, data: FitData, generator: torch.Generator) -> Factors:
         size = self._options.embedding_size
         held = torch.zeros(data.num_items + 1, size + 1)
@@ -183,7 +195,7 @@ class ALS(CFModel):
         return Factors(user_ids, item_ids, labels, held_items, num_users, penalty, bias_penalty)
 
     def _record(self, data: FitData, epoch: int, valid: float, best_valid: float) -> EpochRecord:
-        scores = torch.from_numpy(self.score(data.train))
+        scores = torch.from_numpy(self._scores(data.train))
         labels = torch.from_numpy(data.train_labels).double()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
         return EpochRecord(

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from corarec.arrays import distinct_rows
+from corarec.arrays import among, distinct_rows
 from corarec.errors import DataError
 from corarec.types import IntArray
 
@@ -44,7 +44,7 @@ def check_rows(
         found: IntArray = ((users * size + items) * 2 + own).numpy()
         return found
 
-    foreign = ~np.isin(keys(users, items, own), keys(*rows.T)) & (own >= 0).numpy()
+    foreign = ~among(keys(users, items, own), keys(*rows.T)) & (own >= 0).numpy()
     if foreign.any():
         row = int(np.argmax(foreign))
         raise DataError(

@@ -46,7 +46,8 @@ class RidgeSide:
     def coefficients(self) -> torch.Tensor:
         """The coefficients of every id: [size, f]."""
         sums = self.features.new_zeros(self.size, self.features.shape[1])
-        sums.index_add_(0, self.ids, self.features * self.targets[:, None])
+        for rows in torch.arange(len(self.ids)).split(ROWS_AT_ONCE):
+            sums.index_add_(0, self.ids[rows], self.features[rows] * self.targets[rows, None])
         return (self.inverse @ sums[:, :, None]).squeeze(2)
 
     def without(
