@@ -190,6 +190,15 @@ def test_the_page_loads_nothing_and_knows_the_dark(full: ReportData) -> None:
     assert "prefers-color-scheme: dark" in html
 
 
+def test_what_is_printed_keeps_its_marks_its_lines_and_its_margin(full: ReportData) -> None:
+    text = render_report(full)
+    assert re.search(r"@page \{ margin: \d+mm", text)
+    printed = text.partition("@media print")[2].partition("</style>")[0]
+    assert re.search(r"\.key[^{]*\{[^}]*print-color-adjust: exact", printed)
+    assert re.search(r"tbody th[^{]*\{[^}]*position: static; background: none", printed)
+    assert ".forest { break-inside: auto; }" in printed
+
+
 def test_every_figure_has_a_caption(full: ReportData) -> None:
     html = render_report(full)
     assert html.count("<figure") == html.count("<figcaption>") == 14

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from corarec.evaluate import ResultTable
@@ -65,6 +67,16 @@ def test_time_against_quality() -> None:
     assert "mathdefault" not in svg
     assert figure.table.rows()[0] == ("A <b>", 2.0, 0.7, 0.6, 0.8)
     assert cost_figure("auc", points[:1], Palette()).chart is not None
+    # From a moment to an hour: a tick for each decade, none on another.
+    spread = [
+        point.model_copy(update={"minutes": minutes})
+        for point, minutes in zip(points, (0.005, 57.0), strict=True)
+    ]
+    chart = cost_figure("auc", spread, Palette()).chart
+    assert chart is not None
+    ticks = [text for text in re.findall(r">([\d.]+)</text>", chart.inline()) if float(text) != 0.7]
+    assert {"0.01", "1", "10"} <= set(ticks)
+    assert "0.05" not in ticks
     empty = cost_figure("auc", [], Palette())
     assert empty.chart is None
     assert "No run recorded" in empty.caption

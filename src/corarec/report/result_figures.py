@@ -39,6 +39,8 @@ _BAR, _NAME = 14.0, 22.0
 _ROW = 30.0
 _LOG_FROM = 20.0
 """So many times the shortest training must the longest take for a logarithmic axis."""
+_DECADES_FROM = 100
+"""Beyond, a tick for 2 and 5 in each decade would stand on the next one."""
 
 
 def part_figures(metric: str, systems: Sequence[Evaluation]) -> list[Figure]:
@@ -146,7 +148,10 @@ def cost_figure(metric: str, points: Sequence[CostPoint], palette: Palette) -> F
         minutes = [point.minutes for point in points]
         if max(minutes) > _LOG_FROM * min(minutes):
             on.set_xscale("log")
-            on.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+            wide = max(minutes) > _DECADES_FROM * min(minutes)
+            on.xaxis.set_major_locator(
+                LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6)
+            )
             on.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             on.xaxis.set_minor_locator(NullLocator())
         for number, point in enumerate(points, 1):
