@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import typer
 import yaml
+from rich.text import Text
 
 from corarec import __version__, cli
 from corarec.data import Synthetic, synthetic_world
@@ -291,6 +292,24 @@ def test_a_shell_completes_commands_and_names(
     monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
     assert corarec() == 0
     assert capsys.readouterr().out.split() == [completed]
+
+
+def commands_of(group: Any) -> list[Any]:
+    """Return a group's commands, those of its groups among them."""
+    found: list[Any] = []
+    for command in group.commands.values():
+        found += commands_of(command) if hasattr(command, "commands") else [command]
+    return found
+
+
+def test_no_word_of_a_help_is_taken_for_a_style() -> None:
+    told = 0
+    for command in commands_of(typer.main.get_command(cli.app)):
+        for text in [command.help, *(getattr(each, "help", None) for each in command.params)]:
+            if text:
+                assert Text.from_markup(text).plain == text, command.name
+                told += 1
+    assert told > 100
 
 
 def test_help_and_version_import_nothing_slow() -> None:

@@ -20,7 +20,7 @@ def benchmark(
         Path, typer.Option(help="Runs go to RUNS/SUITE/SYSTEM-SEED, shared CF models to cf.")
     ] = Path("runs"),
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the tables. [default: RUNS/SUITE]")
+        Path | None, typer.Option(help="Folder for the tables. By default RUNS/SUITE.")
     ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=MOST_WORKERS, help="Processes; each has its share of cores.")

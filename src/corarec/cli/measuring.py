@@ -192,7 +192,7 @@ def report(
     ],
     split: Annotated[
         Literal["train", "valid", "test"] | None,
-        typer.Option(help="Of a run; a benchmark has its own. [default: valid]"),
+        typer.Option(help="Of a run; a benchmark has its own. By default that is valid."),
     ] = None,
     form: TableOrJson = "table",
     data: RunData = None,

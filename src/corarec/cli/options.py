@@ -30,7 +30,7 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
-        help="auc, uauc, logloss, accuracy (or accuracy@0.7), ece; repeat. [default: auc, uauc]",
+        help="auc, uauc, logloss, accuracy (or accuracy@0.7), ece; repeat. By default auc, uauc.",
     ),
 ]
 Overrides = Annotated[

@@ -13,9 +13,7 @@ events = typer.Typer(help="What a service was told.", no_args_is_help=True)
 
 StoreOption = Annotated[
     str | None,
-    typer.Option(
-        help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE. [default: a file in RUN]"
-    ),
+    typer.Option(help="A database, sqlite:///FILE or postgresql://... By default a file in RUN."),
 ]
 
 
@@ -52,7 +50,10 @@ def serve(
     ] = None,
     data: RunData = None,
 ) -> None:
-    """Serve a run over HTTP: its address is printed, SIGTERM ends it without losing an answer."""
+    """Serve a run over HTTP, with pages for a browser, at the address that is printed.
+
+    Ctrl-C or SIGTERM ends it when what was asked is answered.
+    """
     from corarec.cli.options import named_values
     from corarec.serve.server import address, bind, check
     from corarec.serve.server import serve as serve_settings

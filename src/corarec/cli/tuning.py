@@ -23,13 +23,15 @@ def tune(
     recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
     space: Annotated[
         Path,
-        typer.Option(help="YAML: recipe key -> [values], or {low: ..., high: ..., log: true}."),
+        typer.Option(
+            help="YAML: recipe key -> a list of values, or {low: ..., high: ..., log: true}."
+        ),
     ],
     trials: Annotated[int, typer.Option(min=1, help="Trainings in all: the budget.")],
     output: Annotated[Path, typer.Option(help="Folder; a tuning that stopped there goes on.")],
     metric: Annotated[
         str | None,
-        typer.Option(help="What is best on validation, such as uauc. [default: the system's own]"),
+        typer.Option(help="What is best on validation, such as uauc. By default the system's own."),
     ] = None,
     sampler: Annotated[
         Literal["tpe", "random", "grid"], typer.Option(help="How values are drawn.")
