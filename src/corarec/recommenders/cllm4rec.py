@@ -307,18 +307,20 @@ class CLLM4RecRecommender(LanguageRecommender):
         return logits.masked_fill(~self.collaborative.known_items, -torch.inf)
 
     def inputs(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> ContextPrompts:
-        """Gather the prompts of `pairs`.
+        """Gather the prompts of `pairs`; a new item in a history is one that nobody knows.
 
         Raises
         ------
         DataError
-            Titles of new items came, which nothing reads.
+            A new item is asked about, whose title nothing reads.
         """
-        if new_titles:
+        new = pairs.item_ids - self.vocabulary.num_items - 1
+        if new_titles and (new >= 0).any():
+            title = new_titles[int(new[new >= 0][0])]
             raise DataError(
-                f"The title {new_titles[0]!r:.80} came of a new item, but CLLM4Rec reads no "
-                "titles: an item is a token of its own, which is learned. Ask about an item of the "
-                "dataset, or ask a system that reads titles, such as cora or tallrec."
+                f"The title {title!r:.80} came of a new item, but CLLM4Rec reads no titles: an "
+                "item is a token of its own, which is learned. Ask about an item of the dataset, "
+                "or ask a system that reads titles, such as cora or tallrec."
             )
         return ContextPrompts(self.texts, pairs)
 
