@@ -12,6 +12,8 @@ from corarec.types import IntArray, Log
 PASSING = 1 << 40
 """From here on numbers are of people who named what they like and nothing else."""
 MOST_PASSING = 4096
+MOST_ROWS = 1 << 20
+"""What all of them named: more than the requests name that a service lets wait by default."""
 _NONE, _NO = np.zeros(0, np.int64), np.zeros(0, np.bool_)
 NOTHING = UserRows(_NONE, _NONE, _NONE, np.zeros(0), _NO, _NO)
 
@@ -22,6 +24,7 @@ class Passing:
     def __init__(self) -> None:
         self._numbers: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
         self._rows: dict[int, UserRows] = {}
+        self._count = 0
         self._next = PASSING
 
     def rows(self, number: int) -> UserRows:
@@ -44,10 +47,11 @@ class Passing:
                 np.zeros(count, np.bool_),
                 np.ones(count, np.bool_),
             )
+            self._count += count
         self._numbers[key] = number
-        while len(self._numbers) > MOST_PASSING:
+        while len(self._numbers) > MOST_PASSING or self._count > MOST_ROWS:
             _, oldest = self._numbers.popitem(last=False)
-            del self._rows[oldest]
+            self._count -= len(self._rows.pop(oldest).items)
         return number
 
 
