@@ -29,20 +29,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 from corarec.backbone.load import BUNDLED
 from corarec.cf.vectors import VectorTable
 from corarec.data import Dataset
-from corarec.files import write_json
+from corarec.files import read_json, write_json
 from corarec.provenance import provenance
 from corarec.recommenders import build_recommender
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.shared import CACHE, KEYS
 from corarec.score.context import Context
 from corarec.score.ranker import Ranker
-from corarec.score.scorer import Scorer, score_batches
+from corarec.score.scorer import BATCH_PAIRS, Scorer, score_batches
 from corarec.testing.literal import LiteralCora
 from corarec.types import Pairs
 
 RESULT = Path(__file__).parent / "results" / "scoring_speed.json"
 VECTOR_SIZE = 64
-ROUNDS = 2
+ROUNDS = 5
 WHOLE = "whole prompts"
 LLAMA = {
     "hidden_size": 512,
@@ -93,6 +93,26 @@ def build(model: str, dataset: Dataset, dtype: str, **options: Any) -> CoraRecom
         if "cora_projection" in name:
             parameter.data.normal_(std=0.02, generator=random)
     return system.eval()
+
+
+def padding(dataset: Dataset) -> dict[str, float]:
+    """Return the share of padding in the passes of the test part, and in batches as rows come."""
+    pairs = dataset.pairs("test")
+    system = build("bundled", dataset, "bfloat16")
+    batches = Scorer(system).batches(pairs)
+    inputs = system.inputs(pairs)
+    inputs.tokenise()
+    in_turn = np.array_split(np.arange(len(pairs)), -(-len(pairs) // BATCH_PAIRS))
+    ways = {
+        "in passes": (batch for _, batch in batches.passes(slice(0, len(batches)))),
+        "as they come": (inputs.batch(rows) for rows in in_turn),
+    }
+    found = {}
+    for name, way in ways.items():
+        masks = [batch["attention_mask"] for batch in way]
+        tokens, places = sum(int(m.sum()) for m in masks), sum(m.numel() for m in masks)
+        found[name] = round(1 - tokens / places, 4)
+    return found
 
 
 class WholePrompts:
@@ -189,7 +209,7 @@ def ranking(
             ways[name] = partial(ranker.score_items, context, items[:count])
         megabytes = {}
         seconds = dict.fromkeys(ways, np.inf)
-        for _ in range(rounds if count <= 1000 else 1):
+        for _ in range(rounds if count < 1000 else 2 if count == 1000 else 1):
             for name, way in ways.items():
                 begun = time.process_time()
                 with Peak() as peak:
@@ -271,18 +291,12 @@ def main() -> None:
                 if "ranking" in options.parts:
                     entry["ranking"] = ranking(model, dataset, dtype, options.items, options.rounds)
                 Console().print({name: {dtype: entry}})
-    known = {} if not RESULT.exists() else _read()
+    known = read_json(RESULT)["models"] if RESULT.exists() else {}
     for name, by_dtype in result.items():
         for dtype, entry in by_dtype.items():
             known.setdefault(name, {}).setdefault(dtype, {}).update(entry)
-    write_json(RESULT, {"provenance": provenance({}), "threads": 1, "models": known})
-
-
-def _read() -> dict[str, Any]:
-    import json
-
-    models: dict[str, Any] = json.loads(RESULT.read_text("utf-8"))["models"]
-    return models
+    made = {"provenance": provenance({}), "threads": 1, "padding": padding(dataset)}
+    write_json(RESULT, made | {"models": known})
 
 
 if __name__ == "__main__":
