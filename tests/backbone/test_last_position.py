@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from corarec.backbone.attention import EnoughError, NotSharedError
+from corarec.backbone.attention import EnoughError, NotSharedError, _in_front_of
 from corarec.backbone.compiling import is_compiled
 from corarec.backbone.last_position import LastPosition
 from corarec.backbone.sharing import PrefixSharing
@@ -168,3 +169,61 @@ def test_a_second_one_on_the_same_model_is_the_same() -> None:
     assert not is_compiled(first.block)
     with second.only():
         torch.testing.assert_close(_logits(model)[:, -1], before[:, -1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("model_type", ["llama", "gemma3_text", "gpt2"])
+def test_queries_of_16_bit_weights_go_in_blocks(
+    model_type: str, padded: bool, attention: str
+) -> None:
+    changes = FAMILIES[model_type] | {"attn_implementation": attention}
+    model = random_model(model_type, **changes).bfloat16()
+    prompts = random_prompts()
+    if not padded:
+        prompts = {name: values[1:] for name, values in prompts.items()}
+    last = LastPosition(model)
+    seen: list[int] = []
+    reached = _of_registry(model)
+
+    def counted(module: Any, query: Any, key: torch.Tensor, *rest: Any, **more: Any) -> Any:
+        seen.append(key.shape[2])
+        return reached(module, query, key, *rest, **more)
+
+    own = model.config._attn_implementation
+    AttentionInterface.register(own, _in_front_of(counted))
+    try:
+        with torch.no_grad():
+            whole = model(**prompts, use_cache=False).logits[:, -1]
+            assert seen == [10] * 3
+            seen.clear()
+            with last.only():
+                found = model(**prompts, use_cache=False).logits[:, -1]
+    finally:
+        AttentionInterface.register(own, _in_front_of(reached))
+    assert seen == [4, 8, 10] * 2 + [10]
+    torch.testing.assert_close(found, whole, rtol=0.05, atol=0.05)
+
+
+def test_a_model_that_looks_ahead_does_not_go_in_blocks() -> None:
+    """The mask says so to nobody; its answers in the trial would differ."""
+    model = random_model(attn_implementation="sdpa").bfloat16()
+    for layer in model.model.layers:
+        layer.self_attn.register_forward_pre_hook(
+            lambda module, args, kwargs: (args, kwargs | {"attention_mask": _all(kwargs)}),
+            with_kwargs=True,
+        )
+    with pytest.raises(NotSharedError, match="answers then differ"):
+        LastPosition(model)
+
+
+def _all(kwargs: dict[str, Any]) -> torch.Tensor:
+    length = kwargs["hidden_states"].shape[1]
+    return torch.zeros(1, 1, length, length, dtype=torch.bfloat16)
+
+
+def _of_registry(model: PreTrainedModel) -> Any:
+    """Return the attention that ours stands in front of."""
+    registered = ALL_ATTENTION_FUNCTIONS[model.config._attn_implementation]
+    names = dict(zip(registered.__code__.co_freevars, registered.__closure__ or (), strict=True))
+    return names["own"].cell_contents

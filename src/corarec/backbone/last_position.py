@@ -22,6 +22,7 @@ from corarec.backbone.attention import (
     NotSharedError,
     Watcher,
     doing,
+    in_blocks,
     narrowed,
     standing_in_front,
 )
@@ -120,11 +121,13 @@ class LastPosition:
         """Ask for the last position alone, in this thread and within the block.
 
         Of the logits only the last are then right, and there may be no others. Prompts are padded
-        on the left, and no cache comes in or goes out.
+        on the left, and no cache comes in or goes out. On a CPU, queries of 16-bit weights go in
+        blocks.
         """
         _SWITCH.on = True
         try:
-            yield
+            with in_blocks():
+                yield
         finally:
             _SWITCH.on = False
 
