@@ -27,6 +27,7 @@ from corarec.recommenders.cora import CoraRecommender
 from corarec.testing.literal import LiteralCora
 
 RESULT = Path(__file__).parent / "results" / "step_speed.json"
+UNCOMPILED = RESULT.with_stem("step_speed_uncompiled")
 BATCHES = 4
 ROUNDS = 3
 COMPILED = ["system.backbone.compile=true", "system.dropout=0"]
@@ -131,15 +132,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--uncompiled", action="store_true", help="no blocks compiled: minutes less"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    configs = {name: load_recipe(options.recipe, changes) for name, changes in WAYS.items()}
+    ways = WAYS
+    if options.uncompiled:
+        ways = {name: [*WAYS[name], PLAIN[0]] for name in WAYS if not name.startswith("compiled")}
+    configs = {name: load_recipe(options.recipe, changes) for name, changes in ways.items()}
     torch._dynamo.config.recompile_limit = 64  # several models in one process
     result = measure(configs)
     Console().print(result)
     batch_size = configs["plain"].train.batch_size
-    made = {"provenance": provenance(configs), "threads": options.threads}
-    write_json(RESULT, made | {"batch_size": batch_size} | result)
+    made = {
+        "provenance": provenance(configs),
+        "threads": options.threads,
+        "batch_size": batch_size,
+        **result,
+    }
+    write_json(UNCOMPILED if options.uncompiled else RESULT, made)
 
 
 if __name__ == "__main__":

@@ -76,10 +76,11 @@ The first items of a run are scored in the plain way, too. Beyond 1e-3 of the la
 where weights are 16-bit) the way is left, and a line says so. Blocks that a recipe compiles run
 uncompiled here, since compiling takes longer than many people's items.
 
-Rows of like length share a pass: of all ways to cut them, the one with the least tokens, where a
-pass counts as 128 more. Prompts of 1,024 items are held at once, and a pass has as many tokens as
-one of a table, with a copied cache at most 64 rows, so memory does not grow with the number of
-items; time grows in proportion to it and to the tokens that follow the beginning.
+Rows of like length share a pass, in multiples of 8: of all ways to cut them so, the one with the
+least tokens, where a pass counts as 128 more. Prompts of 1,024 items are held at once, and a pass
+has 128 rows at most, with a copied cache 64. So what is held does not grow with the number of
+items; what oneDNN keeps, a kernel for each shape that it met (1,024 of them at most), does, for a
+while. Time grows in proportion to it and to the tokens that follow the beginning.
 """
 TRAINING = """\
 ## A training step
@@ -89,7 +90,8 @@ gradients, once for the rows of a batch that have them in common where these are
 twelve, up to the keys and values of the last block; the rest runs with gradients. The loss and its
 gradients are those of whole prompts (to 1e-5 in float32: `tests/adapter/test_architectures.py`).
 Models that cannot share keys and values run whole prompts, and a line says so; training with
-gradient checkpointing runs whole prompts, too.
+gradient checkpointing runs whole prompts, too. What compiling adds stands in
+[results.md](results.md#speed-of-a-training-step).
 """
 WORKERS = """\
 ## Several processes
@@ -102,7 +104,7 @@ SPEED_COMMAND = "python benchmarks/workers.py speed runs/cora-mf-b"
 SCORING_COMMAND = "python benchmarks/scoring_speed.py data/ml-1m --tokenizer LLAMA_TOKENIZER.model"
 MODELS = {"bundled": "the bundled model", "llama-41m": "a Llama of 41 M parameters"}
 STEP = "step_seconds"
-STEP_COMMAND = "python benchmarks/step_speed.py recipes/ml-1m/cora-als.yaml"
+STEP_COMMAND = "python benchmarks/step_speed.py recipes/ml-1m/cora-als.yaml --uncompiled"
 
 
 SERVICE = """\
@@ -186,13 +188,12 @@ def _entries(result: dict[str, Any], part: str) -> list[tuple[str, str, dict[str
 
 def steps() -> str:
     """Return what late activation saves in training."""
-    result = _read("step_speed")
+    result = _read("step_speed_uncompiled")
     ways = {name: row for name, row in result.items() if isinstance(row, dict) and STEP in row}
     literal = ways.get("the paper's equations")
     lines = [
         _command(STEP_COMMAND),
-        f"{result['batch_size']} pairs a step, bfloat16, {_threads(result)}, blocks compiled but "
-        "in the plain way and the paper's:",
+        f"{result['batch_size']} pairs a step, bfloat16, {_threads(result)}:",
         "",
         "| way | first step, s | step, s | times the paper's equations |",
         "|---|---:|---:|---:|",

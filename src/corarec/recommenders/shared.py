@@ -24,6 +24,8 @@ WORTHWHILE = 0.2
 """The share of a prompt that others must have in common with it."""
 SHARED = 0.85
 """The share of tokens that reading beginnings once may leave at most, to be worth it."""
+ROWS_OF_A_PASS = 2 * BATCH_PAIRS
+"""How many rows meet shared keys and values at once, at most."""
 LENGTHS_OF_A_PASS = 4
 """How many different lengths rows may have whose cache is copied: for each, the last projection
 runs once for all of them."""
@@ -124,7 +126,7 @@ class SharedPrompts:
         with self.system.before_pairs():
             prefixes = sharing.read(**self.prefix())
         logits = torch.empty(len(self.sizes), device=self.sizes.device)
-        for rows, _ in self._passes():
+        for rows, _ in self._passes(ROWS_OF_A_PASS):
             part = self._rows(rows)
             starts = self.width - self.sizes[rows] + self.common
             split = split_prompts(part["input_ids"], part["attention_mask"], starts)
@@ -153,10 +155,13 @@ class SharedPrompts:
             )
         return logits
 
-    def _passes(self, *most: int) -> Iterator[tuple[torch.Tensor, int]]:
+    def _passes(
+        self, most_rows: int, most_lengths: int | None = None
+    ) -> Iterator[tuple[torch.Tensor, int]]:
         """Yield rows, and how many tokens follow the beginning of the longest of them."""
         lengths = (self.sizes - self.common).cpu().numpy()
-        for rows, width in passes(lengths, pass_tokens(self.sizes.device), *most):
+        most_tokens = pass_tokens(self.sizes.device)
+        for rows, width in passes(lengths, most_tokens, most_rows, most_lengths):
             yield torch.from_numpy(rows).to(self.sizes.device), width
 
     def _rows(self, rows: torch.Tensor) -> dict[str, Any]:
