@@ -132,9 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--uncompiled", action="store_true", help="no blocks compiled: minutes less"
-    )
+    parser.add_argument("--uncompiled", action="store_true", help="compile nothing")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     ways = WAYS
