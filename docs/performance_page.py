@@ -31,6 +31,9 @@ processor, so that their ratios hold where the seconds, on another machine or a 
 - **Beginnings once.** With late activation, and for systems whose weights are the same for all
   pairs, rows of one user that show the same history stand together, and what comes before the title
   is read once for them. On MovieLens-1M's test part 44 of 100 rows repeat the beginning of another.
+- **Queries in blocks.** On a CPU, with 16-bit weights, queries go in three blocks, each to the keys
+  up to its end: attention there costs nearly as much as the linear layers, and would compute what a
+  causal model then hides.
 - **A pair once.** A pair that comes several times in a pass is generated once.
 
 Training and its validations run the plain way, to the bit as before.
@@ -79,8 +82,8 @@ uncompiled here, since compiling takes longer than many people's items.
 Rows of like length share a pass, in multiples of 8: of all ways to cut them so, the one with the
 least tokens, where a pass counts as 128 more. Prompts of 1,024 items are held at once, and a pass
 has 128 rows at most, with a copied cache 64. So what is held does not grow with the number of
-items; what oneDNN keeps, a kernel for each shape that it met (1,024 of them at most), does, for a
-while. Time grows in proportion to it and to the tokens that follow the beginning.
+items. What libraries keep does for a while: oneDNN a kernel for each shape that it met, 1,024 of
+them at most, and the allocator pages that are free. Time grows in proportion to it and to the tokens that follow the beginning.
 """
 TRAINING = """\
 ## A training step
@@ -188,6 +191,8 @@ def _entries(result: dict[str, Any], part: str) -> list[tuple[str, str, dict[str
 
 def steps() -> str:
     """Return what late activation saves in training."""
+    if not (RESULTS / "step_speed_uncompiled.json").exists():
+        return f"{_command(STEP_COMMAND)}\nNot measured yet."
     result = _read("step_speed_uncompiled")
     ways = {name: row for name, row in result.items() if isinstance(row, dict) and STEP in row}
     literal = ways.get("the paper's equations")
