@@ -83,7 +83,8 @@ Rows of like length share a pass, in multiples of 8: of all ways to cut them so,
 least tokens, where a pass counts as 128 more. Prompts of 1,024 items are held at once, and a pass
 has 128 rows at most, with a copied cache 64. So what is held does not grow with the number of
 items. What libraries keep does for a while: oneDNN a kernel for each shape that it met, 1,024 of
-them at most, and the allocator pages that are free. Time grows in proportion to it and to the tokens that follow the beginning.
+them at most, and the allocator pages that are free. Time grows in proportion to the number of items
+and to the tokens that follow the beginning.
 """
 TRAINING = """\
 ## A training step
