@@ -229,9 +229,13 @@ def models(arguments: argparse.Namespace, folder: Path, rows: int, result: dict[
         raise SystemExit(f"The dataset could not be prepared: {made}")
     shutil.rmtree(folder / "dat")
     for name in wanted:
-        fields = CF_MODELS[name].config_class.model_fields
+        kind = CF_MODELS[name]
+        fields = kind.config_class.model_fields
+        policies = kind(kind.config_class()).policies  # type: ignore[call-arg]
+        knowledge = "train" if "train" in policies else policies[0]
         options = [f"-o{key}={value}" for key, value in ONE_EPOCH.items() if key in fields]
         fit = ["fit-cf", str(data), "--model", name, "--output", str(folder / "cf"), *options]
+        fit += ["--knowledge", knowledge]
         found = measured(fit, arguments.threads, arguments.limit_seconds)
         report = folder / "cf" / "report.json"
         if report.exists():

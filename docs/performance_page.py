@@ -111,6 +111,39 @@ STEP = "step_seconds"
 STEP_COMMAND = "python benchmarks/step_speed.py recipes/ml-1m/cora-als.yaml --uncompiled"
 
 
+DATA = """\
+## Much data
+
+Ratings are made up: 200,000 users, 20,000 items whose popularity falls with one over the rank. Each
+figure is of a process of its own, start of Python included; seconds of the clock are of a machine
+with other work, seconds of the processor of all its threads. Nothing is extrapolated: what was not
+measured is not in the tables.
+
+`prepare` passes over the text five times (encoding, form of the lines, numbers, the rows, SHA-256),
+without Python per row, and is bound by reading text. Memory is that of the rows, in a few numbers
+each: it is the sort by user and time that holds them twice.
+"""
+FITTING = """\
+`fit-cf`, one epoch where a model has epochs, with the loading of the dataset; `fit` is the fit
+alone, on the clock. What bounds the fit:
+
+- `rates`, `popularity`: sorting the rows.
+- `item-knn`: the squares of the lengths of the users' histories. `ease`: the third power of the
+  number of items, whatever the rows; 12 bytes for each pair of items, and above `max_items` it is
+  refused with the memory that it would take.
+- `als`: rows, times the square of the factors' size. A training row has vectors of its own, so rows
+  are scored two millions at a time; features of both sides are held, some 300 bytes a row.
+- `mf`, `mf-b`, `binary-mf`: Adam moves every embedding in every step, so an epoch takes steps times
+  users and items. `lightgcn` smooths the whole graph in every step: its epoch grows with the square
+  of the rows unless `batch_size` grows with them.
+- `sasrec`, `sasrec-ce`: attention over distinct histories, cut at the longest of a batch; up to
+  `max_length` numbers are kept for each.
+- `statistics`, `content`: all statistics of all rows are held, some hundred bytes a row and more.
+"""
+DATA_COMMAND = "python benchmarks/data_speed.py prepare"
+FITTING_COMMAND = "python benchmarks/data_speed.py models --threads 1"
+
+
 SERVICE = """\
 ## A service
 
@@ -133,7 +166,8 @@ def page() -> str:
         TRAINING,
         steps(),
     ]
-    return "\n".join([*parts, "", WORKERS, workers(), "", SERVICE, service(), ""])
+    parts += ["", WORKERS, workers(), "", DATA, data(), "", SERVICE, service(), ""]
+    return "\n".join(parts)
 
 
 def scoring(result: dict[str, Any]) -> str:
@@ -233,6 +267,34 @@ def workers() -> str:
             f"({of_one / seconds:.2f} times as fast), with {same}.",
         ]
     return "\n".join(lines)
+
+
+def data() -> str:
+    """Return what preparing and fitting cost as commands and Markdown tables."""
+    result = _read("data_speed")
+    columns = "s | s of the processor | peak, MB | threads |"
+    lines = [_command(DATA_COMMAND), f"| layout | rows | input, MB | {columns}"]
+    lines.append("|---|---:|---:|---:|---:|---:|---:|")
+    lines += [
+        f"| {layout} | {int(rows):,} | {cell['input_megabytes']} | {_cost(cell)}"
+        for layout, cells in result["prepare"].items()
+        for rows, cell in cells.items()
+    ]
+    lines += ["", FITTING, _command(FITTING_COMMAND), f"| model | rows | fit, s | {columns}"]
+    lines.append("|---|---:|---:|---:|---:|---:|---:|")
+    lines += [
+        f"| {name} | {int(rows):,} | {cell.get('fit_seconds', cell['ended'])} | {_cost(cell)}"
+        for name, cells in result.get("models", {}).items()
+        for rows, cell in cells.items()
+    ]
+    return "\n".join(lines)
+
+
+def _cost(cell: dict[str, Any]) -> str:
+    return (
+        f"{cell['seconds']:.0f} | {cell['processor_seconds']:.1f} | {cell['peak_megabytes']:,} "
+        f"| {cell['threads']} |"
+    )
 
 
 def service() -> str:
