@@ -231,7 +231,7 @@ def models(arguments: argparse.Namespace, folder: Path, rows: int, result: dict[
     for name in wanted:
         kind = CF_MODELS[name]
         fields = kind.config_class.model_fields
-        policies = kind(kind.config_class()).policies  # type: ignore[call-arg]
+        policies = kind(kind.config_class()).policies
         knowledge = "train" if "train" in policies else policies[0]
         options = [f"-o{key}={value}" for key, value in ONE_EPOCH.items() if key in fields]
         fit = ["fit-cf", str(data), "--model", name, "--output", str(folder / "cf"), *options]
