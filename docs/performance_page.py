@@ -310,16 +310,14 @@ def service() -> str:
         f"{load['pairs_per_request']} pairs a request, the service on one thread; offline the same "
         f"scorer makes {min(offline):.0f} to {max(offline):.0f} pairs/s.",
         "",
-        "| clients | requests/s | pairs/s | of offline | p50 ms | p95 ms | p99 ms | MB, at end |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| clients | requests/s | pairs/s | of offline | p50 ms | p95 ms | p99 ms |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in load["load"]:
-        before, after = row["megabytes_before_and_after"]
         times = " | ".join(f"{row['milliseconds'][key]:,.0f}" for key in ("p50", "p95", "p99"))
         lines.append(
             f"| {row['clients']} | {row['requests_per_second']:.1f} "
-            f"| {row['pairs_per_second']:.1f} | {row['share_of_offline']:.2f} | {times} "
-            f"| {before:,}, {after:,} |"
+            f"| {row['pairs_per_second']:.1f} | {row['share_of_offline']:.2f} | {times} |"
         )
     statuses = ", ".join(f"{count:,} times {code}" for code, count in more["statuses"].items())
     return "\n".join(
