@@ -267,7 +267,7 @@ def main() -> int:
     parser.add_argument("what", choices=["prepare", "models"])
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--layouts", nargs="+", choices=["dat", "csv"], default=["dat", "csv"])
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--threads", type=int, default=2, help="of each measured process")
     parser.add_argument("--limit-seconds", type=float, help="after which a process is stopped")
     parser.add_argument("--again", action="store_true", help="measure what is there already, too")

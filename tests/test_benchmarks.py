@@ -140,3 +140,18 @@ def test_preparing_takes_few_bytes_a_row(tmp_path: Path) -> None:
         peaks[rows] = found["peak_megabytes"]
     # 230 bytes where pairs of texts were told apart in a table of their own.
     assert (peaks[1_600_000] - peaks[100_000]) / 1.5 < 150
+
+
+@pytest.mark.slow
+def test_each_model_on_much_data_is_fitted_under_a_policy_that_it_honours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = script("data_speed")
+    monkeypatch.setattr(benchmark, "RESULT", tmp_path / "data_speed.json")
+    wanted = ["statistics", "mf-b"]
+    command = ["data_speed.py", "models", "--rows", "20000", "--threads", "1", "--models", *wanted]
+    monkeypatch.setattr("sys.argv", [*command, "--folder", str(tmp_path)])
+    assert benchmark.main() == 0
+    cells = read_json(tmp_path / "data_speed.json")["models"]
+    assert [cells[name]["20000"]["ended"] for name in wanted] == ["done", "done"]
+    assert cells["mf-b"]["20000"]["epochs"] == 1
