@@ -228,7 +228,7 @@ def steps() -> str:
     """Return what late activation saves in training."""
     name, command = "step_speed", STEP_COMMAND
     if (RESULTS / f"{name}_uncompiled.json").exists():
-        name, command = f"{name}_uncompiled", f"{STEP_COMMAND}"
+        name, command = f"{name}_uncompiled", f"{STEP_COMMAND} --uncompiled"
     result = _read(name)
     ways = {name: row for name, row in result.items() if isinstance(row, dict) and STEP in row}
     beside = "the paper's equations" if "the paper's equations" in ways else "plain"
