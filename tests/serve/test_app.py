@@ -1,5 +1,4 @@
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -372,14 +371,14 @@ LARGE = [
 def test_not_every_mistake_of_half_a_million_is_looked_for(
     serve: Serve, path: str, name: str, value: str
 ) -> None:
-    client = serve()  # a run that is being opened would be counted
-    content = f'{{"{name}": [{",".join([value] * 500_000)}]}}'
-    used = time.process_time()
+    client = serve(ready=False)
+    content = f'{{"{name}": [{",".join([value] * 1_000)}]}}'
     problem = wrong(
         client, "POST", path, 422, content=content, headers={"content-type": "application/json"}
     )
-    assert problem["details"]
-    assert time.process_time() - used < 1.5
+    # With all of them half a million would hold up everybody for seconds.
+    assert not [each for each in problem["details"] if f"{name}.1" in each["place"]]
+    assert len(problem["details"]) < 10
 
 
 def test_ids_and_titles_are_written_as_people_write(serve: Serve) -> None:
