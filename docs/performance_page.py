@@ -35,6 +35,10 @@ processor, so that their ratios hold where the seconds, on another machine or a 
   up to its end: attention is a large share there, and would compute what a
   causal model then hides.
 - **A pair once.** A pair that comes several times in a pass is generated once.
+- **Nothing compiled.** Passes are of many sizes, each of which would be compiled anew until
+  torch's limit. So blocks that a recipe compiles run as they were: the first scores come sooner,
+  and bits do not depend on what a process scored before. A table of many thousand pairs would
+  gain by compiling.
 
 Training and its validations run the plain way, to the bit as before.
 """
