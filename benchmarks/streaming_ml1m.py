@@ -132,7 +132,6 @@ def of_run(dataset: Dataset, folder: Path, data: Path, rows: IntArray) -> dict[s
             live.record(user, item, kind, one["timestamp"], one["rating"])  # type: ignore[arg-type]
 
         found[state] = replay(dataset, rows, score, None if state == FROZEN else tell)
-        live.close()
     return found
 
 

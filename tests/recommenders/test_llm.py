@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch._dynamo.utils import counters
 
 from corarec.data import Dataset
 from corarec.recommenders import build_recommender
@@ -60,15 +59,3 @@ def test_new_titles_are_an_argument(recommender: PromptRecommender, small_world:
     assert scores[0] != scores[1]
     assert scores[1] == pytest.approx(Scorer(recommender).score(pairs)[0], abs=1e-5)
     assert len(recommender.encoder.titles) == len(small_world.titles)
-
-
-def test_scoring_compiles_nothing_so_that_bits_depend_on_no_earlier_pass(
-    recommender: PromptRecommender, small_world: Dataset, tiny_backbone: Path
-) -> None:
-    backbone = {"model": str(tiny_backbone), "compile": True}
-    compiled = build_recommender(ICLSystem(backbone=backbone), small_world)
-    pairs = small_world.pairs("valid").take(slice(0, 12))
-    counters.clear()
-    got = Scorer(compiled).score(pairs)
-    assert not counters["frames"]
-    np.testing.assert_array_equal(got, Scorer(recommender).score(pairs))

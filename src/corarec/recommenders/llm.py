@@ -13,7 +13,6 @@ from pydantic import model_validator
 
 from corarec.backbone import Backbone
 from corarec.backbone.attention import NotSharedError
-from corarec.backbone.compiling import uncompiled
 from corarec.backbone.last_position import LastPosition
 from corarec.backbone.sharing import PrefixSharing
 from corarec.prompts import PromptConfig, PromptEncoder, PromptToken, check_slots
@@ -167,13 +166,11 @@ class PromptRecommender(LanguageRecommender, PromptSharing, PointwiseRecommender
         """Return the logit of the answer, for less work where the language model allows it: [B].
 
         The last block runs for the last position alone, and what prompts of the batch have in
-        common before the title is read once, where that depends on no pair. Compiled blocks run as
-        they were: passes are of many sizes, each of which would be compiled anew until a limit, so
-        that bits would depend on what was scored before.
+        common before the title is read once, where that depends on no pair.
         """
         if not self._answers_usually:
             return self.logits(**batch)
-        with uncompiled(), self.last_only():
+        with self.last_only():
             answers = self.answers_by_beginning(batch)
             return self.logits(**batch) if answers is None else self.logits_of(answers, batch)
 

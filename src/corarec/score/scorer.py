@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from corarec.backbone.compiling import uncompiled
 from corarec.errors import TrainingError
 from corarec.score.context import Context
 from corarec.types import PADDING_ID, FloatArray, Histories, IntArray, Pairs
@@ -164,7 +165,7 @@ class Scorer:
         check_still(system)
         pairs = _all_of(contexts)
         scores: list[FloatArray] = [np.empty(0)] * len(pairs)
-        with torch.inference_mode():
+        with torch.inference_mode(), uncompiled():
             for rows, batch in batched(system.inputs(pairs), self.batch_pairs):
                 logits = system.catalogue_logits(**_on(system.device, batch)).float().cpu().numpy()
                 for row, of_context in zip(rows.tolist(), logits.astype(np.float64), strict=True):
@@ -240,14 +241,11 @@ class Batches:
         Raises
         ------
         TrainingError
-            As `score_batches`.
+            As `score_passes`.
         """
         rows = self._rows(chosen)
-        logits = getattr(self._system, "scoring_logits", self._system.logits)
         pairs = self._pairs.take(rows)
-        return rows, score_batches(
-            self._system, self.passes(chosen), pairs, progress, logits=logits, numbers=rows
-        )
+        return rows, score_passes(self._system, self.passes(chosen), pairs, progress, numbers=rows)
 
     def passes(self, chosen: slice) -> Iterator[tuple[IntArray, Batch]]:
         """Yield what the system reads of some batches, pass by pass: places and tensors."""
@@ -275,6 +273,30 @@ class Batches:
 def pass_tokens(device: torch.device) -> int:
     """Return how many tokens one forward pass on a device has at most."""
     return PASS_TOKENS if device.type == "cpu" else PASS_TOKENS_GPU
+
+
+def score_passes(
+    system: PairSystem,
+    passes: Iterable[tuple[IntArray, Batch]],
+    pairs: Pairs,
+    progress: Progress | None = None,
+    *,
+    numbers: IntArray | None = None,
+) -> FloatArray:
+    """Return the logits of the pairs that stand in the passes, in the quickest way: [N].
+
+    Compiled blocks run as they were: passes are of many sizes, each of which would be compiled anew
+    until a limit, so that bits would depend on what was scored before. The rest is as in
+    `score_batches`.
+
+    Raises
+    ------
+    TrainingError
+        As `score_batches`.
+    """
+    logits = getattr(system, "scoring_logits", system.logits)
+    with uncompiled():
+        return score_batches(system, passes, pairs, progress, logits=logits, numbers=numbers)
 
 
 def score_batches(

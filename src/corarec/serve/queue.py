@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from corarec.score.context import Context
-from corarec.score.scorer import Scorer, by_length, score_batches
+from corarec.score.scorer import Scorer, by_length, score_passes
 from corarec.serve.jobs import Ask, Call, Job, Work, late
 from corarec.serve.metrics import Metrics
 from corarec.serve.problems import Problem
@@ -348,7 +348,6 @@ class ScoringQueue:
         examples = system.inputs(pairs, titles)
         self._tokens = 0.9 * self._tokens + 0.1 * float(np.mean(examples.lengths))
         order = getattr(system, "scoring_order", by_length)(examples)
-        logits = getattr(system, "scoring_logits", system.logits)
         for rows in self._cut(order, examples.lengths):
             alive = [row for row in rows if not owners[row][0].future.done()]
             if not alive:
@@ -356,7 +355,7 @@ class ScoringQueue:
             at = np.array(alive, dtype=np.int64)
             started = time.monotonic()
             batch = (np.arange(len(at)), examples.batch(at))
-            found = score_batches(system, [batch], pairs.take(at), logits=logits)
+            found = score_passes(system, [batch], pairs.take(at))
             tokens = int(examples.lengths[at].max()) * len(at)
             self._measure(len(at), tokens, time.monotonic() - started)
             for row, score in zip(alive, found.tolist(), strict=True):

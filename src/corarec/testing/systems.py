@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from torch._dynamo.utils import counters
 
 from corarec.backbone import load_backbone
 from corarec.cf import VectorSource
@@ -90,6 +91,25 @@ class SystemConformance(SystemWorld):
             plain = ICLSystem(backbone=config.backbone, prompt=config.prompt, answer=config.answer)
             frozen = build_recommender(plain, small_world)
             assert np.array_equal(_scores(frozen, pairs), scores) == self.starts_frozen
+
+    def test_scoring_compiles_nothing_so_that_bits_depend_on_no_earlier_pass(
+        self, small_world: Dataset, cf: VectorSource, pairs: Pairs, tiny_backbone: Path
+    ) -> None:
+        plain, compiled = (
+            build_recommender(
+                self.config({"model": str(tiny_backbone), "compile": fused}),
+                small_world,
+                cf,
+                seed=1,
+            )
+            for fused in (False, True)
+        )
+        counters.clear()
+        for system, same in ((compiled, plain), (compiled.frozen(), plain.frozen())):
+            if system is not None and same is not None:
+                found = Scorer(system).score(pairs)
+                np.testing.assert_array_equal(found, Scorer(same).score(pairs))
+        assert not counters["frames"]
 
     def test_general_text_is_answered_by_the_frozen_model_or_under_its_lora(
         self,

@@ -15,7 +15,6 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from corarec.adapter.generator import CollaborativeQueryGenerator
-from corarec.backbone.compiling import uncompiled
 from corarec.backbone.last_position import LastPosition
 from corarec.backbone.sharing import PrefixSharing
 from corarec.data import Dataset, Split
@@ -25,7 +24,7 @@ from corarec.recommenders import build_recommender
 from corarec.recommenders.language import LanguageRecommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import load_run
-from corarec.score.scorer import Batches, score_batches
+from corarec.score.scorer import Batches, score_passes
 from corarec.train.doctor import peak_memory, quick_cf
 from corarec.types import Pairs
 
@@ -198,18 +197,16 @@ def profile(recommender: LanguageRecommender, pairs: Pairs) -> Profile:
     if not len(pairs):
         raise DataError("There are no pairs to score. Choose a split that has some.")
     recommender.eval()
-    logits: Callable[..., torch.Tensor] = getattr(recommender, "scoring_logits", recommender.logits)
-    with uncompiled():
-        few = Batches(recommender, pairs.take(slice(0, 4)))
-        few.score(slice(0, len(few)))  # trials, first calls
-        watch = Stopwatch(recommender.device)
-        with _watched(recommender, watch):
-            with watch.running("tokens"):
-                batches = Batches(recommender, pairs)
-                passes = list(batches.passes(slice(0, len(batches))))
-            order = [place for places, _ in passes for place in places]
-            with watch.running("other"):
-                score_batches(recommender, passes, pairs.take(slice(0, len(order))), logits=logits)
+    few = Batches(recommender, pairs.take(slice(0, 4)))
+    few.score(slice(0, len(few)))  # trials, first calls
+    watch = Stopwatch(recommender.device)
+    with _watched(recommender, watch):
+        with watch.running("tokens"):
+            batches = Batches(recommender, pairs)
+            passes = list(batches.passes(slice(0, len(batches))))
+        order = [place for places, _ in passes for place in places]
+        with watch.running("other"):
+            score_passes(recommender, passes, pairs.take(slice(0, len(order))))
     tokens = sum(
         int(batch["attention_mask"].sum()) for _, batch in passes if "attention_mask" in batch
     )

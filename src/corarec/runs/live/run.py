@@ -1,16 +1,13 @@
 """`LiveRun`: a trained run that learns what people like while it is in use."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
-from weakref import finalize
 
 import numpy as np
 from scipy.special import expit
 
-from corarec.backbone.compiling import uncompiled
 from corarec.cf.feedback import WORDS
 from corarec.errors import DataError
 from corarec.runs.live.checks import bounded, checked_name
@@ -53,8 +50,6 @@ class LiveRun(LiveChoice):
         `until` came, and the rows of the dataset have no times.
     """
 
-    _compile_again: "finalize[Any, Any] | None" = None
-
     @classmethod
     def open(
         cls,
@@ -64,29 +59,17 @@ class LiveRun(LiveChoice):
         live: bool = True,
         until: int | None = None,
         limits: Limits = LIMITS,
-        compiled: bool = False,
         refresh: str | None = NEWEST,
     ) -> Self:
         """Open a trained run for live use; parameters as of the class and of `load_run`.
 
-        Blocks that the recipe compiles run uncompiled in this process from here to `close`, unless
-        told otherwise: requests come in ever new shapes, and each is compiled for a minute.
         `refresh` is the fingerprint of one that `corarec refresh` made, `newest` the one in use,
         None the run as it was trained.
         """
         opened = cls(load_run(folder, data), follow=live, until=until, limits=limits)
-        if not compiled:
-            stack = ExitStack()
-            stack.enter_context(uncompiled())
-            opened._compile_again = finalize(opened, stack.close)
         if until is None:
             opened.swap(refresh)
         return opened
-
-    def close(self) -> None:
-        """Let the process compile again."""
-        if self._compile_again is not None:
-            self._compile_again()
 
     def __repr__(self) -> str:
         return f"LiveRun({self.run!r}, {self._people.events:,} events, {self._items.num_added} new)"
