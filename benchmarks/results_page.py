@@ -13,14 +13,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corarec.ability.measured import BITS, MOVED, SAME
 from corarec.ability.result import UNTOUCHED, AbilityTable
-from corarec.benchmark.suite_result import SuiteResult
-from corarec.evaluate import RankingComparison, RankingEvaluation, ResultTable
+from corarec.benchmark.suite_result import RowFacts, SuiteResult
+from corarec.evaluate import Evaluation, RankingComparison, RankingEvaluation, ResultTable
 from corarec.evaluate.metrics import metric_title
 from corarec.evaluate.significance import corrected_p_values, verdict
 from corarec.files import atomic_file
 from corarec.provenance import NOT_RECORDED, made_by
 from corarec.report.ability import ability_texts, corrected_tests
-from corarec.report.layout import interval_text, markdown_table, p_value_text, signed
+from corarec.report.layout import (
+    MISSING,
+    TableText,
+    estimate_text,
+    interval_text,
+    markdown_table,
+    p_value_text,
+    signed,
+)
 from corarec.report.ranking_tables import corrected_p_values as ranking_p_values
 from corarec.report.suite_tables import suite_markdown
 from corarec.report.tables import markdown
@@ -75,6 +83,8 @@ def page() -> str:
         ranking=ranking,
         joined_parts=joined_parts,
         learned=learned,
+        studies=studies,
+        tuning=tuning,
     )
 
 
@@ -374,6 +384,82 @@ def suite(name: str, options: str = "") -> str:
     )
 
 
+STUDIES = (
+    "inputs",
+    "weights",
+    "rank",
+    "queries",
+    "blocks",
+    "joined-cf",
+    "collm-train-cf",
+    "backbones",
+)
+"""Suites of one seed on a quarter of the users."""
+
+
+def studies() -> str:
+    """Return short tables for each of the studies that were run, and name the others."""
+    found = {name: read(f"suite-{name}.json") for name in STUDIES}
+    tables = [study(name, SuiteResult.model_validate(it)) for name, it in found.items() if it]
+    left_out = ", ".join(f"`{name}`" for name, it in found.items() if not it)
+    return "\n\n".join([*tables, *([f"Not run yet: {left_out}."] if left_out else [])])
+
+
+def study(name: str, result: SuiteResult) -> str:
+    """Return a suite's rows on all test rows and its tests: two tables short enough to read."""
+    systems = [study_row(system, result.rows[system.name]) for system in result.systems]
+    references = [study_row(system, None) for system in result.references]
+    columns = ("System", "AUC", "UAUC", "trained parameters", "CPU minutes")
+    tests = Claims(results_of(result.model_dump()))
+    differences: list[tuple[str, ...]] = [
+        (
+            f"{c.first} \N{MINUS SIGN} {c.second}",
+            *tests.told(c.first, c.second, "auc"),
+            *tests.told(c.first, c.second, "uauc"),
+        )
+        for c in result.comparisons
+    ]
+    told = ("Difference", "AUC", "Holm", "UAUC", "Holm")
+    missing = "\n".join(f"- {sentence}" for sentence in result.missing)
+    parts = [
+        f"### {result.title}",
+        command(f"corarec benchmark benchmarks/suites/{name}.yaml"),
+        missing,
+        markdown_table(TableText(columns, systems, references, "")),
+        markdown_table(TableText(told, differences, [], made_by(result.model_dump()))),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part)
+
+
+def study_row(system: Evaluation, facts: RowFacts | None) -> tuple[str, ...]:
+    """Return a system's metrics and what its first run cost, where it was trained."""
+    metrics = system.parts["all"].metrics
+    run = facts.runs[0] if facts is not None and facts.runs and facts.kind != "beside" else None
+    parameters = run.trainable_parameters if run is not None else None
+    seconds = run.cpu_seconds if run is not None else None
+    return (
+        system.name,
+        *(f"{estimate_text(metrics[m])} {interval_text(metrics[m])}" for m in ("auc", "uauc")),
+        MISSING if parameters is None else f"{parameters:,}",
+        MISSING if seconds is None else f"{seconds / 60:.1f}",
+    )
+
+
+def tuning(result: dict[str, Any] | None) -> str:
+    """Return the validation AUC of each system at each of its learning rates, the best in bold."""
+    if result is None:
+        return "Not run yet."
+    rows = []
+    for name, system in result["systems"].items():
+        trials = sorted(system["trials"], key=lambda trial: trial["rate"])
+        best = max(trial["auc"] for trial in trials)
+        shown = [(f"{trial['auc']:.3f}", trial["auc"] == best) for trial in trials]
+        aucs = [f"**{text}**" if chosen else text for text, chosen in shown]
+        rows.append((name, f"{system['recipe_rate']:g}", *aucs))
+    columns = ("System", "rate of the recipe", "a third of it", "the recipe's", "three times")
+    return markdown_table(TableText(columns, rows, [], made_by(result)))
+
+
 def results_of(suite: dict[str, Any]) -> ResultTable:
     """Return the metrics and tests of a suite's file."""
     return ResultTable.model_validate({key: suite[key] for key in ResultTable.model_fields})
@@ -409,6 +495,15 @@ class Claims:
             f"{signed(found.value)} {interval_text(found)}, "
             f"{self.p(first, second, metric, part)})"
         )
+
+    def told(self, first: str, second: str, metric: str, part: str = "all") -> tuple[str, str]:
+        """Return a difference with its interval, and its corrected p-value."""
+        number = self._numbers[first, second]
+        found = self._comparisons[number].parts[part].metrics[metric]
+        if found is None:
+            return MISSING, MISSING
+        corrected = p_value_text(self._corrected[part, metric][number])
+        return f"{signed(found.value)} {interval_text(found)}", corrected
 
     def verdict(self, first: str, second: str, metric: str, part: str = "all") -> int:
         """Return 1, -1 or 0: whether first is clearly above or below second."""

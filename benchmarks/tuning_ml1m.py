@@ -105,7 +105,7 @@ def main() -> None:
                 for trial in outcome.trials
             ],
         }
-        result["made_by"] = provenance()
+        result["provenance"] = provenance()
         write_json(RESULT, result)
         console.print(name, result["systems"][name]["trials"])
 
