@@ -84,6 +84,7 @@ def page() -> str:
         joined_parts=joined_parts,
         learned=learned,
         studies=studies,
+        costs=costs,
         tuning=tuning,
     )
 
@@ -443,6 +444,28 @@ def study_row(system: Evaluation, facts: RowFacts | None) -> tuple[str, ...]:
         MISSING if parameters is None else f"{parameters:,}",
         MISSING if seconds is None else f"{seconds / 60:.1f}",
     )
+
+
+def costs() -> str:
+    """Return what training cost in each suite that was run, as far as that was recorded."""
+    rows: list[tuple[str, ...]] = []
+    for path in sorted(RESULTS.glob("suite-*.json")):
+        result = SuiteResult.model_validate(read(path.name))
+        runs = {run.folder: run for facts in result.rows.values() for run in facts.runs}
+        recorded = [run.cpu_seconds for run in runs.values() if run.cpu_seconds is not None]
+        if not recorded:
+            continue
+        without = len(runs) - len(recorded)
+        rows.append(
+            (
+                f"`{result.suite}`",
+                f"{len(runs)}" if not without else f"{len(runs)}, {without} without a record",
+                f"{sum(recorded) / 3600:.1f}",
+                f"{statistics.mean(recorded) / 60:.1f}",
+            )
+        )
+    columns = ("Suite", "runs", "CPU hours", "CPU minutes a run")
+    return markdown_table(TableText(columns, rows, [], "")).strip()
 
 
 def tuning(result: dict[str, Any] | None) -> str:
