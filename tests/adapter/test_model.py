@@ -451,6 +451,28 @@ def test_merged_pair_is_not_mixed_with_others(model: PeftModel, batch: Batch) ->
     _last(model, batch)
 
 
+def test_a_merge_that_is_cut_short_leaves_the_model_as_it_was(
+    model: PeftModel, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _last(model, batch)
+    last = model.base_model.adapted_layers()[-1]
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(last, "merge_matrix", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.merge_pair(batch["cf_vectors"][0])
+    assert torch.equal(_last(model, batch), expected)
+
+
+def test_vectors_that_are_refused_leave_the_generator_in_training(model: PeftModel) -> None:
+    model.train()
+    with pytest.raises(DataError, match="has the shape"):
+        model.merge_pair(torch.zeros(3))
+    assert model.base_model.cora_generator["default"].training
+
+
 def test_general_merge_is_refused(model: PeftModel) -> None:
     with pytest.raises(ConfigError, match="merge_pair"):
         model.merge_adapter()

@@ -327,9 +327,10 @@ class CoraModel(BaseTuner):
         generator = self.cora_generator[self.active_adapters[0]]
         was_training = generator.training
         generator.eval()
-        matrices = self.matrices(cf_vectors)
-        generator.train(was_training)
-        return matrices
+        try:
+            return self.matrices(cf_vectors)
+        finally:
+            generator.train(was_training)
 
     @torch.no_grad()
     def merge_pair(self, cf_vectors: torch.Tensor) -> None:
@@ -354,7 +355,8 @@ class CoraModel(BaseTuner):
         try:
             for layer in self.adapted_layers():
                 layer.merge_matrix(adapter_name, scale * matrices[layer.in_features])
-        except ConfigError:
+        except BaseException:
+            # Whatever stopped it, memory or a key, leaves no half of a pair.
             self.unmerge_adapter()
             raise
 
