@@ -30,6 +30,7 @@ from corarec.report.suite_tables import (
     write_suite_tables,
 )
 from corarec.suite_views import suite_views
+from corarec.train.metrics import read_metrics
 from corarec.train.record import TRAINING
 
 from .conftest import MakeSuite
@@ -111,6 +112,13 @@ def test_every_row_stands_in_every_table_and_says_how_many_seeds(overall: Path, 
     trained = cost.columns.index("trained parameters")
     assert int(cost.systems[1][trained].replace(",", "")) > 100
     assert result.rows[ODD].runs[0].versions["torch"]
+    for run in result.rows[ODD].runs:
+        logged = [
+            line["valid_auc"] for line in read_metrics(runs / run.folder) if "valid_auc" in line
+        ]
+        assert run.validation == {"auc": max(logged)}
+    mean = sum(run.validation["auc"] for run in result.rows[ODD].runs) / 2
+    assert cost.systems[1][cost.columns.index("on validation")] == f"AUC {mean:.3f}"
     assert result.runs == 3
 
 
@@ -212,4 +220,6 @@ def test_a_run_from_before_costs_were_recorded_has_empty_cells(
     assert result.rows["CoRA"].runs[0].commit is None
     assert cost_text(result).systems[0][-1] == MISSING
     assert cost_text(result).systems[0][1] == MISSING
-    assert result.hours == 0  # of the log, to two digits
+    folders = [copy / run.folder for row in result.rows.values() for run in row.runs]
+    seconds = sum(read_metrics(folder)[-1]["seconds"] for folder in folders)
+    assert result.hours == round(seconds / 3600, 2)

@@ -30,9 +30,10 @@ from corarec.evaluate.result import Result
 from corarec.evaluate.rows import check_same_rows
 from corarec.provenance import provenance
 from corarec.recipe import load_recipe
+from corarec.recommenders import RECOMMENDERS
 from corarec.runs.dataset import find_dataset, read_run_data
 from corarec.runs.layout import CF, CONFIG
-from corarec.train.metrics import read_metrics
+from corarec.train.metrics import best_record, read_metrics
 from corarec.train.record import read_training
 from corarec.types import Pairs, ScoreTable
 
@@ -49,6 +50,8 @@ class RunFacts(Result):
     """At training; None where that was not recorded."""
     versions: dict[str, str] = Field(default_factory=dict)
     steps: int | None = None
+    validation: dict[str, float] = Field(default_factory=dict)
+    """The metric that chose the kept weights, by its name, on the recipe's validation rows."""
     seconds: float | None = None
     """Training, wall clock."""
     cpu_seconds: float | None = None
@@ -252,7 +255,11 @@ def _row_facts(row: Row, name: str, suite: Suite, tables: SuiteTables) -> RowFac
 
 def _run_facts(seed: int, folder: Path) -> RunFacts:
     record = read_training(folder)
-    steps = [line["step"] for line in read_metrics(folder)]
+    lines = read_metrics(folder)
+    config = load_recipe(folder / CONFIG)
+    kind = RECOMMENDERS[config.system.name]
+    metric, more_is_better = kind.chosen_by(config.phases[-1].system)
+    best = best_record(lines, metric, more_is_better)
     of_run: dict[str, Any] = {}
     if record is not None and record.sessions:
         last = record.sessions[-1]
@@ -269,7 +276,8 @@ def _run_facts(seed: int, folder: Path) -> RunFacts:
         seed=seed,
         folder=f"{folder.parent.name}/{folder.name}",
         recipe=_recipe_digest(folder),
-        steps=int(steps[-1]) if steps else None,
+        steps=int(lines[-1]["step"]) if lines else None,
+        validation={} if best is None else {metric: float(best[f"valid_{metric}"])},
         **of_run,
     )
 

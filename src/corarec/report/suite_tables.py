@@ -78,6 +78,7 @@ def cost_text(result: SuiteResult) -> TableText:
             [run.trainable_parameters for run in runs], max, "{:,.0f}"
         ),
         "steps": lambda runs: _numbers([run.steps for run in runs], fmean, "{:,.0f}"),
+        "on validation": _validated,
         "minutes": lambda runs: _numbers([_minutes(run.seconds) for run in runs], fmean, "{:,.1f}"),
         "CPU minutes": lambda runs: _numbers(
             [_minutes(run.cpu_seconds) for run in runs], fmean, "{:,.1f}"
@@ -93,7 +94,8 @@ def cost_text(result: SuiteResult) -> TableText:
         ("System", *columns),
         [(name, *(cell(row.runs) for cell in columns.values())) for name, row in made.items()],
         [],
-        "Training: minutes and steps are means over seeds, memory and parameters the largest; a "
+        "Training: minutes, steps and what chose the weights on validation are means over seeds, "
+        "memory and parameters the largest; a "
         "fit of CF models that runs share is not in them. The recipe, by its digest, is that of "
         "the first seed; the commit is that of the code at training. "
         f"{MISSING} is what was not recorded.",
@@ -201,6 +203,16 @@ def _numbers(
 ) -> str:
     known = [value for value in values if value is not None]
     return form.format(joined(known)) if known else MISSING
+
+
+def _validated(runs: Sequence[RunFacts]) -> str:
+    """Return the mean of what chose the kept weights: `AUC 0.742`."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for metric, value in run.validation.items():
+            found.setdefault(metric, []).append(value)
+    texts = [f"{metric_title(metric)} {fmean(values):.3f}" for metric, values in found.items()]
+    return ", ".join(texts) or MISSING
 
 
 def _commit(run: RunFacts) -> str:
