@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from corarec.errors import ConfigError, DataError
-from corarec.prompts import PromptConfig, PromptEncoder, SoftSlot, TextSlot
+from corarec.prompts import PromptConfig, PromptEncoder, SoftSlot, TextSlot, encode
 from corarec.prompts.encode import SOFT_TOKEN
 from corarec.types import Histories, Pairs
 
@@ -217,3 +217,19 @@ def test_without_titles_the_template_is_kept_and_pairs_read_alike(tiny_tokenizer
     start = int(encoded.starts["title"][0])
     assert tiny_tokenizer.decode(encoded.input_ids[0, start:]).strip() == '""?'
     assert encoder.shown(pairs).tolist() == encoder.lengths(pairs).tolist() == [0, 0, 0]
+
+
+def test_titles_of_a_large_catalogue_are_counted_in_parts(
+    tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, together = make_encoder(tiny_tokenizer), []
+
+    def counted(texts: list[str], **named: Any) -> Any:
+        together.append(len(texts))
+        return tiny_tokenizer(texts, **named)
+
+    monkeypatch.setattr(encode, "_AT_ONCE", 2)
+    monkeypatch.setattr(encoder, "tokenizer", counted)
+    longest = max(len(tiny_tokenizer(f'"{title}"').input_ids) - 1 for title in TITLES[1:])
+    assert encoder._title_room == longest
+    assert together == [2, 2]

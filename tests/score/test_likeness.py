@@ -1,5 +1,7 @@
 """How alike items are, and orders that take that into account."""
 
+import time
+
 import numpy as np
 
 from corarec.score.likeness import Likeness, arranged
@@ -28,3 +30,12 @@ def test_diversity_puts_what_is_like_the_first_behind() -> None:
 def test_items_without_any_vector_are_told_apart_by_titles() -> None:
     likeness = Likeness(np.zeros((4, 0)), TITLES)
     assert likeness.to(0)[3] > likeness.to(0)[2]
+
+
+def test_many_items_without_vectors_are_put_in_order_at_once() -> None:
+    titles = [f"{n} quiet comets of the {n % 7} rivers" for n in range(600)]
+    scores = np.linspace(1, 0, len(titles))
+    before = time.process_time()
+    order = arranged(scores, Likeness(np.zeros((len(titles), 0)), titles), 600, 0.5)
+    assert sorted(order) == list(range(600))
+    assert time.process_time() - before < 1.5

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 from tests.serve.conftest import Serve
 
+from corarec.serve import routes
 from corarec.serve.writes import Feedback, NewEvent
 
 USER, ITEM = "1", "3"
@@ -425,3 +426,32 @@ def test_health_is_told_by_head_too(serve: Serve) -> None:
     client = serve()
     assert client.head("/health/ready").status_code == 200
     assert client.head("/health/live").status_code == 200
+
+
+def test_liked_items_are_named_by_whole_numbers_too(serve: Serve) -> None:
+    client = serve()
+    by_text = client.told("/v1/recommend", liked=["3", "5"], disliked=["7"], k=5)["items"]
+    assert client.told("/v1/recommend", liked=[3, 5], disliked=[7], k=5)["items"] == by_text
+
+
+def test_forgetting_somebody_whom_nobody_knows_leaves_no_row(serve: Serve) -> None:
+    client = serve()
+    for n in range(5):
+        assert client.delete(f"/v1/users/nobody-{n}").status_code == 200
+    assert client.service.store.counts()["users"] == 0
+    assert client.delete("/v1/users/1").status_code == 200
+    assert client.service.store.counts()["users"] == 1
+
+
+def test_a_user_with_as_many_events_as_are_kept_is_told_so(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "MOST_TOLD", 2)
+    client = serve()
+    for n in range(2):
+        client.told("/v1/feedback", user="u", item="3", kind="like", time=n)
+    event = {"user": "u", "item": "3", "kind": "like", "time": 9}
+    full = client.post("/v1/feedback", json=event)
+    assert (full.status_code, full.json()["error"]) == (507, "too_many_events")
+    assert client.put("/v1/feedback", json=event).status_code == 200
+    assert len(client.get("/v1/users/u").json()["events"]) == 1

@@ -28,6 +28,11 @@ class Live:
         self.items[item] = title
         return True
 
+    def item(self, item: str) -> str:
+        if item not in self.items:
+            raise DataError("Nobody knows the item.")
+        return self.items[item]
+
     def remove_item(self, item: str) -> bool:
         return self.items.pop(item, None) is not None
 
@@ -126,3 +131,12 @@ def test_what_is_odd_keeps_nothing_else_back(
     assert live.items == {"a": "A", "b": "B", "new": "New"}
     assert live.told == {"u": [("a", "like", 0), ("new", "like", 1)]}
     assert "left out" in caplog.text
+
+
+def test_an_item_removed_before_this_process_began_stays_in_histories(
+    engine: Engine, live: Live
+) -> None:
+    gone = {"gone": item("Gone", removed=True)}
+    take(engine, users={"u": user("a", "gone")}, items=gone)
+    assert live.told == {"u": [("a", "like", 0), ("gone", "like", 1)]}
+    assert "gone" not in live.items

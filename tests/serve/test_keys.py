@@ -1,3 +1,5 @@
+import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,14 @@ def test_with_keys_nobody_asks_without_one_and_a_reader_changes_nothing(
         assert client.get(path).status_code == 200
     odd = client.get("/info", headers={b"x-api-key": b"\xff\xfe"})
     assert odd.status_code == 401
+
+
+def test_many_keys_are_read_and_tried_at_once(tmp_path: Path) -> None:
+    digests = [hashlib.sha256(f"key {n}".encode()).hexdigest() for n in range(20_000)]
+    path = tmp_path / "keys.txt"
+    path.write_text("".join(f"k{n} read {digest}\n" for n, digest in enumerate(digests)))
+    before = time.process_time()
+    keys = read_keys(path)
+    assert [keys.kind(f"key {n}") for n in range(500)] == ["read"] * 500
+    assert keys.kind("key") is None
+    assert time.process_time() - before < 2

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.serve.conftest import Serve, Served
 
-from corarec.errors import ArtifactError
+from corarec.errors import ArtifactError, DataError
 from corarec.runs.live import LiveRun
 from corarec.runs.refresh import refresh_run
 from corarec.serve import follow, queue, service, writer
@@ -420,3 +420,85 @@ def test_many_clients_at_once_are_all_answered_and_each_event_counts_once(serve:
     asked += [Asked(client, body=PAIRS) for _ in range(20)]
     assert {each.status() for each in asked} == {200}
     assert len(list(client.service.store.export())) == 20
+
+
+def test_a_store_of_another_dataset_is_refused_and_left_as_it_is(
+    serve: Serve, live_of: Callable[[], LiveRun]
+) -> None:
+    first = serve()
+    first.told("/v1/feedback", **EVENT)
+    before = first.service.store.changes("", -1)
+    run = live_of().run
+    prints = run.knowledge.fingerprint.model_copy(update={"items": "else"})
+    stranger = replace(run.knowledge, fingerprint=prints)
+    other = replace(run, parts=run.parts._replace(knowledge=stranger))
+    refused = serve(ready=False, load=lambda: LiveRun(other))
+    until(lambda: refused.service.failure)
+    assert "differ in items" in refused.get("/health/ready").json()["reason"]
+    assert first.service.store.changes("", -1) == before
+    adopted = serve(load=lambda: LiveRun(other), adopt_store=True)
+    assert adopted.get("/v1/users/u").json()["events"][0]["item"] == "3"
+
+
+def test_two_services_on_one_store_know_what_each_was_told(serve: Serve) -> None:
+    one, two = serve(), serve()
+    one.told("/v1/feedback", **EVENT)
+    assert two.get("/v1/users/u").json()["events"][0]["item"] == "3"
+    two.told("/v1/items", item="new", title="The Quiet Comet (2031)")
+    assert one.get("/v1/items/new").status_code == 200
+    assert two.delete("/v1/users/u").status_code == 200
+    assert one.get("/v1/users/u").status_code == 404
+
+
+def test_what_was_liked_and_removed_counts_after_a_restart_too(serve: Serve) -> None:
+    client = serve()
+    client.told("/v1/items", item="new", title="The Quiet Comet (2031)")
+    client.told("/v1/feedback", user="u", item="new", kind="like", time=5)
+    assert client.delete("/v1/items/new").status_code == 200
+    pairs = {"pairs": [{"user": "u", "item": "3"}]}
+    before = client.told("/v1/score", **pairs)["pairs"]
+    again = serve()
+    assert again.get("/v1/users/u").json()["events"][0]["title"] == "The Quiet Comet (2031)"
+    assert again.told("/v1/score", **pairs)["pairs"][0]["score"] == pytest.approx(
+        before[0]["score"], abs=1e-5
+    )
+    assert again.get("/v1/items/new").status_code == 404
+
+
+def test_searches_wait_in_a_line_that_is_bounded(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(queue_requests=2, deadline_seconds=1)
+    gate = threading.Event()
+    plain = client.service.index.search
+
+    def search(*values: Any) -> Any:
+        gate.wait(20)
+        return plain(*values)
+
+    monkeypatch.setattr(client.service.index, "search", search)
+    asked = [threading.Thread(target=client.get, args=("/v1/items?q=alien",)) for _ in range(2)]
+    for each in asked:
+        each.start()
+    until(lambda: client.service._searches == 2)
+    assert client.get("/v1/items?q=alien").status_code == 429
+    until(lambda: client.service._searches == 0, 10)  # their deadline has passed
+    gate.set()
+    for each in asked:
+        each.join()
+    assert client.get("/v1/items?q=alien").status_code == 200
+
+
+def test_what_is_computed_once_is_so_before_it_is_ready_and_a_failure_of_that_stops_nothing(
+    serve: Serve, served_beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warmed: list[LiveRun] = []
+
+    def warm_up(live: LiveRun) -> None:
+        warmed.append(live)
+        raise DataError("One title is too long for a prompt.")
+
+    monkeypatch.setattr(LiveRun, "warm_up", warm_up)
+    client = serve(beside=served_beside)
+    assert warmed == [engine.live for engine in client.service.engines]
+    client.told("/v1/score", **PAIRS)

@@ -1,12 +1,14 @@
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from corarec.errors import ArtifactError, ConfigError, StorageError
+from corarec.runs.live.checks import LAST_SECOND
 from corarec.serve import database
 from corarec.serve.database import store_url
 from corarec.serve.opening import open_store, store_of, url_of
@@ -137,6 +139,7 @@ def test_a_store_of_the_first_version_is_brought_up_with_what_it_has(tmp_path: P
     store.write([told(("u", "i", "like", 5))])
     with store.connection() as connection:
         connection.exec_driver_sql("DROP TABLE answered")
+        connection.exec_driver_sql("ALTER TABLE counter DROP COLUMN dataset")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     store.close()
     with pytest.raises(ArtifactError, match="0001"):
@@ -358,3 +361,71 @@ def test_what_is_no_store_is_refused_without_its_password(url: str) -> None:
 def test_a_path_with_a_question_mark_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="question mark"):
         store_of(tmp_path / "what?")
+
+
+def test_what_somebody_says_within_a_second_holds_in_the_order_of_arrival(store: Store) -> None:
+    for kind in ("like", "dislike", "like", "like"):
+        store.write([told(("u", "i", kind))])
+    kinds = [event.kind for event in all_of(store).users["u"].events]
+    assert kinds[-1] == "like"
+    assert "dislike" in kinds
+
+
+def test_a_clock_that_jumps_changes_no_order_and_ends_no_year(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n, now in enumerate((1e9, 5e9, 10.0, 1e15, 2e9)):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        store.write([told(("u", f"i{n}", "like")), PutItem(f"new-{n}", "T", {}, 99)])
+    state = all_of(store)
+    events = state.users["u"].events
+    assert [event.item for event in events] == [f"i{n}" for n in range(5)]
+    assert [event.time for event in events] == sorted(event.time for event in events)
+    assert max(event.time for event in events) == LAST_SECOND
+    assert all(0 <= item.time <= LAST_SECOND for item in state.items.values())
+
+
+def test_forgetting_somebody_of_whom_nothing_is_known_leaves_nothing(store: Store) -> None:
+    store.write([ForgetUser(f"nobody-{n}", in_dataset=False) for n in range(20)])
+    assert store.counts()["users"] == 0
+    store.write([ForgetUser("of-the-dataset"), told(("u", "i", "like", 5))])
+    assert store.write([ForgetUser("u", in_dataset=False)]) == [1]
+    forgotten = {user for user, state in all_of(store).users.items() if state.forgotten}
+    assert forgotten == {"of-the-dataset", "u"}
+
+
+def test_removed_items_that_no_history_shows_go_after_a_while(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["shown", "stays", "goes"]
+    store.write([PutItem(name, name, {}, 9) for name in names])
+    store.write([told(("u", "shown", "like", 5)), RemoveItem("shown"), RemoveItem("goes")])
+    store.write([Expire(0, None, answered_before=int(time.time()) - 10)])
+    assert set(all_of(store).items) == set(names)
+    store.write([Expire(0, None, answered_before=int(time.time()) + 10)])
+    assert set(all_of(store).items) == {"shown", "stays"}
+
+
+def test_of_a_user_no_more_is_kept_than_counts(store: Store) -> None:
+    def tell(*events: tuple[Any, ...], overwrite: bool = False) -> Told:
+        feedback = replace(told(*events, overwrite=overwrite), most=3)
+        (done,) = store.write([feedback])
+        assert isinstance(done, Told)
+        return done
+
+    first = [("u", "i", "like", n) for n in range(3)]
+    assert tell(*first).new == {"like": 3}
+    assert tell(*first).new == {}  # sent again
+    assert tell(("v", "i", "like", 9), ("u", "i", "like", 9)) == Told({}, full="u")
+    assert "v" not in all_of(store).users
+    assert tell(("u", "i", "like", 9), overwrite=True).new == {"like": 1}
+
+
+def test_a_store_is_of_the_dataset_that_was_first_until_it_is_adopted(store: Store) -> None:
+    ours, theirs = {"items": "a", "users": "b"}, {"items": "a", "users": "c"}
+    assert store.bind(ours) == []
+    assert store.bind(ours) == []
+    assert store.bind(theirs) == ["users"]
+    assert store.bind(ours) == []  # nothing was changed
+    assert store.bind(theirs, adopt=True) == []
+    assert store.bind(ours) == ["users"]

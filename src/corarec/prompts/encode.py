@@ -236,8 +236,15 @@ class PromptEncoder:
         """Tokens kept for a title: the longest of the catalogue, at most half a prompt."""
         assert self.max_length is not None
         quoted = [quote(title) for title in self.titles[1:]] or [""]
-        ids = self.tokenizer(quoted, add_special_tokens=False)["input_ids"]
-        return min(max(map(len, ids)), self.max_length // 2)
+        room, longest = self.max_length // 2, 0
+        # In parts: what a tokenizer says of a million titles at once takes gigabytes.
+        for first in range(0, len(quoted), _AT_ONCE):
+            some = quoted[first : first + _AT_ONCE]
+            ids = self.tokenizer(some, add_special_tokens=False)["input_ids"]
+            longest = max(longest, *map(len, ids))
+            if longest >= room:
+                break
+        return min(longest, room)
 
     def _title(self, item: int, new_titles: Sequence[str]) -> str:
         known = len(self.titles)

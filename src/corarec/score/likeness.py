@@ -42,11 +42,10 @@ class Likeness:
     def to(self, place: int) -> FloatArray:
         """Return how alike each item is to the one at a place: [N]."""
         assert self._titles is not None, "there is an item at that place"
-        by_title = (self._titles @ self._titles[place].T).toarray().ravel()
-        if not self._known[place]:
-            return np.asarray(by_title)
-        by_vector = np.clip(self._directions @ self._directions[place], 0, 1)
-        return np.where(self._known, by_vector, by_title)
+        alike = np.clip(self._directions @ self._directions[place], 0, 1)
+        by_title = ~self._known if self._known[place] else slice(None)
+        alike[by_title] = self._titles[by_title] @ self._titles[place].toarray().ravel()
+        return np.asarray(alike)
 
 
 def arranged(

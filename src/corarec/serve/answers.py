@@ -38,8 +38,10 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemAnswer, "description": "There is none."}
 }
 CONFLICT: dict[int | str, dict[str, Any]] = {
-    409: {"model": ProblemAnswer, "description": "The dataset has it."},
-    507: {"model": ProblemAnswer, "description": "No more items are taken."},
+    409: {"model": ProblemAnswer, "description": "The dataset has it."}
+}
+FULL: dict[int | str, dict[str, Any]] = {
+    507: {"model": ProblemAnswer, "description": "No more is kept."}
 }
 
 

@@ -2,7 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 from corarec.errors import ConfigError, DataError
 from corarec.runs.live import LiveRun
@@ -68,11 +70,13 @@ class Engine:
         leaves = reset or self._anybody_leaves(changes)
         self._take_items(items)
         again = self._held - users.keys() if items else set()
-        for user, state in (users | {user: self._states[user] for user in again}).items():
-            try:
-                self._take_user(user, state)
-            except Exception:
-                log.exception("what changed of a user is left out")
+        users = users | {user: self._states[user] for user in again}
+        with self._removed_ones(users):
+            for user, state in users.items():
+                try:
+                    self._take_user(user, state)
+                except Exception:
+                    log.exception("what changed of a user is left out")
         self.about = self.live.info()
         return leaves
 
@@ -98,6 +102,28 @@ class Engine:
                 # What one says may not keep back what all others say.
                 log.exception("an added item is left out")
             self._items[item] = state
+
+    @contextmanager
+    def _removed_ones(self, users: Mapping[str, UserState]) -> Iterator[None]:
+        """Let histories show items that were removed before this process heard of them."""
+        named = {event.item for state in users.values() for event in state.events}
+        removed = {
+            item
+            for item in named & self._items.keys()
+            if self._items[item].removed and not self._is_known(item)
+        }
+        for item in removed:
+            state = self._items[item]
+            self._take_items({item: replace(state, removed=False)})
+        yield
+        self._take_items({item: replace(self._items[item], removed=True) for item in removed})
+
+    def _is_known(self, item: str) -> bool:
+        try:
+            self.live.item(item)
+        except DataError:
+            return False
+        return True
 
     def _take_user(self, user: str, state: UserState) -> None:
         before = self._states.get(user, NOBODY)

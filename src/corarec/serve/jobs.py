@@ -34,6 +34,8 @@ class Call:
     """Something that a request wants done in the scoring thread, as a step of its own."""
 
     do: Callable[[], Any]
+    scores: Callable[[Any], int] = lambda _: 0
+    """Returns how many pairs were scored for what it found."""
 
 
 Work = Generator[Ask | Call, Any, Any]

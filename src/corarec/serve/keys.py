@@ -1,7 +1,6 @@
-"""API keys: what a file keeps of them is a hash, and every comparison takes the same time."""
+"""API keys: what a file keeps of them is a hash, and so is what one that comes is looked up by."""
 
 import hashlib
-import hmac
 import re
 import secrets
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ class Keys:
     """
 
     def __init__(self, keys: tuple[Key, ...] | None) -> None:
-        self._keys = keys
+        self._keys = None if keys is None else {key.digest: key for key in keys}
 
     @property
     def wanted(self) -> bool:
@@ -48,13 +47,9 @@ class Keys:
 
     def kind(self, given: str) -> Kind | None:
         """Return what a key may do; None where it is not one of these."""
-        digest = _digest(given)
-        found: Kind | None = None
-        for key in self._keys or ():
-            # All of them, whichever it is, so that the time does not tell.
-            if hmac.compare_digest(digest, key.digest):
-                found = key.kind
-        return found
+        # By their digests, which nobody can choose: how long that takes tells nothing of a key.
+        found = (self._keys or {}).get(_digest(given))
+        return None if found is None else found.kind
 
 
 def read_keys(path: Path | None) -> Keys:
@@ -113,19 +108,19 @@ def add_key(path: Path, name: str, kind: Kind) -> str:
 def _lines(path: Path) -> list[Key]:
     with storage_errors(path):
         text = path.read_bytes().decode("utf-8", "replace")
-    keys: list[Key] = []
+    keys: dict[str, Key] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.partition("#")[0].split()
         if not words:
             continue
-        if not _is_key(words) or any(key.name == words[0] for key in keys):
+        if not _is_key(words) or words[0] in keys:
             raise ConfigError(
                 f"{path}, line {number}, is {line!r:.80}; wanted is a name of its own, read or "
                 "write, and the SHA-256 of the key, as `corarec api-key` writes it."
             )
         name, kind, digest = words
-        keys.append(Key(name, "write" if kind == "write" else "read", digest))
-    return keys
+        keys[name] = Key(name, "write" if kind == "write" else "read", digest)
+    return list(keys.values())
 
 
 def _is_key(words: list[str]) -> bool:

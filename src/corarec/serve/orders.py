@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from corarec.score.context import Context
 from corarec.score.scorer import Scorer
+from corarec.serve import work
 from corarec.serve.engine import Engine
 from corarec.serve.jobs import Ask, Call, Work
 from corarec.serve.schemas import RankRequest, RecommendRequest
@@ -51,7 +52,7 @@ def why(engine: Engine, item: str, request: RankRequest, by: Engine | None = Non
     live = (by or engine).live
     likes, dislikes = request.liked or (), request.disliked
     explain = partial(live.explain, request.user, item, liked=likes, disliked=dislikes)
-    return (yield Call(explain)).to_dict()
+    return (yield Call(explain, work.explained_pairs)).to_dict()
 
 
 def beside_text(engine: Engine, request: RecommendRequest) -> Work:
@@ -100,7 +101,7 @@ def _sliced(
     """Score items a slice at a time: [N]."""
     scores = np.empty(len(items))
     for at in _slices(len(items), step):
-        scores[at] = yield Call(partial(score, items[at]))
+        scores[at] = yield Call(partial(score, items[at]), len)
     return scores
 
 

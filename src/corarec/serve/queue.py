@@ -250,11 +250,14 @@ class ScoringQueue:
         call = next((job for job in self._active if isinstance(job.wanted, Call)), None)
         if call is not None:
             assert isinstance(call.wanted, Call)
+            started = time.monotonic()
             try:
                 result = call.wanted.do()
             except Exception as error:
                 self._fail(call, error)
             else:
+                if pairs := call.wanted.scores(result):
+                    self._measure(pairs, None, time.monotonic() - started)
                 self._advance(call, result)
             self._to_the_end(call)
         shared = next((job for job in self._active if job.shared and not job.future.done()), None)

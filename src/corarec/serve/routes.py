@@ -1,6 +1,5 @@
 """The routes of the API."""
 
-import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -8,9 +7,11 @@ from corarec.extras import needs
 from corarec.serve import schemas, work
 from corarec.serve.answers import (
     CONFLICT,
+    FULL,
     NOT_FOUND,
     RESPONSES,
     check_count,
+    gone,
     id_of,
     no_item,
     scored,
@@ -20,7 +21,9 @@ from corarec.serve.answers import (
 )
 from corarec.serve.problems import Problem, unprocessable
 from corarec.serve.texts import ItemId, PathId, RepeatKey, UserId
+from corarec.serve.writes import MOST_EVENTS as MOST_TOLD
 from corarec.serve.writes import Feedback, ForgetUser, NewEvent, PutItem, RemoveItem
+from corarec.text import printable
 
 with needs("serve"):
     from fastapi import APIRouter, Header, Query, Request
@@ -84,7 +87,7 @@ async def recommend_to(
 # ---- telling
 
 
-@v1.post("/feedback", response_model=schemas.FeedbackAnswer, tags=["telling"])
+@v1.post("/feedback", response_model=schemas.FeedbackAnswer, responses=FULL, tags=["telling"])
 async def add_feedback(
     request: Request,
     body: schemas.Told,
@@ -94,7 +97,7 @@ async def add_feedback(
     return await _feedback(request, body, idempotency_key, overwrite=False)
 
 
-@v1.put("/feedback", response_model=schemas.FeedbackAnswer, tags=["telling"])
+@v1.put("/feedback", response_model=schemas.FeedbackAnswer, responses=FULL, tags=["telling"])
 async def put_feedback(
     request: Request,
     body: schemas.Told,
@@ -124,7 +127,8 @@ async def _feedback(
         NewEvent(event.user, event.item, event.kind, event.time, event.request_id)
         for event in events
     ]
-    done = await written(request, Feedback(told, overwrite=overwrite, key=key))
+    feedback = Feedback(told, overwrite=overwrite, key=key, most=MOST_TOLD)
+    done = await written(request, feedback)
     if done is None:
         raise Problem(
             422,
@@ -132,13 +136,21 @@ async def _feedback(
             f"The Idempotency-Key {key} was sent with other events before. Use another key for "
             "each request, and the same one only to send it again.",
         )
+    if done.full is not None:
+        raise Problem(
+            507,
+            "too_many_events",
+            f"There are as many events of the user {printable(done.full, 80)!r} as are kept, "
+            f"{MOST_TOLD:,}, and nothing of this was written. Send what counts with PUT, which "
+            "takes back what was said of the same item before.",
+        )
     if not done.again:
         for kind, count in done.new.items():
             service.metrics.events.labels(kind).inc(count)
     return {"request_id": id_of(request), "accepted": len(events), "new": sum(done.new.values())}
 
 
-@v1.post("/items", response_model=schemas.ItemAnswer, responses=CONFLICT, tags=["items"])
+@v1.post("/items", response_model=schemas.ItemAnswer, responses=CONFLICT | FULL, tags=["items"])
 async def add_item(request: Request, body: schemas.NewItem) -> Any:
     """Add an item by its title, or give an added one another title."""
     service = service_of(request)
@@ -165,11 +177,12 @@ async def find_items(
     """Search items by title, however it is spelt; without `q` the items that were added last."""
     service = service_of(request)
     service.check_open()
-    await service.follower.catch_up()
     if q:
-        hits = await asyncio.to_thread(service.index.search, q, limit)
+        deadline = request.scope["state"]["deadline"]
+        hits = await service.searched(q, limit, deadline, gone(request))
         found = [asdict(hit) for hit in hits]
     else:
+        await service.follower.catch_up()
         newest = list(service.index.added().items())[::-1][:limit]
         found = [
             {"item": item, "title": state.title, "added": True, "metadata": state.metadata}
@@ -248,5 +261,6 @@ async def show_user(request: Request, user: PathId) -> Any:
 @v1.delete("/users/{user:path}", response_model=schemas.ForgottenAnswer, tags=["users"])
 async def forget_user(request: Request, user: PathId) -> Any:
     """Forget a user: events are deleted, and what the dataset knows does not count any more."""
-    gone = await written(request, ForgetUser(user))
-    return {"request_id": id_of(request), "user": user, "events": gone}
+    forget = ForgetUser(user, service_of(request).in_dataset(user))
+    events = await written(request, forget)
+    return {"request_id": id_of(request), "user": user, "events": events}

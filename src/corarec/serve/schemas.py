@@ -11,6 +11,7 @@ from corarec.serve.texts import (
     How,
     ItemId,
     Liked,
+    Named,
     RequestId,
     Time,
     Title,
@@ -69,7 +70,7 @@ class Person(Body):
 
     user: UserId | None = None
     liked: Liked | None = None
-    disliked: Annotated[list[Title], Field(max_length=1_000, fail_fast=True)] = []
+    disliked: Annotated[list[Named], Field(max_length=1_000, fail_fast=True)] = []
 
     @model_validator(mode="after")
     def _one_person(self) -> Self:

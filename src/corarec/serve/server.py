@@ -13,6 +13,7 @@ from corarec.errors import ArtifactError, ConfigError, StorageError
 from corarec.extras import needs
 from corarec.runs.layout import CONFIG
 from corarec.serve.app import create_app
+from corarec.serve.connections import PatientProtocol, allow_files
 from corarec.serve.keys import read_keys
 from corarec.serve.logs import log_as_json
 from corarec.serve.metrics import FOLDER_VARIABLE
@@ -55,6 +56,8 @@ def make_worker() -> ASGIApp:
 
 def _make(on_failure: Callable[[str], None]) -> ASGIApp:
     settings = ServeSettings.model_validate_json(os.environ[SETTINGS])
+    allow_files(settings.connections)
+    PatientProtocol.seconds = settings.body_seconds
     disable_progress_bar()
     return create_app(settings, Service(settings, on_failure=on_failure))
 
@@ -133,7 +136,7 @@ def serve(settings: ServeSettings, listening: socket.socket) -> None:
         workers=settings.workers,
         lifespan="on",
         loop="asyncio",
-        http="h11",  # another parser that is installed knows no bound of a head
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -4,15 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from corarec.errors import CorarecError, DataError
-from corarec.runs.live import LiveRun
+from corarec.errors import ConfigError, CorarecError, DataError
+from corarec.runs.live import Hit, Limits, LiveRun
 from corarec.serve import memory
 from corarec.serve.engine import Engine
 from corarec.serve.follow import Follower
@@ -25,12 +25,14 @@ from corarec.serve.queue import ScoringQueue
 from corarec.serve.settings import ServeSettings
 from corarec.serve.store import Changes, Store, StoreUnavailableError
 from corarec.serve.writer import Writer
-from corarec.serve.writes import Expire, Shown, Write
+from corarec.serve.writes import MOST_EVENTS, Expire, Shown, Write
 
 Load = Callable[[], LiveRun]
 
 log = logging.getLogger(__name__)
 
+KEPT = Limits(events=1 << 40, events_per_user=MOST_EVENTS, items=1 << 21)
+"""What the store takes counts: it refuses what is too much before it is acknowledged."""
 LOOK_SECONDS = 5.0
 """So often it is looked whether the store or the CF model changed while nobody asks."""
 RETENTION_SECONDS = 3_600.0
@@ -63,14 +65,17 @@ class Service:
         self.metrics = metrics or Metrics()
         self.failure: str | None = None
         """Why it cannot be started."""
-        self._load = load or partial(LiveRun.open, settings.run, settings.data)
+        self._load = load or partial(LiveRun.open, settings.run, settings.data, limits=KEPT)
         if settings.beside is not None and load_beside is None:
-            load_beside = partial(LiveRun.open, settings.beside, settings.data)
+            load_beside = partial(LiveRun.open, settings.beside, settings.data, limits=KEPT)
         self._load_beside = load_beside
         self._on_failure = on_failure or (lambda _: None)
         self._started = False
         self._drain_until: float | None = None
         self._background: list[asyncio.Task[None]] = []
+        # One at a time: each takes long where there are many titles, and holds up all the others.
+        self._search = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._searches = 0
 
     # ---- its life
 
@@ -103,11 +108,14 @@ class Service:
             torch.set_num_threads(settings.threads)
         self.store: Store = open_store(settings.store or store_of(settings.run))
         live = self._load()
+        self._bind(live)
+        _warm_up(live)
         self.engine = Engine(live)
         self.beside: Engine | None = None
         if self._load_beside is not None:
             other = self._load_beside()
             self.engine.check_alike(other)
+            _warm_up(other)
             self.beside = Engine(other)
         self.index = ItemIndex(live.run.knowledge.catalogue)
         self.queue = ScoringQueue(
@@ -124,6 +132,18 @@ class Service:
         self.follower = Follower(self.store, self._take)
         self.follower.read()
         self.metrics.store_up.set(1)
+
+    def _bind(self, live: LiveRun) -> None:
+        """See that the ids in the store are those of the run's dataset."""
+        fingerprint = live.run.knowledge.fingerprint
+        dataset = {name: str(getattr(fingerprint, name)) for name in ("users", "items", "titles")}
+        if other := self.store.bind(dataset, adopt=self.settings.adopt_store):
+            raise ConfigError(
+                f"The store was told of another dataset than that of {self.settings.run}: they "
+                f"differ in {', '.join(other)}, so that its ids may stand for others. Nothing was "
+                "changed. Name another --store; or, where an id means the same in both, such as "
+                "after preparing the dataset with newer rows, start with --set adopt_store=true."
+            )
 
     def _take(self, changes: Changes, reset: bool) -> None:
         self.index.change(changes.items, reset=reset)
@@ -192,6 +212,7 @@ class Service:
 
     def _close(self) -> None:
         """Close what there is: the opening may have ended anywhere."""
+        self._search.shutdown(wait=False, cancel_futures=True)
         if hasattr(self, "queue"):
             self.queue.stop()
         if hasattr(self, "writer"):
@@ -224,6 +245,11 @@ class Service:
             return {}
         beside = None if self.beside is None else self.beside.about | {"name": self.names[1]}
         return {"name": self.names[0]} | self.engine.about | {"beside": beside}
+
+    def in_dataset(self, user: str) -> bool:
+        """Return whether the dataset, or a refresh in use, knows a user."""
+        self.check_open()
+        return any(engine.live.knowledge.users.number(user) for engine in self.engines)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -293,6 +319,31 @@ class Service:
         except DataError as error:
             raise unprocessable(str(error)) from error
 
+    async def searched(
+        self, query: str, count: int, deadline: float, gone: Callable[[], Awaitable[None]]
+    ) -> list[Hit]:
+        """Return the items whose titles come closest to a query, one search at a time.
+
+        Raises
+        ------
+        Problem
+            429: too many searches wait; 504: the deadline has passed.
+        """
+        self.check_open()
+        await self.follower.catch_up()
+        if self._searches >= self.settings.queue_requests:
+            self.metrics.refused.inc()
+            raise Problem(
+                429, "queue_full", f"{self._searches} searches are waiting.", retry_after=1
+            )
+        self._searches += 1
+        try:
+            search = self._search.submit(self.index.search, query, count)
+            found: list[Hit] = await self._result(search, deadline, gone)
+            return found
+        finally:
+            self._searches -= 1
+
     async def written(
         self, write: Write, deadline: float, gone: Callable[[], Awaitable[None]]
     ) -> Any:
@@ -344,6 +395,14 @@ class Service:
 
 class ClientGoneError(Exception):
     """Nobody waits for the answer any more."""
+
+
+def _warm_up(live: LiveRun) -> None:
+    try:
+        live.warm_up()
+    except Exception:
+        # Such as one title that is too long for any prompt: the others are answered.
+        log.exception("a first answer could not be made")
 
 
 def run_name(path: Path) -> str:

@@ -36,6 +36,8 @@ class ServeSettings(Config):
     """CPU threads of the scoring; as many as torch chooses by itself."""
     store: str | None = None
     """`sqlite:///FILE` or `postgresql://...`; by default a file in the run's folder."""
+    adopt_store: bool = False
+    """Take a store that was told of another dataset, where ids mean the same in both."""
     keys: Path | None = None
     """The file with the hashes of API keys; without one everybody may ask."""
     allow_origins: tuple[str, ...] = ()
@@ -49,7 +51,7 @@ class ServeSettings(Config):
     drain_seconds: Seconds = 25.0
     """After SIGTERM, open requests have so long."""
     body_seconds: Seconds = 10.0
-    """So long may a body take to arrive: 408."""
+    """So long may the head of a request take to arrive, and then its body: 408."""
     body_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 2_000_000
     """A larger body: 413."""
     queue_requests: Count = 512

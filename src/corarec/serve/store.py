@@ -6,7 +6,7 @@ numbers, so a reader that asks for what came after a number misses none.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +102,36 @@ class Store:
     def connection(self) -> AbstractContextManager[sa.Connection]:
         """Return a connection in a transaction, for migrations."""
         return self._engine.begin()
+
+    def bind(self, dataset: Mapping[str, str], *, adopt: bool = False) -> list[str]:
+        """Say of which dataset the ids are; the first who does so binds the store to it.
+
+        Parameters
+        ----------
+        dataset
+            A digest of each part in which datasets differ.
+        adopt
+            Bind it to this one, whichever it was before.
+
+        Returns
+        -------
+        Parts in which the store's dataset is another; then nothing was changed.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The store cannot be read or written now.
+        """
+        with self._errors(), self._engine.begin() as connection:
+            found = connection.execute(sa.select(COUNTER.c.dataset)).scalar_one()
+            before = dict(dataset) if found is None else json.loads(found)
+            other = [name for name in dataset if before.get(name) != dataset[name]]
+            if found is not None and not adopt:
+                return other
+            if found is None or other:
+                told = json.dumps(dict(dataset), sort_keys=True)
+                connection.execute(sa.update(COUNTER).values(dataset=told))
+            return []
 
     # ---- writing
 

@@ -23,9 +23,11 @@ COUNTER = Table(
     Column("id", Integer, primary_key=True),
     Column("value", BigInteger, nullable=False),
     Column("store", Text, nullable=False),
+    Column("dataset", Text),
 )
-"""One row: the number of the last change, and a name that no other store has. Whoever writes
-changes it first, so that changes are committed in the order of their numbers."""
+"""One row: the number of the last change, a name that no other store has, and what tells the
+dataset whose ids stand in it from others, as a JSON object. Whoever writes changes it first, so
+that changes are committed in the order of their numbers."""
 
 EVENTS = Table(
     "events",
@@ -62,7 +64,7 @@ ITEMS = Table(
     Column("removed", Boolean, nullable=False),
     Index("items_by_number", "number"),
 )
-"""Items that were added; `metadata` is a JSON object."""
+"""Items that were added; `metadata` is a JSON object, `time` when each was added, or removed."""
 
 SHOWN = Table(
     "shown",

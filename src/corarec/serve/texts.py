@@ -5,14 +5,13 @@ from typing import Annotated, Any, Literal
 
 from corarec.extras import needs
 from corarec.runs.live import checked_name
+from corarec.runs.live.checks import LAST_SECOND
 from corarec.serve.settings import LONGEST_ID, LONGEST_TITLE
 from corarec.text import is_steering, printable
 
 with needs("serve"):
     from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, WithJsonSchema
 
-LAST_SECOND = 253_402_300_799
-"""The last one of the year 9999."""
 LARGEST_NUMBER = 2**63 - 1
 
 
@@ -74,8 +73,24 @@ Title = Annotated[
     Field(min_length=1, max_length=LONGEST_TITLE, examples=["The Royal Alien (1999)"]),
     AfterValidator(_title),
 ]
+Named = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_TITLE),
+    BeforeValidator(_text),
+    AfterValidator(_told_alike),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": LONGEST_TITLE},
+                {"type": "integer", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER},
+            ],
+            "description": "An item's id or its exact title.",
+            "examples": ["The Royal Alien (1999)"],
+        }
+    ),
+]
 Liked = Annotated[
-    list[Title],
+    list[Named],
     Field(
         min_length=1,
         max_length=1_000,

@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from corarec.errors import DataError
 from corarec.runs.live import Filters
+from corarec.score.explain import Explanation
 from corarec.serve.engine import Engine
 from corarec.serve.jobs import Ask, Call, Work
 from corarec.serve.schemas import Pair, Person, RankRequest, RecommendRequest
@@ -63,7 +64,8 @@ def rank(engine: Engine, request: RankRequest) -> Work:
     rows = _rows(engine, chosen, scores, best, titles=request.titles)
     if request.explain:
         for row in rows:
-            row["explanation"] = yield Call(partial(_why, engine, request, row))
+            why = yield Call(partial(_why, engine, request, row), explained_pairs)
+            row["explanation"] = why.to_dict()
     return Ranked(_is_known(engine, request, context), rows)
 
 
@@ -174,14 +176,17 @@ def _rows(
     return rows
 
 
-def _why(engine: Engine, request: RankRequest, row: dict[str, Any]) -> dict[str, Any]:
+def explained_pairs(found: Explanation) -> int:
+    """Return how many pairs an explanation scored: as it is, and without one thing at a time."""
+    return 1 + len(found.effects)
+
+
+def _why(engine: Engine, request: RankRequest, row: dict[str, Any]) -> Explanation:
     title = row["title"] if row["item"] is None else None
-    found = engine.live.explain(
+    return engine.live.explain(
         request.user,
         row["item"],
         liked=request.liked or (),
         disliked=request.disliked,
         title=title,
     )
-    told: dict[str, Any] = found.to_dict()
-    return told

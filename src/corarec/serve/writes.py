@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
 from corarec.extras import needs
+from corarec.runs.live.checks import LAST_SECOND
 from corarec.serve.tables import ANSWERED, COUNTER, EVENTS, ITEMS, SHOWN, USERS
 
 with needs("serve"):
@@ -15,6 +16,8 @@ with needs("serve"):
     from sqlalchemy.dialects import postgresql, sqlite
 
 Kind = Literal["like", "dislike", "seen"]
+MOST_EVENTS = 10_000
+"""Of one user: what a run keeps while it is in use, so that what is acknowledged counts."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Feedback:
     key: str | None = None
     """Whoever sends the very same again with the same key gets the same answer, and nothing more
     is written."""
+    most: int = MOST_EVENTS
+    """No more events of a user than this are kept."""
 
     def body(self) -> str:
         """Return a hash of what is told."""
@@ -54,6 +59,8 @@ class Told(NamedTuple):
     """How many events were new, by kind."""
     again: bool = False
     """It was written before, and this is what was answered then."""
+    full: str | None = None
+    """A user of whom as many events are kept as may be: nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,8 @@ class ForgetUser:
     """A user to be forgotten."""
 
     user: str
+    in_dataset: bool = True
+    """The dataset knows the user, too: that it does not count is kept."""
 
 
 @dataclass(frozen=True)
@@ -156,16 +165,44 @@ class Writing:
     def _feedback(self, feedback: Feedback) -> Told | None:
         """Write events; None where the key is that of other ones."""
         if feedback.key is None:
-            return Told(self._events(feedback))
+            full = self._full(feedback)
+            return Told({}, full=full) if full else Told(self._events(feedback))
         answered = sa.select(ANSWERED.c.body, ANSWERED.c.answer)
         found = self._connection.execute(answered.where(ANSWERED.c.key == feedback.key)).first()
         if found is not None:
             same = found.body == feedback.body()
             return Told(json.loads(found.answer), again=True) if same else None
+        if full := self._full(feedback):
+            return Told({}, full=full)
         new = self._events(feedback)
-        values = {"answer": json.dumps(new), "body": feedback.body(), "time": int(time.time())}
+        values = {"answer": json.dumps(new), "body": feedback.body(), "time": _now()}
         self._connection.execute(sa.insert(ANSWERED).values(values | {"key": feedback.key}))
         return Told(new)
+
+    def _full(self, feedback: Feedback) -> str | None:
+        """Return a user who would have more events than are kept."""
+        of_users: dict[str, list[NewEvent]] = {}
+        for event in feedback.events:
+            of_users.setdefault(event.user, []).append(event)
+        for user, events in of_users.items():
+            of_user = EVENTS.c.user_id == user
+            items = {event.item for event in events}
+            if self._count(of_user) + len(events) <= feedback.most:
+                continue
+            kept = self._count(of_user)
+            if feedback.overwrite:
+                kept -= sum(self._count(of_user & (EVENTS.c.item_id == item)) for item in items)
+            keys = {(event.item, event.kind, event.time) for event in events}
+            for item, kind, when in () if feedback.overwrite else keys:
+                same = (EVENTS.c.item_id == item) & (EVENTS.c.kind == kind)
+                kept -= self._count(of_user & same & (EVENTS.c.time == when))
+            if kept + len(keys) > feedback.most:
+                return user
+        return None
+
+    def _count(self, which: sa.ColumnElement[bool]) -> int:
+        counted = sa.select(sa.func.count()).select_from(EVENTS).where(which)
+        return int(self._connection.scalar(counted) or 0)
 
     def _events(self, feedback: Feedback) -> dict[str, int]:
         new: dict[str, int] = {}
@@ -197,7 +234,17 @@ class Writing:
         if event.time is not None:
             return event.time
         last = sa.select(sa.func.max(EVENTS.c.time)).where(EVENTS.c.user_id == event.user)
-        return max(int(time.time()), self._connection.scalar(last) or 0)
+        when = max(_now(), self._connection.scalar(last) or 0)
+        said = (
+            sa.select(EVENTS.c.kind)
+            .where(EVENTS.c.user_id == event.user, EVENTS.c.item_id == event.item)
+            .where(EVENTS.c.time == when)
+            .order_by(EVENTS.c.number.desc())
+        )
+        kinds = self._connection.scalars(said).all()
+        # Who likes, dislikes and likes again within a second says something new the third time.
+        changed = event.kind in kinds and kinds[0] != event.kind
+        return min(when + changed, LAST_SECOND)
 
     def _put_item(self, put: PutItem) -> bool | None:
         there = self._connection.execute(
@@ -219,7 +266,9 @@ class Writing:
             "number": self._next(),
             "removed": False,
         }
-        values = changed | {"item_id": put.item, "time": int(time.time())}
+        values = changed | {"item_id": put.item, "time": _now()}
+        if new:
+            changed["time"] = values["time"]
         insert = self._insert(ITEMS).values(values)
         self._connection.execute(
             insert.on_conflict_do_update(index_elements=["item_id"], set_=changed)
@@ -230,18 +279,20 @@ class Writing:
         found = self._connection.execute(
             sa.update(ITEMS)
             .where((ITEMS.c.item_id == remove.item) & ~ITEMS.c.removed)
-            .values(removed=True, number=self._next())
+            .values(removed=True, number=self._next(), time=_now())
         )
         return found.rowcount > 0
 
     def _forget(self, forget: ForgetUser) -> int:
         self._connection.execute(sa.delete(SHOWN).where(SHOWN.c.user_id == forget.user))
         gone = self._connection.execute(sa.delete(EVENTS).where(EVENTS.c.user_id == forget.user))
-        self._touch(forget.user, forgotten=True)
+        there = sa.select(USERS.c.user_id).where(USERS.c.user_id == forget.user)
+        if forget.in_dataset or self._connection.scalar(there) is not None:
+            self._touch(forget.user, forgotten=True)
         return int(gone.rowcount)
 
     def _shown(self, shown: Shown) -> None:
-        now = int(time.time())
+        now = _now()
         for item, rank, score, probability in shown.rows:
             values = {"rank": rank, "score": score, "probability": probability, "time": now}
             insert = self._insert(SHOWN).values(
@@ -254,6 +305,7 @@ class Writing:
         gone = int(self._connection.execute(old).rowcount)
         answered = sa.delete(ANSWERED).where(ANSWERED.c.time < expire.answered_before)
         gone += int(self._connection.execute(answered).rowcount)
+        gone += self._expire_removed(expire.answered_before)
         if expire.events_before is None:
             return gone
         is_old = EVENTS.c.time < expire.events_before
@@ -261,3 +313,16 @@ class Writing:
         for user in users.all():
             self._touch(user)
         return gone + int(self._connection.execute(sa.delete(EVENTS).where(is_old)).rowcount)
+
+    def _expire_removed(self, before: int) -> int:
+        """Drop items that were removed by then and that no history shows."""
+        gone = ITEMS.c.removed & (ITEMS.c.time < before)
+        if self._connection.execute(sa.select(ITEMS.c.item_id).where(gone)).first() is None:
+            return 0
+        told = sa.select(EVENTS.c.item_id).where(EVENTS.c.item_id == ITEMS.c.item_id)
+        return int(self._connection.execute(sa.delete(ITEMS).where(gone & ~told.exists())).rowcount)
+
+
+def _now() -> int:
+    """Return the clock's second, within the years that a time may have."""
+    return min(max(0, int(time.time())), LAST_SECOND)

@@ -1,12 +1,14 @@
 """Titles are found however they are spelt."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rapidfuzz import process
 
 from corarec.errors import DataError
 from corarec.runs.live import LiveRun
-from corarec.runs.live.search import folded, nearest
+from corarec.runs.live.search import CHARACTERS, folded, nearest
 
 TITLES = {
     "i1": "Amélie (2001)",
@@ -58,3 +60,23 @@ def test_a_run_in_use_finds_titles_added_ones_too_and_removed_ones_no_more(
     for query, count in (("a" * 201, 1), (3, 1), ("a", 0), ("a", 1001)):
         with pytest.raises(DataError, match="The query|The count"):
             live.search(query, count)  # type: ignore[arg-type]
+
+
+def test_titles_of_signs_alone_are_found_by_them() -> None:
+    texts = {item: folded(title) for item, title in {"a": "🎬", "b": "...", "c": "What?"}.items()}
+    assert nearest("🎬", texts, 5) == [("a", 100.0)]
+    assert nearest("..", texts, 5) == [("b", 100.0)]
+    assert nearest("what", texts, 1) == [("c", 100.0)]
+
+
+def test_of_a_long_query_a_line_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    plain = process.extract
+
+    def extract(query: str, *values: Any, **named: Any) -> Any:
+        asked.append(query)
+        return plain(query, *values, **named)
+
+    monkeypatch.setattr(process, "extract", extract)
+    assert nearest("the quiet comet " * 12, TEXTS, 5)[0][0] == "i2"
+    assert {len(query) <= CHARACTERS for query in asked} == {True}

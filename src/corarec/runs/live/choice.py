@@ -42,7 +42,6 @@ class LiveChoice(LivePairs):
         new = ~self._known_items()[items]
         if self.scorer.scores_catalogues:
             items, new, count = items[~new], new[~new], len(items)
-        arrival = np.array([self._items.time(number) for number in items.tolist()], np.int64)
         catalogue = self._items.catalogue_now()
         return candidates(
             self.run.cf,
@@ -50,7 +49,7 @@ class LiveChoice(LivePairs):
             context,
             items,
             new,
-            arrival,
+            self._items.times(items),
             count=count,
             joined=self.run.joined,
         )

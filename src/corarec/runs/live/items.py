@@ -85,7 +85,7 @@ class Items:
         """
         if isinstance(name, str) and self.find(name):
             return self.number(name)
-        title = normalize("NFC", name) if isinstance(name, str) else ""
+        title = normalize("NFC", name).strip() if isinstance(name, str) else ""
         number = self._by_title.get(title, 0)
         if not number:
             hint = did_you_mean(title, list(self._by_title)) if len(title) <= 200 else ""
@@ -118,6 +118,13 @@ class Items:
     def time(self, number: int) -> int:
         """Return when an item was added; 0 of others."""
         return self._times.get(number, 0)
+
+    def times(self, numbers: IntArray) -> IntArray:
+        """Return when each item was added; 0 of others: [N]."""
+        found = np.zeros(len(numbers), dtype=np.int64)
+        added = np.flatnonzero(numbers > self.known)
+        found[added] = [self.time(number) for number in numbers[added].tolist()]
+        return found
 
     def add(
         self, item: str, title: str, *, time: int = 0, metadata: Mapping[str, Any] | None = None
@@ -235,9 +242,15 @@ class Items:
             values = self._values(column)
             wanted_values = texts(wanted, split=False)
             fits &= np.array([bool(value & wanted_values) for value in values], dtype=np.bool_)
-        for bound in (filters.year_from, filters.year_to):
+        bounds = (filters.year_from, filters.year_to)
+        for bound in bounds:
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int)):
                 raise DataError(f"A year is {bound!r:.40}; wanted is a whole number.")
+        if bounds != (None, None) and not self._years.any():
+            raise DataError(
+                "Items have no years to filter by: none has a column `year`, or a title that ends "
+                "with one, such as (1999)."
+            )
         if filters.year_from is not None:
             fits &= self._years >= filters.year_from
         if filters.year_to is not None:

@@ -18,9 +18,12 @@ from corarec.runs.run import load_run
 from corarec.score.candidates import Candidates
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
+from corarec.score.scorer import Scorer
 from corarec.types import FloatArray, IntArray
 
 LETTERS_PER_TOKEN = 3
+LONG_TITLES = 50
+"""Longer than a prompt has room for."""
 
 
 class LiveRun(LiveChoice):
@@ -95,6 +98,21 @@ class LiveRun(LiveChoice):
             "users_told": self._people.num_told,
             "events": self._people.events,
         }
+
+    def warm_up(self) -> None:
+        """Make what answers need and what is kept then, so that nobody waits for it.
+
+        It scores the item with the longest title for somebody who likes such titles, the frozen
+        model beside the system too: with prompts that long the titles of the catalogue are counted
+        in tokens, which takes seconds for each 100,000.
+        """
+        lengths = np.array([len(title) for title in self.run.knowledge.catalogue.titles])
+        longest = np.argsort(-lengths[1:], kind="stable")[:LONG_TITLES] + 1
+        context, items = Context(0, longest, longest[:0]), longest[:1]
+        self.score_items(context, items)
+        if (frozen := self.run.recommender.frozen()) is not None:
+            Scorer(frozen).score(self.join([(context, items)]))
+        self.candidates(context, count=1)
 
     def pair_tokens(self, pairs: Sequence[ASKED]) -> list[int]:
         """Return about how many tokens the prompt of each pair has."""

@@ -11,6 +11,8 @@ NEAR = 10
 """Titles that are looked at closely, for each that is wanted."""
 WORDS = 12
 """Words of a query that count."""
+CHARACTERS = 80
+"""Characters of a query that count: the time of a search grows with them."""
 
 
 def nearest(query: str, texts: Mapping[str, str], count: int) -> list[tuple[str, float]]:
@@ -34,7 +36,7 @@ def nearest(query: str, texts: Mapping[str, str], count: int) -> list[tuple[str,
     """
     with needs("serve"):
         from rapidfuzz import fuzz, process
-    text = folded(query)
+    text = folded(query)[:CHARACTERS]
     if not text:
         return []
     holding = sorted(
@@ -58,14 +60,14 @@ def nearest(query: str, texts: Mapping[str, str], count: int) -> list[tuple[str,
 
 
 def folded(text: str) -> str:
-    """Return text without case, accents and punctuation."""
+    """Return text without case, accents and punctuation, unless it has nothing else."""
     plain = unicodedata.normalize("NFKD", text)
     kept = "".join(
         character if character.isalnum() else " "
         for character in plain
         if not unicodedata.combining(character)
     )
-    return " ".join(kept.casefold().split())
+    return " ".join(kept.casefold().split()) or " ".join(plain.casefold().split())
 
 
 def _matching(words: list[str], title: str, ratio: Callable[[str, str], float]) -> float:
