@@ -157,8 +157,6 @@ def test_pairs_of_many_people_score_together_as_alone(live: LiveRun) -> None:
 
 
 def test_years_that_no_item_has_are_no_empty_list(live: LiveRun) -> None:
-    for number in range(1, len(live.run.knowledge.catalogue.titles)):
-        live.remove_item(str(live.raw(number)))
     live._items._kept["years"] = np.zeros(live._items.count + 1, dtype=np.int64)
     for bounds in ({"year_from": 1990}, {"year_to": 1990}, {"year_from": 0}):
         with pytest.raises(DataError, match="no years to filter by"):
