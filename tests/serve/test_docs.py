@@ -93,6 +93,7 @@ def test_the_limits_of_the_page_are_those_that_there_are() -> None:
         "port",
         "workers",
         "store",
+        "adopt_store",
         "keys",
         "allow_origins",
         "allow_hosts",

@@ -29,6 +29,13 @@ def serve(
         int, typer.Option(min=1, max=64, help="Processes behind the port; each holds the model.")
     ] = 1,
     store: StoreOption = None,
+    adopt_store: Annotated[
+        bool,
+        typer.Option(
+            "--adopt-store",
+            help="Take a store of another dataset, where ids mean the same in both.",
+        ),
+    ] = False,
     keys: Annotated[
         Path | None,
         typer.Option(help="File of API keys (`corarec api-key`); without it anybody may ask."),
@@ -68,6 +75,7 @@ def serve(
         "port": port,
         "workers": workers,
         "store": store,
+        "adopt_store": adopt_store,
         "keys": keys,
         "allow_origins": tuple(allow_origin or ()),
         "allow_hosts": tuple(allow_host or ()),

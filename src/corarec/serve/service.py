@@ -142,7 +142,7 @@ class Service:
                 f"The store was told of another dataset than that of {self.settings.run}: they "
                 f"differ in {', '.join(other)}, so that its ids may stand for others. Nothing was "
                 "changed. Name another --store; or, where an id means the same in both, such as "
-                "after preparing the dataset with newer rows, start with --set adopt_store=true."
+                "after preparing the dataset with newer rows, start with --adopt-store."
             )
 
     def _take(self, changes: Changes, reset: bool) -> None:
