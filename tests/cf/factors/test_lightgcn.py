@@ -1,9 +1,20 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from corarec.cf.data import FitData
-from corarec.cf.factors.lightgcn import LightGCN, LightGCNConfig, normalised_graph, smoothed
+from corarec.cf.factors import lightgcn
+from corarec.cf.factors.lightgcn import (
+    LightGCN,
+    LightGCNConfig,
+    _LightGCNNetwork,
+    normalised_graph,
+    product,
+    smoothed,
+)
+from corarec.cf.training.network import predict
 
 
 def test_graph_by_hand() -> None:
@@ -16,16 +27,47 @@ def test_graph_by_hand() -> None:
     np.testing.assert_allclose(graph, expected, rtol=1e-6)
 
 
-def test_gradient_of_the_product_is_that_of_the_dense_one() -> None:
-    graph = normalised_graph(np.array([0, 0, 1]), np.array([2, 3, 3]), nodes=4)
-    start = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    sparse_in, dense_in = start.clone().requires_grad_(), start.clone().requires_grad_()
-    sparse_out = smoothed(graph, sparse_in)
-    dense_out = torch.from_numpy(graph.toarray()) @ dense_in
-    torch.testing.assert_close(sparse_out, dense_out)
-    torch.autograd.backward(sparse_out.square().sum())
-    torch.autograd.backward(dense_out.square().sum())
-    torch.testing.assert_close(sparse_in.grad, dense_in.grad)
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_some_nodes_smoothed_are_those_of_all_with_the_same_gradient(layers: int) -> None:
+    random = np.random.default_rng(0)
+    graph = normalised_graph(random.integers(0, 20, 60), random.integers(20, 35, 60), nodes=36)
+    start = torch.randn(36, 3, generator=torch.Generator().manual_seed(0))
+    nodes = torch.tensor([0, 4, 19, 21, 34, 35])
+    here, there = start.clone().requires_grad_(), start.clone().requires_grad_()
+    some = smoothed(graph, here, nodes, layers)
+    dense = torch.from_numpy(graph.toarray())
+    every = torch.stack([torch.matrix_power(dense, n) @ there for n in range(layers + 1)]).mean(0)
+    torch.testing.assert_close(some, every[nodes])
+    torch.autograd.backward(some.square().sum())
+    torch.autograd.backward(every[nodes].square().sum())
+    torch.testing.assert_close(here.grad, there.grad)
+
+
+def test_pairs_are_scored_by_one_smoothing_however_many_they_are(
+    checkerboard: FitData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = LightGCNConfig(embedding_size=4, layers=2)
+    network = _LightGCNNetwork(checkerboard, config, torch.Generator().manual_seed(0))
+    products = []
+
+    def counted(matrix: Any, x: torch.Tensor) -> torch.Tensor:
+        products.append(matrix.shape)
+        return product(matrix, x)
+
+    monkeypatch.setattr(lightgcn, "product", counted)
+    scores = predict(network, checkerboard.train, batch_size=5)
+    assert len(products) == config.layers
+    rows = network.batcher(checkerboard.train)(torch.arange(len(checkerboard.train)))
+    assert np.array_equal(scores, network(*rows).detach().numpy())
+
+
+def test_an_epoch_of_many_rows_has_no_more_steps() -> None:
+    config = LightGCNConfig()
+    assert config.rows_of_step(33_891) == config.batch_size
+    assert [config.rows_of_step(rows) * config.most_steps for rows in (10**6, 16 * 10**6)] == [
+        10**6,
+        16 * 10**6,
+    ]
 
 
 def test_only_positives_join_the_graph(checkerboard: FitData) -> None:

@@ -18,9 +18,9 @@ def by_hand(neighbours: int, shrinkage: float) -> np.ndarray:
     return alike.T
 
 
-@pytest.mark.parametrize("at_once", [2, 512])
+@pytest.mark.parametrize("at_once", [4, 2 * 9, 2**22])
 def test_the_most_alike_by_shrunk_cosine(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(item_knn, "_ITEMS_AT_ONCE", at_once)
+    monkeypatch.setattr(item_knn, "_NUMBERS_AT_ONCE", at_once)
     weights = ItemKNN(ItemKNNConfig(neighbours=3, shrinkage=2.5)).weigh(sparse.csr_array(PICKED))
     np.testing.assert_allclose(weights.toarray(), by_hand(3, 2.5), rtol=1e-6)
 

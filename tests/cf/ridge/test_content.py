@@ -83,7 +83,7 @@ def test_a_training_row_is_left_out_exactly(fitted: Content) -> None:
     assert items[0, -1].item() == pytest.approx(side.coefficients[item, 0].item(), abs=0.01)
     whole = fitted.vector_table(data.train)
     assert (whole.lookup(np.array([row]))[1][0, -1] - items[0, -1]).abs() > 0.01
-    own = state.user_side.features[(state.rows[:, 0] == user).nonzero()[:, 0]]
+    own = state.user_side.table[state.rows[state.rows[:, 0] == user, 1]]
     assert users.shape[1] == own.shape[1] + 1
     flipped = 1 - data.train_labels[row]
     for label in (flipped,):

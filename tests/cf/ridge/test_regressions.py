@@ -11,18 +11,20 @@ def side() -> RidgeSide:
     features = torch.randn(8, 2, generator=generator, dtype=torch.float64)
     targets = torch.randn(8, generator=generator, dtype=torch.float64)
     ids = torch.tensor([0, 1, 0, 0, 1, 1, 0, 0])
-    return RidgeSide(ids, features, targets, torch.tensor([2.0, 0.5], dtype=torch.float64), size=3)
+    penalties = torch.tensor([2.0, 0.5], dtype=torch.float64)
+    return RidgeSide(ids, torch.arange(8), features, targets, penalties, size=3)
 
 
 def solve(side: RidgeSide, rows: torch.Tensor) -> torch.Tensor:
-    x, t = side.features[rows], side.targets[rows]
+    x, t = side.table[rows], side.targets[rows]
     return torch.linalg.solve(x.T @ x + torch.diag(side.penalties), x.T @ t)
 
 
 def test_by_hand() -> None:
     """One feature, rows (1, 1) and (2, 3), penalty 2: (1 + 6) / (1 + 4 + 2) = 1."""
     features, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 3.0])
-    side = RidgeSide(torch.tensor([1, 1]), features, targets, torch.tensor([2.0]), size=2)
+    ids, others = torch.tensor([1, 1]), torch.tensor([0, 1])
+    side = RidgeSide(ids, others, features, targets, torch.tensor([2.0]), size=2)
     torch.testing.assert_close(side.coefficients, torch.tensor([[0.0], [1.0]]))
     # Without (2, 3): 1 / (1 + 2).
     left = side.without(torch.tensor([1]), features[1:], targets[1:])
@@ -37,7 +39,7 @@ def test_each_id_has_its_own_regression(side: RidgeSide) -> None:
 
 
 def test_leaving_a_row_out_equals_fitting_without_it(side: RidgeSide) -> None:
-    left = side.without(side.ids, side.features, side.targets)
+    left = side.without(side.ids, side.table, side.targets)
     for row in range(8):
         others = ((side.ids == side.ids[row]) & (torch.arange(8) != row)).nonzero().flatten()
         torch.testing.assert_close(left[row], solve(side, others))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from corarec.cf.statistics import StatisticsConfig
 from corarec.cf.statistics.heads import (
@@ -9,6 +10,7 @@ from corarec.cf.statistics.heads import (
     _bag_size,
     fit_linear,
     fit_trees,
+    some_rows,
 )
 from corarec.evaluate import auc
 
@@ -68,6 +70,30 @@ def test_trees_that_lead_in_a_circle_are_refused(trees: Trees) -> None:
     tensors["trees.nodes"][0, 1:] = 1
     with pytest.raises(ValueError, match="in a circle"):
         Trees.of(tensors, width=4)
+
+
+@pytest.mark.parametrize(
+    ("roots", "words"), [([0, 0], "one after the other"), ([1], "one after the other")]
+)
+def test_trees_in_another_order_are_refused(trees: Trees, roots: list[int], words: str) -> None:
+    tensors = trees.tensors() | {"trees.roots": torch.tensor(roots)}
+    with pytest.raises(ValueError, match=words):
+        Trees.of(tensors, width=4)
+
+
+def test_a_node_that_leads_into_another_tree_is_refused(trees: Trees) -> None:
+    tensors = {name: tensor.clone() for name, tensor in trees.tensors().items()}
+    tensors["trees.nodes"][0, 1] = int(trees.roots[1])
+    with pytest.raises(ValueError, match="into another tree"):
+        Trees.of(tensors, width=4)
+
+
+def test_some_rows_are_drawn_of_many_and_all_of_few() -> None:
+    assert some_rows(3, 5, seed=0).tolist() == [0, 1, 2]
+    drawn = some_rows(1_000, 100, seed=0)
+    assert len(set(drawn.tolist())) == 100
+    assert (np.diff(drawn) > 0).all()
+    assert drawn[-1] > 900
 
 
 def test_trees_end_where_each_row_leads_by_hand(trees: Trees) -> None:

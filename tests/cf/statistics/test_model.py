@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
+from corarec.cf.counting.rows import Asked
 from corarec.cf.report import auc
-from corarec.cf.statistics import Statistics
+from corarec.cf.statistics import Statistics, model
 from corarec.cf.statistics.features import Features
+from corarec.cf.statistics.heads import Heads, Labelled
 from corarec.data import Dataset, KnowledgePolicy, PrepareConfig, prepare
 from corarec.errors import ArtifactError, ConfigError, DataError
 
@@ -51,6 +53,55 @@ def test_it_learns_a_world_it_has_not_seen(world: Dataset, policy: str) -> None:
     assert model.match_size == 5
     found = model.statistics(VectorSource(model, known).known(known.pairs("test")))
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("policy", ["snapshot", "streaming"])
+def test_of_many_rows_it_learns_from_some_and_counts_all(
+    world: Dataset, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    known = under(world, policy)
+    monkeypatch.setattr(model, "ROWS_TO_LEARN_FROM", 300)
+    heads: list[int] = []
+    fit_heads = model.fit_heads
+
+    def counted(train: Labelled, *others: Any) -> Heads:
+        heads.append(len(train.labels))
+        return fit_heads(train, *others)
+
+    monkeypatch.setattr(model, "fit_heads", counted)
+    fitted = fit(known)
+    assert 0 < heads[0] <= 300
+    assert len(fitted.tensors()["rows"]) == len(known.rows("train"))
+    assert fitted.report is not None
+    assert fitted.report.train_rows == len(known.rows("train"))
+    assert fitted.report.valid_auc > 0.55
+
+
+def test_each_pair_is_counted_once_for_a_fit(
+    world: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, asked = under(world, "snapshot"), list[int]()
+    of = Features.of
+
+    def counted(features: Features, pairs: Asked) -> Any:
+        asked.append(len(pairs))
+        return of(features, pairs)
+
+    monkeypatch.setattr(Features, "of", counted)
+    fitted = fit(known)
+    assert sum(asked) == len(known.rows("train")) + len(known.rows("valid"))
+    assert fitted.report is not None
+    for part, told in (("train", fitted.report.train_auc), ("valid", fitted.report.valid_auc)):
+        scores = VectorSource(fitted, known).score(known.pairs(part))
+        assert told == pytest.approx(auc(known.labels(part), scores), abs=1e-5)
+
+
+def test_no_pairs_have_no_scores(world: Dataset) -> None:
+    known = under(world, "streaming")
+    nothing = known.pairs(np.zeros(0, dtype=np.int64))
+    fitted = VectorSource(fit(known, head="lr"), known)
+    assert len(fitted.score(nothing)) == 0
+    assert len(fitted.vector_table(nothing).user_rows) == 0
 
 
 def test_a_family_left_out_is_in_no_vector(world: Dataset) -> None:

@@ -24,7 +24,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_it_writes_only_when_due(tmp_path: Path) -> None:
     Checkpointer(tmp_path / "fit.pt", "a fit", every_seconds=60).write_if_due(dict)
-    Checkpointer.off().write_if_due(dict)
+    Checkpointer(None, "").write_if_due(dict)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -41,6 +41,15 @@ def test_a_cut_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ArtifactError, match=r"cut off or damaged .* Delete .* to start afresh"):
         Checkpointer(path, "a fit").read()
+
+
+def test_a_fit_without_a_file_writes_and_reads_nothing(
+    checkerboard: FitData, tmp_path: Path
+) -> None:
+    config = MFConfig(embedding_size=4)
+    assert Checkpointer.of(None, config, 0, checkerboard).read() is None
+    here = Checkpointer.of(tmp_path / "fit.pt", config, 0, checkerboard)
+    assert here.read() is None
 
 
 def test_purpose_tells_options_seeds_and_data_apart(checkerboard: FitData) -> None:

@@ -57,7 +57,7 @@ def run(
         data,
         PointwiseConfig(**options),
         generator,
-        Checkpointer.off(),
+        Checkpointer(None, ""),
         records.append,
     )
     return records, network, course.best_epoch, course.epochs

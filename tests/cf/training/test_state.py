@@ -23,7 +23,7 @@ def test_a_fit_goes_on_where_it_was_kept_and_ends_with_its_best_weights(tmp_path
     path, networks = tmp_path / "fit", [nn.Linear(1, 1, bias=False) for _ in range(2)]
     first = begun(networks[0], path)
     assert first.step(networks[0](torch.ones(1, 1)).sum()) == pytest.approx(
-        float(networks[0].weight.detach() + 0.5)
+        float(networks[0].weight.detach() + 0.5), abs=1e-6
     )
     first.progress.add(networks[0], 0.7)
     best = networks[0].weight.detach().clone()

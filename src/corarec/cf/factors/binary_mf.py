@@ -11,16 +11,17 @@ from pydantic import Field
 from torch import nn
 
 from corarec.cf.data import FitData
+from corarec.cf.factors.config import FactorsConfig
 from corarec.cf.factors.folding import Prior
 from corarec.cf.factors.folding_tables import FoldingTable
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.training.checkpoint import Checkpointer
 from corarec.cf.training.network import Inputs, PointwiseNetwork, start_embedding, zero_embedding
-from corarec.cf.training.pointwise import PointwiseConfig, fit_pointwise
+from corarec.cf.training.pointwise import fit_pointwise
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
-class BinaryMFConfig(PointwiseConfig):
+class BinaryMFConfig(FactorsConfig):
     """Matrix factorisation of bits; the defaults are the authors' on ML-1M."""
 
     embedding_size: int = Field(default=32, gt=0)
@@ -62,12 +63,11 @@ class BinaryMF(FoldingTable):
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
-        """Train with Adam; it takes seconds, so no checkpoint."""
+        """Train with Adam; an interrupted fit resumes from `checkpoint`."""
         generator = torch.Generator().manual_seed(seed)
         network = _BinaryNetwork(data, self._options, generator)
-        course = fit_pointwise(
-            network, data, self._options, generator, Checkpointer.off(), on_epoch
-        )
+        checkpointer = Checkpointer.of(checkpoint, self.config, seed, data)
+        course = fit_pointwise(network, data, self._options, generator, checkpointer, on_epoch)
         self.set_tables(
             network.table(network.users, network.user_layer),
             network.table(network.items, network.item_layer),

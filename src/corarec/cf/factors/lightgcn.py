@@ -11,23 +11,27 @@ from pydantic import Field
 from scipy import sparse
 
 from corarec.cf.data import FitData
+from corarec.cf.factors.config import FactorsConfig
 from corarec.cf.factors.folding import Prior
 from corarec.cf.factors.folding_tables import FoldingTable
 from corarec.cf.feedback import Feedback
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.training.checkpoint import Checkpointer
 from corarec.cf.training.network import Inputs, PointwiseNetwork, start_embedding, zero_embedding
-from corarec.cf.training.pointwise import PointwiseConfig, fit_pointwise
+from corarec.cf.training.pointwise import fit_pointwise
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
-class LightGCNConfig(PointwiseConfig):
+class LightGCNConfig(FactorsConfig):
     """LightGCN on the graph of the training positives."""
 
     layers: int = Field(default=2, gt=0)
     """Steps of smoothing; the final vector is the mean of the start and of every step."""
     init_std: float = Field(default=0.1, gt=0)
     """Standard deviation of the embeddings' start values."""
+    most_steps: int = Field(default=64, gt=0)
+    """Steps of an epoch at most, each of which smooths the whole graph: with more rows than these
+    take, a step takes more of them."""
 
 
 class LightGCN(FoldingTable):
@@ -51,12 +55,11 @@ class LightGCN(FoldingTable):
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
-        """Train the start embeddings with Adam; it takes a minute at most, so no checkpoint."""
+        """Train the embeddings with Adam; an interrupted fit resumes from `checkpoint`."""
         generator = torch.Generator().manual_seed(seed)
         network = _LightGCNNetwork(data, self._options, generator)
-        course = fit_pointwise(
-            network, data, self._options, generator, Checkpointer.off(), on_epoch
-        )
+        checkpointer = Checkpointer.of(checkpoint, self.config, seed, data)
+        course = fit_pointwise(network, data, self._options, generator, checkpointer, on_epoch)
         with torch.no_grad():
             vectors = network.smooth()
         users, items = vectors.split([data.num_users + 1, data.num_items + 1])
@@ -109,11 +112,12 @@ class _LightGCNNetwork(PointwiseNetwork):
             data.train.user_ids[liked], self._first_item + data.train.item_ids[liked], nodes
         )
 
+    @torch.no_grad()
     def smooth(self) -> torch.Tensor:
         """Return the vectors of all users and items: [U + 1 + I + 1, d]."""
         layer = total = self.nodes.weight
         for _ in range(self._layers):
-            layer = smoothed(self._graph, layer)
+            layer = product(self._graph, layer)
             total = total + layer
         return total / (self._layers + 1)
 
@@ -122,9 +126,15 @@ class _LightGCNNetwork(PointwiseNetwork):
         return lambda rows: (users[rows], self._first_item + items[rows])
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        users, items = inputs
-        vectors = self.smooth()
+        nodes, places = torch.cat(inputs).unique(return_inverse=True)
+        vectors = smoothed(self._graph, self.nodes.weight, nodes, self._layers)
+        users, items = places.chunk(2)
         return (vectors[users] * vectors[items]).sum(1)
+
+    def settled(self) -> Callable[..., torch.Tensor]:
+        """Smooth once for all batches."""
+        vectors = self.smooth()
+        return lambda users, items: (vectors[users] * vectors[items]).sum(1)
 
 
 def normalised_graph(left: IntArray, right: IntArray, nodes: int) -> sparse.csr_matrix:
@@ -140,22 +150,49 @@ def normalised_graph(left: IntArray, right: IntArray, nodes: int) -> sparse.csr_
     return (scale @ adjacency @ scale).tocsr().astype(np.float32)
 
 
-def smoothed(graph: sparse.csr_matrix, x: torch.Tensor) -> torch.Tensor:
-    """Return `S x` for a sparse symmetric `S`: [nodes, d], with its gradient `S g`.
+def smoothed(
+    graph: sparse.csr_matrix, x: torch.Tensor, nodes: torch.Tensor, layers: int
+) -> torch.Tensor:
+    """Return `(x + S x + ... + S^layers x) / (layers + 1)` at some nodes: [n, d].
 
-    So no transpose is ever formed. The product is SciPy's: as fast as torch's on one thread, and
-    torch's is still in beta.
+    Parameters
+    ----------
+    graph
+        `S`: [nodes, nodes], symmetric, so that its transpose is never formed.
+    x
+        [nodes, d]
+    nodes
+        [n] ascending, each once. Only they are smoothed for the last time, and in the gradient for
+        the first time.
     """
-    product: torch.Tensor = _SymmetricProduct.apply(graph, x)
-    return product
+    found: torch.Tensor = _Smoothed.apply(graph, x, nodes, layers)
+    return found
 
 
-class _SymmetricProduct(torch.autograd.Function):
+class _Smoothed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, matrix: sparse.csr_matrix, x: torch.Tensor) -> torch.Tensor:
-        ctx.matrix = matrix
-        return torch.from_numpy(matrix @ x.detach().numpy())
+    def forward(
+        ctx: Any, graph: sparse.csr_matrix, x: torch.Tensor, nodes: torch.Tensor, layers: int
+    ) -> torch.Tensor:
+        near = graph[nodes.numpy()]
+        ctx.graph, ctx.near, ctx.nodes, ctx.layers = graph, near, nodes, layers
+        layer, total = x, x[nodes]
+        for _ in range(layers - 1):
+            layer = product(graph, layer)
+            total = total + layer[nodes]
+        return (total + product(near, layer)) / (layers + 1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
-        return None, torch.from_numpy(ctx.matrix @ gradients[0].numpy())
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor, None, None]:
+        own = gradients[0] / (ctx.layers + 1)
+        found = product(ctx.near.T, own)
+        found[ctx.nodes] += own
+        for _ in range(ctx.layers - 1):
+            found = product(ctx.graph, found)
+            found[ctx.nodes] += own
+        return None, found, None, None
+
+
+def product(matrix: sparse.csr_matrix | sparse.csc_matrix, x: torch.Tensor) -> torch.Tensor:
+    """Return a sparse matrix times `x`, by SciPy: as fast as torch on one thread, and not beta."""
+    return torch.from_numpy(matrix @ x.detach().numpy())

@@ -12,17 +12,18 @@ from torch import nn
 
 from corarec.arrays import distinct
 from corarec.cf.data import FitData
+from corarec.cf.factors.config import FactorsConfig
 from corarec.cf.factors.folding import Prior, Rows, solved
 from corarec.cf.factors.folding_tables import FoldingTable
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.training.checkpoint import Checkpointer
 from corarec.cf.training.network import Inputs, PointwiseNetwork, start_embedding, zero_embedding
-from corarec.cf.training.pointwise import PointwiseConfig, fit_pointwise
+from corarec.cf.training.pointwise import fit_pointwise
 from corarec.cf.vectors import biased_product
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
 
-class MFConfig(PointwiseConfig):
+class MFConfig(FactorsConfig):
     """Matrix factorisation: `score = p . q`."""
 
     biases: bool = False
@@ -56,12 +57,11 @@ class MF(FoldingTable):
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
-        """Train the embeddings (and biases) with Adam; it takes seconds, so no checkpoint."""
+        """Train embeddings (and biases) with Adam; an interrupted fit resumes from `checkpoint`."""
         generator = torch.Generator().manual_seed(seed)
         network = _MFNetwork(data, self._options, generator)
-        course = fit_pointwise(
-            network, data, self._options, generator, Checkpointer.off(), on_epoch
-        )
+        checkpointer = Checkpointer.of(checkpoint, self.config, seed, data)
+        course = fit_pointwise(network, data, self._options, generator, checkpointer, on_epoch)
         users, items = network.users.weight.detach(), network.items.weight.detach()
         if self._options.biases:
             user_ones = _ones(data.train.user_ids, len(users))

@@ -9,7 +9,7 @@ from scipy import sparse
 from corarec.cf.item_to_item.model import ItemToItem, ItemToItemConfig
 from corarec.types import Config
 
-_ITEMS_AT_ONCE = 512
+_NUMBERS_AT_ONCE = 2**22
 
 
 class ItemKNNConfig(ItemToItemConfig):
@@ -25,7 +25,7 @@ class ItemKNN(ItemToItem):
     """Item neighbours: `W[j, i] = c_ij / (sqrt(c_i c_j) + shrinkage)`, of the most alike only.
 
     `c_ij` users picked both items, `c_i` the item `i`. Memory grows with the number of items times
-    `neighbours`.
+    `neighbours`, time with the square of the number of items and of a user's picks.
     """
 
     name: ClassVar[str] = "item-knn"
@@ -36,13 +36,14 @@ class ItemKNN(ItemToItem):
         self._options = config
 
     def weigh(self, picked: sparse.csr_array) -> sparse.csr_array:
-        """Compare the items, some hundred with all others at a time."""
+        """Compare the items, some with all others at a time."""
         count = picked.shape[1]
+        most = max(1, _NUMBERS_AT_ONCE // count)
         by_item = picked.T.tocsr()
         size = np.sqrt(np.diff(by_item.indptr))
         kept = [
-            self._most_alike(by_item[first : first + _ITEMS_AT_ONCE] @ picked, first, size)
-            for first in range(0, count, _ITEMS_AT_ONCE)
+            self._most_alike(by_item[first : first + most] @ picked, first, size)
+            for first in range(0, count, most)
         ]
         # Row i holds the neighbours of i, from which the weights lead to it.
         return sparse.vstack(kept).T.tocsr().astype(np.float32)

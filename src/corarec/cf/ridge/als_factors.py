@@ -54,8 +54,9 @@ class Factors:
         places = torch.from_numpy(np.searchsorted(feedback.users, rows.user_ids))
         labels = torch.from_numpy(rows.labels)
         known = torch.from_numpy(feedback.current) & (self.item_side.counts[items] > 0)
-        of_known = self.held_items[items[known]]
-        side = self._side(places[known], of_known, len(feedback.users), labels[known])
+        side = self._side(
+            places[known], items[known], self.held_items, len(feedback.users), labels[known]
+        )
         # What the fit itself has made is shared, not made again.
         factors = replace(self, overlay=Overlay(feedback.users), folded=side)
         for name in ("rate", "user_side", "item_side"):
@@ -94,14 +95,14 @@ class Factors:
     def user_side(self) -> RidgeSide:
         """The regressions that give `[p, b_u]`."""
         return self._side(
-            self.user_ids, self.held_items[self.item_ids], self.num_users + 1, self.labels
+            self.user_ids, self.item_ids, self.held_items, self.num_users + 1, self.labels
         )
 
     @cached_property
     def item_side(self) -> RidgeSide:
         """The regressions that give `[q, b_i]`."""
-        users = self.user_side.coefficients[self.user_ids]
-        return self._side(self.item_ids, users, len(self.held_items), self.labels)
+        users = self.user_side.coefficients
+        return self._side(self.item_ids, self.user_ids, users, len(self.held_items), self.labels)
 
     def halves(
         self, users: torch.Tensor, items: torch.Tensor, own: torch.Tensor
@@ -135,21 +136,23 @@ class Factors:
         check_rows(rows, users, items, own, len(self.held_items))
 
     def _side(
-        self, ids: torch.Tensor, others: torch.Tensor, size: int, labels: torch.Tensor
+        self,
+        ids: torch.Tensor,
+        others: torch.Tensor,
+        held: torch.Tensor,
+        size: int,
+        labels: torch.Tensor,
     ) -> RidgeSide:
-        features, targets = self._rows(others.double(), labels)
-        width = features.shape[1]
+        """Return the regressions of `ids` [N] on what is held of `others` [N]."""
+        held = held.double()
+        table, width = _features(held), held.shape[1]
+        targets = self._logits(labels) - held[others, -1]
         penalties = torch.full((width,), self.penalty, dtype=torch.float64)
         penalties[-1] = self.bias_penalty
-        return RidgeSide(ids, features, targets, penalties, size)
+        return RidgeSide(ids, others, table, targets, penalties, size)
 
-    def _rows(
-        self, others: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features `[factor of the other side, 1]` and targets `z - its bias`."""
-        logits = (labels - self.rate) / (self.rate * (1 - self.rate))
-        ones = torch.ones(len(others), 1, dtype=torch.float64)
-        return torch.cat([others[:, :-1], ones], dim=1), logits - others[:, -1]
+    def _logits(self, labels: torch.Tensor) -> torch.Tensor:
+        return (labels - self.rate) / (self.rate * (1 - self.rate))
 
     def _half(
         self,
@@ -173,10 +176,16 @@ class Factors:
             places = ids[beyond] - side.size
             coefficients[beyond] = self.folded.coefficients[places]
             counts[beyond] = self.folded.counts[places]
-        features, targets = self._rows(held[others[left_out]], own[left_out])
-        coefficients[left_out] = side.without(ids[left_out], features, targets)
+        rest = held[others[left_out]]
+        targets = self._logits(own[left_out]) - rest[:, -1]
+        coefficients[left_out] = side.without(ids[left_out], _features(rest), targets)
         others_left = counts - left_out.long()
         present = (others_left > 0).double()[:, None]
         ends = [coefficients[:, -1:], torch.ones_like(present)][::bias_place]
         half = torch.cat([coefficients[:, :-1], *ends], dim=1) * present
         return half.float(), rows.numpy()
+
+
+def _features(held: torch.Tensor) -> torch.Tensor:
+    """Return `[factor, 1]` of `[factor, bias]`: [M, k + 1] of either."""
+    return torch.cat([held[:, :-1], held.new_ones(len(held), 1)], dim=1)

@@ -61,35 +61,46 @@ class _Fitted:
     def item_side(self) -> RidgeSide:
         """The regressions that give `[b_i]`."""
         users, items, labels = self.rows.T
-        features, targets = self.of_item(items, users, labels)
+        table = torch.ones(len(self.first_biases), 1, dtype=torch.float64)
+        targets = self._left_of_item(items, users, labels)
         penalties = torch.full((1,), self.bias_penalty, dtype=torch.float64)
-        return RidgeSide(items, features, targets, penalties, len(self.content))
+        return RidgeSide(items, users, table, targets, penalties, len(self.content))
 
     @cached_property
     def user_side(self) -> RidgeSide:
         """The regressions that give `[p, b_u]`."""
         users, items, labels = self.rows.T
-        features, targets = self.of_user(users, items, labels)
-        penalties = torch.full((features.shape[1],), self.penalty, dtype=torch.float64)
+        table = self._of_content(torch.arange(len(self.content)))
+        targets = self._left_of_user(items, labels)
+        penalties = torch.full((table.shape[1],), self.penalty, dtype=torch.float64)
         penalties[-1] = self.bias_penalty
-        return RidgeSide(users, features, targets, penalties, len(self.first_biases))
+        return RidgeSide(users, items, table, targets, penalties, len(self.first_biases))
 
     def of_item(
         self, items: torch.Tensor, users: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what rows of an item say: features [1] and targets."""
         ones = torch.ones(len(items), 1, dtype=torch.float64)
-        targets = logits_of(labels, self.rate) - self.first_biases[users]
-        return ones, targets - self.general[items]
+        return ones, self._left_of_item(items, users, labels)
 
     def of_user(
         self, users: torch.Tensor, items: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what rows of a user say: features [c, 1] and targets."""
-        ones = torch.ones(len(items), 1, dtype=torch.float64)
+        return self._of_content(items), self._left_of_user(items, labels)
+
+    def _left_of_item(
+        self, items: torch.Tensor, users: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        return logits_of(labels, self.rate) - self.first_biases[users] - self.general[items]
+
+    def _left_of_user(self, items: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         biases = self.item_side.coefficients[items, 0]
-        targets = logits_of(labels, self.rate) - self.general[items] - biases
-        return torch.cat([self.content[items], ones], dim=1), targets
+        return logits_of(labels, self.rate) - self.general[items] - biases
+
+    def _of_content(self, items: torch.Tensor) -> torch.Tensor:
+        ones = torch.ones(len(items), 1, dtype=torch.float64)
+        return torch.cat([self.content[items], ones], dim=1)
 
 
 class Content(CFModel):

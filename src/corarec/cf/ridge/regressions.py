@@ -10,7 +10,7 @@ ROWS_AT_ONCE = 16_384
 
 @dataclass(frozen=True)
 class RidgeSide:
-    """One ridge regression per id: of `targets` on `features`, over the rows of that id.
+    """One ridge regression per id: of `targets` on features, over the rows of that id.
 
     With `X` the features and `t` the targets of one id's rows and `L` the diagonal of the
     penalties, its coefficients are `(X'X + L)^-1 X't`; an id without rows has zeros.
@@ -18,8 +18,10 @@ class RidgeSide:
 
     ids: torch.Tensor
     """[N] which regression a row belongs to"""
-    features: torch.Tensor
-    """[N, f] float64"""
+    others: torch.Tensor
+    """[N] whose features a row has: a table of them takes less than those of every row"""
+    table: torch.Tensor
+    """[M, f] float64"""
     targets: torch.Tensor
     """[N] float64"""
     penalties: torch.Tensor
@@ -35,19 +37,20 @@ class RidgeSide:
     @cached_property
     def inverse(self) -> torch.Tensor:
         """`(X'X + L)^-1` of every id: [size, f, f]."""
-        width = self.features.shape[1]
+        width = self.table.shape[1]
         moments = torch.diag(self.penalties).expand(self.size, width, width).clone()
         for rows in torch.arange(len(self.ids)).split(ROWS_AT_ONCE):
-            x = self.features[rows]
+            x = self.table[self.others[rows]]
             moments.index_add_(0, self.ids[rows], x[:, :, None] * x[:, None, :])
         return torch.linalg.inv(moments)
 
     @cached_property
     def coefficients(self) -> torch.Tensor:
         """The coefficients of every id: [size, f]."""
-        sums = self.features.new_zeros(self.size, self.features.shape[1])
+        sums = self.table.new_zeros(self.size, self.table.shape[1])
         for rows in torch.arange(len(self.ids)).split(ROWS_AT_ONCE):
-            sums.index_add_(0, self.ids[rows], self.features[rows] * self.targets[rows, None])
+            x = self.table[self.others[rows]]
+            sums.index_add_(0, self.ids[rows], x * self.targets[rows, None])
         return (self.inverse @ sums[:, :, None]).squeeze(2)
 
     def without(

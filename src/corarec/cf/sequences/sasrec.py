@@ -13,7 +13,7 @@ from corarec.cf.data import FitData
 from corarec.cf.feedback import Feedback, Takes
 from corarec.cf.report import FitCourse, OnEpoch
 from corarec.cf.sequences.network import SASRecNetwork
-from corarec.cf.training.checkpoint import Checkpointer, purpose_of
+from corarec.cf.training.checkpoint import Checkpointer
 from corarec.cf.training.pointwise import PointwiseConfig, fit_pointwise
 from corarec.cf.vectors import VectorTable, known_ids
 from corarec.types import Config, FloatArray, Pairs
@@ -89,7 +89,7 @@ class SASRec(CFModel):
         generator = torch.Generator().manual_seed(seed)
         network = self._new_network(data.num_items)
         network.start(data.train, generator)
-        checkpointer = Checkpointer(checkpoint, purpose_of(self.config, seed, data))
+        checkpointer = Checkpointer.of(checkpoint, self.config, seed, data)
         course = fit_pointwise(network, data, self._options, generator, checkpointer, on_epoch)
         self._network = network.eval()
         return course

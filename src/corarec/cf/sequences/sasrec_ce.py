@@ -13,7 +13,7 @@ from corarec.cf.data import FitData
 from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
 from corarec.cf.sequences.network import SASRecNetwork, known_sequences
 from corarec.cf.sequences.sasrec import SASRec, SASRecConfig
-from corarec.cf.training.checkpoint import Checkpointer, purpose_of
+from corarec.cf.training.checkpoint import Checkpointer
 from corarec.cf.training.state import FitState
 from corarec.errors import DataError
 from corarec.types import Config, IntArray
@@ -72,7 +72,7 @@ class SASRecCE(SASRec):
         fit = FitState.begin(
             network,
             generator,
-            Checkpointer(checkpoint, purpose_of(self.config, seed, data)),
+            Checkpointer.of(checkpoint, self.config, seed, data),
             learning_rate=options.learning_rate,
             weight_decay=options.weight_decay,
             told={"best_auc": 0.5},

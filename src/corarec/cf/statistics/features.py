@@ -81,6 +81,8 @@ class Features:
 
     def of(self, asked: Asked) -> FloatArray:
         """Return the statistics of pairs: [Q, F]."""
+        if not len(asked):
+            return np.empty((0, len(self.names)))
         moments = asked.until
         if self.streaming:
             ends = moments == NEVER_OVER

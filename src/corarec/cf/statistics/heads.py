@@ -1,6 +1,7 @@
 """The model's own score: a logistic regression and boosted trees, kept as plain arrays."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ TREES = {
     "max_features": 0.3,
     "early_stopping": False,
 }
-ROWS_AT_ONCE = 8_192
+CHOOSING_ROWS = 2**17
+"""The most validation rows by which penalty and rounds are chosen."""
+ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
@@ -69,35 +72,39 @@ class Trees:
     def logits(self, features: FloatArray) -> FloatArray:
         """Return the logits: [N]."""
         result = np.full(len(features), float(self.base[0]))
-        feature, low, high = (np.ascontiguousarray(column) for column in self.nodes.T)
-        threshold, value = (np.ascontiguousarray(column) for column in self.numbers.T)
-        trees = list(zip(self.roots.tolist(), self._depths().tolist(), strict=True))
-        width = features.shape[1]
+        trees = self._plain
         for start in range(0, len(features), ROWS_AT_ONCE):
-            some = np.ascontiguousarray(features[start : start + ROWS_AT_ONCE]).reshape(-1)
-            first = np.arange(0, len(some), width)
-            for root, depth in trees:
-                node = np.full(len(first), root)
-                for _ in range(depth):
-                    goes_low = some.take(first + feature.take(node)) <= threshold.take(node)
-                    node = np.where(goes_low, low.take(node), high.take(node))
-                result[start : start + ROWS_AT_ONCE] += value.take(node)
+            columns = np.ascontiguousarray(features[start : start + ROWS_AT_ONCE].T)
+            total = result[start : start + ROWS_AT_ONCE]
+            for values, inner in trees:
+                found: list[float | FloatArray] = list(values)
+                for place, feature, threshold, low, high in inner:
+                    goes_low = columns[feature] <= threshold
+                    found[place] = np.where(goes_low, found[low], found[high])
+                total += found[0]
         return result
 
-    def _depths(self) -> IntArray:
-        """Return how many steps lead from each root to its farthest leaf: [T]."""
-        depths = np.zeros(len(self.roots), dtype=np.int64)
+    @cached_property
+    def _plain(self) -> list[tuple[list[float], list[tuple[int, int, float, int, int]]]]:
+        """Of each tree the values of its nodes, and its inner nodes, the last first.
+
+        A node comes before those that it leads to, so that a value is there when it is asked for.
+        """
+        found = []
         own = np.arange(len(self.nodes))
-        leaves = (self.nodes[:, 1] == own) & (self.nodes[:, 2] == own)
-        reached, trees, steps = self.roots, np.arange(len(self.roots)), 0
-        while len(inner := np.flatnonzero(~leaves[reached])):
-            steps += 1
-            if steps > len(self.nodes):
-                raise ValueError("the nodes of the trees lead in a circle")
-            depths[trees[inner]] = steps
-            both = np.stack([np.repeat(trees[inner], 2), self.nodes[reached[inner], 1:].ravel()])
-            trees, reached = np.unique(both, axis=1)
-        return depths
+        inner = (self.nodes[:, 1:] != own[:, None]).any(axis=1)
+        for root, end in zip(self.roots, [*self.roots[1:], len(self.nodes)], strict=True):
+            places = np.flatnonzero(inner[root:end])[::-1]
+            nodes = self.nodes[root:end][places] - [0, root, root]
+            thresholds = self.numbers[root:end, 0][places].tolist()
+            steps = [
+                (place, feature, threshold, low, high)
+                for place, threshold, (feature, low, high) in zip(
+                    places.tolist(), thresholds, nodes.tolist(), strict=True
+                )
+            ]
+            found.append((self.numbers[root:end, 1].tolist(), steps))
+        return found
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all of it by name."""
@@ -126,7 +133,15 @@ class Trees:
             raise ValueError("there are no trees, or one begins nowhere")
         if trees.nodes[:, 0].max() >= width:
             raise ValueError("a node of the trees reads what is not there")
-        trees._depths()
+        own, ends = np.arange(size), np.append(trees.roots[1:], size)
+        if trees.roots[0] or (ends <= trees.roots).any():
+            raise ValueError("the trees are not one after the other")
+        low, high = trees.nodes[:, 1:].T
+        later = (np.minimum(low, high) > own) | ((low == own) & (high == own))
+        if not later.all():
+            raise ValueError("the nodes of the trees lead in a circle")
+        if (np.maximum(low, high) >= np.repeat(ends, ends - trees.roots)).any():
+            raise ValueError("a node of the trees leads into another tree")
         return trees
 
 
@@ -169,11 +184,19 @@ class Heads:
 def fit_heads(train: Labelled, valid: Labelled, config: StatisticsConfig, seed: int) -> Heads:
     """Fit the parts that are asked for."""
     linear = trees = None
+    valid = valid.take(some_rows(len(valid.labels), CHOOSING_ROWS, seed))
     if config.head != "trees":
         linear = fit_linear(train, valid, config.inverse_penalties)
     if config.head != "lr":
         trees = fit_trees(train, valid, config, seed)
     return Heads(linear, trees)
+
+
+def some_rows(count: int, most: int, seed: int) -> IntArray:
+    """Return all rows, or so many of them, drawn without replacement, ascending."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
 def fit_linear(train: Labelled, valid: Labelled, inverse_penalties: tuple[float, ...]) -> Linear:

@@ -11,18 +11,21 @@ from corarec.cf.base import CFModel, not_fitted
 from corarec.cf.counting.rows import Asked, KnownRows
 from corarec.cf.data import FitData, TrainingPairs
 from corarec.cf.feedback import Feedback, Takes
-from corarec.cf.report import FitCourse, OnEpoch
+from corarec.cf.report import FitCourse, OnEpoch, auc
 from corarec.cf.statistics.config import StatisticsConfig
 from corarec.cf.statistics.content import content_of
 from corarec.cf.statistics.early import Early, Folded, fit_early
 from corarec.cf.statistics.features import Features
 from corarec.cf.statistics.followed import Followed
-from corarec.cf.statistics.heads import Heads, Labelled, fit_heads
+from corarec.cf.statistics.heads import Heads, Labelled, fit_heads, some_rows
 from corarec.cf.statistics.sides import CLIP, Sides
 from corarec.cf.vectors import VectorFamily, VectorTable, known_ids
 from corarec.data.history import NEVER_OVER, KnowledgePolicy
 from corarec.errors import DataError
 from corarec.types import Config, FloatArray, IntArray, Log, Pairs
+
+ROWS_TO_LEARN_FROM = 2**20
+"""The most training rows on which the score is fitted: so few numbers want no more."""
 
 
 class Statistics(CFModel):
@@ -98,7 +101,7 @@ class Statistics(CFModel):
     def _fit(
         self, data: FitData, seed: int, checkpoint: Path | None, on_epoch: OnEpoch | None
     ) -> FitCourse:
-        """Count, then fit the score; it takes seconds, so there is no checkpoint.
+        """Count all rows, then fit the score; it takes minutes at most, so no checkpoint.
 
         Raises
         ------
@@ -124,7 +127,9 @@ class Statistics(CFModel):
         self._early = self._features = self._named = None
         if "early" in options.families:
             self._early = fit_early(data.earlier, *self._sizes, options, seed)
-        learned = np.flatnonzero(data.policy.to_learn_from(times))
+        rows = some_rows(len(pairs), ROWS_TO_LEARN_FROM, seed)
+        learns = data.policy.to_learn_from(times[rows])
+        learned = rows[learns]
         labels = data.train_labels[learned]
         if len(np.unique(labels)) < 2:
             raise DataError(
@@ -133,9 +138,8 @@ class Statistics(CFModel):
                 "Choose a shorter knowledge.period, or knowledge: streaming."
             )
         of_valid = self._statistics(data.valid)
-        # The same pairs where it is all of them, so that the report finds their statistics kept.
-        everything = len(learned) == len(data.train)
-        known = self._statistics(data.train if everything else data.train.take(learned))
+        train_pairs = data.train.take(learned)
+        known = self._statistics(train_pairs)
         spread = known.std(axis=0)
         self._spread = np.stack([known.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)])
         train = Labelled(self._standardised(known), labels)
@@ -152,7 +156,14 @@ class Statistics(CFModel):
                 f"Of the {options.folds} folds of users one holds all training rows of a label. "
                 "Set cf.options.folds to 0, or to another number."
             )
-        return FitCourse()
+        # While the statistics of these pairs are still kept.
+        scores = np.empty(len(rows))
+        scores[learns] = self.score(train_pairs)
+        scores[~learns] = self.score(data.train.take(rows[~learns]))
+        return FitCourse(
+            train_auc=auc(data.train_labels[rows], scores),
+            valid_auc=auc(data.valid_labels, self._heads.logits(valid.features)),
+        )
 
     @property
     def vector_size(self) -> int:

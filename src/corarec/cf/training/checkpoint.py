@@ -48,9 +48,9 @@ class Checkpointer:
         self._written = time.monotonic()
 
     @classmethod
-    def off(cls) -> "Checkpointer":
-        """Return one that neither writes nor reads."""
-        return cls(None, "")
+    def of(cls, path: Path | None, config: Config, seed: int, data: FitData) -> "Checkpointer":
+        """Return that of a fit; without a path it neither writes nor reads."""
+        return cls(path, "" if path is None else purpose_of(config, seed, data))
 
     def read(self) -> dict[str, Any] | None:
         """Return the state written last, or `None` where there is none.

@@ -28,6 +28,10 @@ class PointwiseNetwork(nn.Module, ABC):
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits: [B]."""
 
+    def settled(self) -> Callable[..., torch.Tensor]:
+        """Return what gives the logits of many batches while the weights stay as they are."""
+        return self
+
     def begin_epoch(self, epoch: int) -> None:
         """Hear which epoch begins, counted from 1."""
 
@@ -41,7 +45,8 @@ def predict(network: PointwiseNetwork, pairs: Pairs, batch_size: int = 16384) ->
     """Return the network's logits with dropout off: [N]."""
     network.eval()
     batch = network.batcher(pairs)
-    scores = [network(*batch(rows)) for rows in torch.arange(len(pairs)).split(batch_size)]
+    logits = network.settled()
+    scores = [logits(*batch(rows)) for rows in torch.arange(len(pairs)).split(batch_size)]
     return torch.cat(scores).numpy().astype(np.float64)
 
 

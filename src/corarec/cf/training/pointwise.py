@@ -30,6 +30,10 @@ class PointwiseConfig(Config):
     patience: int = Field(default=20, gt=0)
     """Stop after this many epochs without a better validation AUC."""
 
+    def rows_of_step(self, rows: int) -> int:
+        """Return how many of so many training rows a step takes."""
+        return self.batch_size
+
 
 def fit_pointwise(
     network: PointwiseNetwork,
@@ -64,7 +68,7 @@ def fit_pointwise(
         total_loss = 0.0
         network.train()
         network.begin_epoch(epoch)
-        for rows in order.split(config.batch_size):
+        for rows in order.split(config.rows_of_step(len(order))):
             logits = network(*batch(rows))
             loss = F.binary_cross_entropy_with_logits(logits, labels[rows])
             total_loss += fit.step(loss) * len(rows)
