@@ -132,17 +132,22 @@ FITTING = """\
 alone, on the clock. What bounds the fit:
 
 - `rates`, `popularity`: sorting the rows.
-- `item-knn`: the squares of the lengths of the users' histories. `ease`: the third power of the
-  number of items, whatever the rows; 12 bytes for each pair of items, and above `max_items` it is
-  refused with the memory that it would take.
-- `als`: rows, times the square of the factors' size. A training row has vectors of its own, so rows
-  are scored two millions at a time; features of both sides are held, some 300 bytes a row.
-- `mf`, `mf-b`, `binary-mf`: Adam moves every embedding in every step, so an epoch takes steps times
-  users and items. `lightgcn` smooths the whole graph in every step: its epoch grows with the square
-  of the rows unless `batch_size` grows with them.
+- `item-knn`: the squares of the lengths of the users' histories and of the number of items, in
+  memory in proportion to both. `ease`: the third power of the number of items, whatever the rows;
+  12 bytes for each pair of items, and above `max_items` it is refused with the memory that it would
+  take.
+- `als`, `content`: rows, times the square of the size of what is regressed on. A training row has
+  vectors of its own, so rows are scored two millions at a time.
+- `mf`, `mf-b`, `binary-mf`: Adam moves every embedding in every step, so an epoch takes rows, and
+  users and items times its steps: 512 at most (`most_steps`), of more rows where there are more.
+- `lightgcn`: each of its steps, 64 an epoch at most, smooths the whole graph, so that an epoch is in
+  proportion to the rows; the last layer is smoothed for the batch alone, and a prediction smooths
+  once.
 - `sasrec`, `sasrec-ce`: attention over distinct histories, cut at the longest of a batch; up to
-  `max_length` numbers are kept for each.
-- `statistics`, `content`: all statistics of all rows are held, some hundred bytes a row and more.
+  `max_length` numbers are kept for each. `sasrec-ce` compares each item of a batch with all others,
+  and is refused where that takes more than 8 GB.
+- `statistics`: all rows are counted, items that were rated together for 4,000 items
+  (`neighbour_items`); the score is learned from a million rows at most.
 """
 DATA_COMMAND = "python benchmarks/data_speed.py prepare"
 FITTING_COMMAND = "python benchmarks/data_speed.py models --threads 1"

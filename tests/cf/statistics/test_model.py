@@ -1,6 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ from corarec.cf.counting.rows import Asked
 from corarec.cf.report import auc
 from corarec.cf.statistics import Statistics, model
 from corarec.cf.statistics.features import Features
-from corarec.cf.statistics.heads import Heads, Labelled
+from corarec.cf.statistics.heads import Heads, Labelled, fit_heads
 from corarec.data import Dataset, KnowledgePolicy, PrepareConfig, prepare
 from corarec.errors import ArtifactError, ConfigError, DataError
 
+PARTS: tuple[Literal["train", "valid"], ...] = ("train", "valid")
 QUICK = {"rounds": 20, "bags": 1, "leaf_rows": 20}
 
 
@@ -62,7 +63,6 @@ def test_of_many_rows_it_learns_from_some_and_counts_all(
     known = under(world, policy)
     monkeypatch.setattr(model, "ROWS_TO_LEARN_FROM", 300)
     heads: list[int] = []
-    fit_heads = model.fit_heads
 
     def counted(train: Labelled, *others: Any) -> Heads:
         heads.append(len(train.labels))
@@ -91,9 +91,10 @@ def test_each_pair_is_counted_once_for_a_fit(
     fitted = fit(known)
     assert sum(asked) == len(known.rows("train")) + len(known.rows("valid"))
     assert fitted.report is not None
-    for part, told in (("train", fitted.report.train_auc), ("valid", fitted.report.valid_auc)):
-        scores = VectorSource(fitted, known).score(known.pairs(part))
-        assert told == pytest.approx(auc(known.labels(part), scores), abs=1e-5)
+    told = fitted.report.train_auc, fitted.report.valid_auc
+    scores = [VectorSource(fitted, known).score(known.pairs(part)) for part in PARTS]
+    found = [auc(known.labels(part), some) for part, some in zip(PARTS, scores, strict=True)]
+    assert told == pytest.approx(found, abs=1e-5)
 
 
 def test_no_pairs_have_no_scores(world: Dataset) -> None:
