@@ -140,7 +140,7 @@ alone, on the clock. What bounds the fit:
   vectors of its own, so rows are scored two millions at a time.
 - `mf`, `mf-b`, `binary-mf`: Adam moves every embedding in every step, so an epoch takes rows, and
   users and items times its steps: 512 at most (`most_steps`), of more rows where there are more.
-- `lightgcn`: each of its steps, 64 an epoch at most, smooths the whole graph, so that an epoch is in
+- `lightgcn`: each of its steps, 64 an epoch at most, smooths the whole graph, so an epoch is in
   proportion to the rows; the last layer is smoothed for the batch alone, and a prediction smooths
   once.
 - `sasrec`, `sasrec-ce`: attention over distinct histories, cut at the longest of a batch; up to
