@@ -7,7 +7,7 @@ import sys
 import pytest
 from tests.serve.conftest import Serve
 
-from corarec.serve import memory, service
+from corarec.serve import memory, upkeep
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks the allocator of GNU")
 
@@ -65,7 +65,7 @@ def test_a_service_keeps_few_shapes_and_gives_back_while_it_runs(
         monkeypatch.delenv(name, raising=False)
     given: list[int] = []
     monkeypatch.setattr(memory, "give_back", lambda: given.append(1))
-    monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.01)
     client = serve()
     assert {os.environ[name] for name in memory._VARIABLES} == {str(memory.SHAPES)}
     client.get("/health/live")

@@ -16,8 +16,9 @@ from corarec.score.scorer import Batch, Scorer
 from corarec.serve import queue as queue_room
 from corarec.serve.jobs import MANY, Ask, Call, Work
 from corarec.serve.metrics import Metrics
+from corarec.serve.passes import SLICE
 from corarec.serve.problems import Problem
-from corarec.serve.queue import SLICE, ScoringQueue
+from corarec.serve.queue import ScoringQueue
 from corarec.types import Histories, IntArray, Pairs
 
 BAD, INFINITE, SLOW = 666, 777, 888

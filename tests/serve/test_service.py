@@ -14,7 +14,7 @@ from tests.serve.conftest import Serve, Served
 from corarec.errors import ArtifactError, DataError
 from corarec.runs.live import LiveRun
 from corarec.runs.refresh import refresh_run
-from corarec.serve import follow, queue, service, writer
+from corarec.serve import follow, passes, upkeep, writer
 from corarec.serve.export import export_events
 
 PAIRS = {"pairs": [{"user": "1", "item": "3"}]}
@@ -124,7 +124,7 @@ def test_a_refresh_of_the_run_beside_is_taken_into_use(
     serve: Serve, served_beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(served_beside, tmp_path / "other")
-    monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
     client = serve(beside=tmp_path / "other")
     client.told("/v1/feedback", **EVENT)
     export_events(client.service.store, tmp_path / "events.parquet")
@@ -201,7 +201,7 @@ def test_a_request_that_makes_the_model_fail_is_answered_alone(
 def test_items_that_change_while_they_are_scored_are_not_taken_for_others(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "SLICE", 4)
+    monkeypatch.setattr(passes, "SLICE", 4)
     client = serve()
     for n in range(12):
         client.told("/v1/items", item=f"n-{n}", title=f"{n} Quiet Comets" * (n + 1))
@@ -226,7 +226,7 @@ def test_a_person_forgotten_while_somebody_is_scored_lends_no_vector(
 ) -> None:
     client = serve()
     client.told("/v1/feedback", user="first", item="3", kind="like", time=1)
-    monkeypatch.setattr(queue, "SLICE", 4)
+    monkeypatch.setattr(passes, "SLICE", 4)
     gate = Gate(client, monkeypatch)
     asked = Asked(client, "/v1/recommend", {"user": "first", "k": 20})
     assert gate.reached.wait(20)
@@ -368,7 +368,7 @@ def test_a_clock_that_jumps_changes_no_deadline_and_no_order(
 def test_a_refresh_is_taken_into_use_without_a_stop_and_a_damaged_one_is_not(
     serve: Serve, packed_away: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
     client = serve(run=packed_away, load=lambda: LiveRun.open(packed_away))
     pairs = [{"user": "u", "item": "2"}, {"user": "u", "item": "new-1"}]
     client.told("/v1/items", item="new-1", title="The Quiet Comet (2031)")

@@ -8,7 +8,7 @@ from corarec.serve import work
 from corarec.serve.jobs import Work
 from corarec.serve.middleware import broken
 from corarec.serve.problems import Problem, too_large, unprocessable
-from corarec.serve.schemas import ProblemAnswer
+from corarec.serve.results import ProblemAnswer
 from corarec.serve.service import ClientGoneError, Service
 from corarec.serve.writes import Shown, Write
 from corarec.text import printable

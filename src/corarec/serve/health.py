@@ -4,7 +4,7 @@ from typing import Any
 
 from corarec import __version__
 from corarec.extras import needs
-from corarec.serve import schemas
+from corarec.serve import results
 from corarec.serve.answers import RESPONSES, id_of, service_of
 from corarec.serve.metrics import CONTENT_TYPE
 from corarec.serve.service import Service
@@ -17,7 +17,7 @@ health = APIRouter(tags=["health"])
 
 
 @health.head("/health/live", include_in_schema=False)
-@health.get("/health/live", response_model=schemas.HealthAnswer)
+@health.get("/health/live", response_model=results.HealthAnswer)
 async def live(request: Request) -> Any:
     """Whether the process is worth keeping: 503 where it should be started anew."""
     service = service_of(request)
@@ -26,7 +26,7 @@ async def live(request: Request) -> Any:
 
 
 @health.head("/health/ready", include_in_schema=False)
-@health.get("/health/ready", response_model=schemas.HealthAnswer)
+@health.get("/health/ready", response_model=results.HealthAnswer)
 async def ready(request: Request) -> Any:
     """Whether requests are answered: 503 with the reason while loading, draining or hanging."""
     service = service_of(request)
@@ -35,7 +35,7 @@ async def ready(request: Request) -> Any:
 
 
 def _health(service: Service, status: str, reason: str | None) -> Response:
-    answer = schemas.HealthAnswer(status=status, reason=reason, store=service.store_state())
+    answer = results.HealthAnswer(status=status, reason=reason, store=service.store_state())
     return JSONResponse(answer.model_dump(), 200 if reason is None else 503)
 
 
@@ -45,7 +45,7 @@ async def metrics(request: Request) -> Response:
     return Response(service_of(request).metrics.text(), media_type=CONTENT_TYPE)
 
 
-@health.get("/info", response_model=schemas.InfoAnswer, responses=RESPONSES)
+@health.get("/info", response_model=results.InfoAnswer, responses=RESPONSES)
 async def info(request: Request) -> Any:
     """Say what is served, and within which limits."""
     service = service_of(request)

@@ -15,6 +15,7 @@ from corarec.serve.database import store_url
 from corarec.serve.store import Store
 from corarec.serve.tables import METADATA
 from corarec.system_errors import storage_errors
+from corarec.types import Fingerprint
 
 with needs("serve"):
     import sqlalchemy as sa
@@ -104,6 +105,31 @@ def open_store(url: str, *, make: bool = True) -> Store:
         raise
     store.reopen()
     return store
+
+
+def check_dataset(store: Store, fingerprint: Fingerprint, *, adopt: bool = False) -> None:
+    """See that the ids in a store are those of a dataset; one that is of none is of it from now on.
+
+    Parameters
+    ----------
+    adopt
+        Take a store of another dataset, where ids mean the same in both.
+
+    Raises
+    ------
+    ConfigError
+        It was told of another one; nothing was changed.
+    StoreUnavailableError
+        It cannot be read or written now.
+    """
+    dataset = {name: str(getattr(fingerprint, name)) for name in ("users", "items", "titles")}
+    if other := store.bind(dataset, adopt=adopt):
+        raise ConfigError(
+            "The store was told of another dataset than that of the run: they differ in "
+            f"{', '.join(other)}, so that its ids may stand for others. Nothing was changed. Name "
+            "another --store; or, where an id means the same in both, such as after preparing the "
+            "dataset with newer rows, start with --adopt-store."
+        )
 
 
 def _make_file(file: Path) -> None:

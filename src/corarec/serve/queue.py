@@ -14,44 +14,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from corarec.score.context import Context
-from corarec.score.scorer import Scorer, by_length, score_passes
 from corarec.serve.jobs import Ask, Call, Job, Work, late
 from corarec.serve.metrics import Metrics
+from corarec.serve.passes import Knows, Passes
 from corarec.serve.problems import Problem
-from corarec.types import IntArray, Pairs
 
 log = logging.getLogger(__name__)
 
-SLICE = 128
-"""Items of one person that are scored in one step."""
 BEGINNINGS = 20
 """So often work begins, where what it knows becomes void meanwhile."""
-FIRST_TOKENS = 128.0
-"""Tokens of a pair, as long as none was seen."""
-
-
-class Knows(Protocol):
-    """What the scoring thread needs of the run that it serves."""
-
-    @property
-    def scorer(self) -> Scorer:
-        """What scores pairs."""
-
-    @property
-    def new_titles(self) -> Sequence[str]:
-        """Titles of the items that were added, `I + 1` the first."""
-
-    @property
-    def first_free(self) -> int:
-        """The number of the first title that stands behind `new_titles`."""
-
-    def join(self, parts: Sequence[tuple[Context, IntArray]]) -> Pairs:
-        """Return the pairs of several people, one after the other."""
 
 
 class ScoringQueue:
@@ -79,7 +54,6 @@ class ScoringQueue:
     ) -> None:
         self.live = live
         self.metrics = metrics
-        self.batch_tokens = batch_tokens
         self.queue_requests = queue_requests
         self.queue_pairs = queue_pairs
         self.stall_seconds = stall_seconds
@@ -90,8 +64,7 @@ class ScoringQueue:
         self._requests = self._pairs = 0
         self._stopped = False
         self._busy_since: float | None = None
-        self._tokens = FIRST_TOKENS
-        self._rate = 0.0
+        self._passes = Passes(live, metrics, batch_tokens)
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
 
     # ---- of any thread
@@ -183,7 +156,8 @@ class ScoringQueue:
         self.metrics.queue_pairs.set(self._pairs)
 
     def _wait_seconds(self) -> float:
-        return min(60.0, math.ceil(self._pairs / self._rate)) if self._rate else 1.0
+        rate = self._passes.rate
+        return min(60.0, math.ceil(self._pairs / rate)) if rate else 1.0
 
     # ---- of the scoring thread
 
@@ -257,12 +231,17 @@ class ScoringQueue:
                 self._fail(call, error)
             else:
                 if pairs := call.wanted.scores(result):
-                    self._measure(pairs, None, time.monotonic() - started)
+                    self._passes.measure(pairs, None, time.monotonic() - started)
                 self._advance(call, result)
             self._to_the_end(call)
         shared = next((job for job in self._active if job.shared and not job.future.done()), None)
         if shared is not None:
-            self._slice(shared)
+            try:
+                self._passes.slice(shared)
+            except Exception as error:
+                self._fail(shared, error)
+            else:
+                self._end_of(shared)
             self._to_the_end(shared)
         joint = [
             job
@@ -278,41 +257,16 @@ class ScoringQueue:
             self._active.remove(job)
             self._active.append(job)
 
-    def _slice(self, job: Job) -> None:
-        ask = job.wanted
-        assert isinstance(ask, Ask)
-        ((context, items),) = ask.parts
-        whole = self.live.scorer.scores_catalogues
-        end = len(items) if whole else min(len(items), job.done + SLICE)
-        chosen = _numbered(items[job.done : end], self.live.first_free)
-        titles = self._titles([(context, chosen)], ask.titles)
-        started = time.monotonic()
-        try:
-            found = self.live.scorer.score_items(context, chosen, new_titles=titles)
-        except Exception as error:
-            self._fail(job, error)
-            return
-        job.scores[job.done : end] = found
-        job.done = end
-        self._measure(len(found), None, time.monotonic() - started)
-        if end == len(items):
+    def _end_of(self, job: Job) -> None:
+        """Hand over the scores that a job wanted, where they are all there."""
+        if job.done == len(job.scores):
             self._advance(job, job.scores)
 
     def _batches(self, jobs: Sequence[Job]) -> None:
         """Score pairs of several jobs together: as many as about one forward pass holds."""
-        room = max(1, int(self.batch_tokens / self._tokens))
-        share = max(1, room // len(jobs))
-        taken = {job: min(share, len(job.scores) - job.done) for job in jobs}
-        left = room - sum(taken.values())
-        for job in jobs:
-            if left <= 0:
-                break
-            more = min(left, len(job.scores) - job.done - taken[job])
-            taken[job] += more
-            left -= more
-        chosen = dict(list(taken.items())[:room])
+        chosen = self._passes.shared_out(jobs)
         try:
-            self._score_jointly(chosen)
+            self._passes.score(chosen)
         except Exception as error:
             if len(chosen) == 1:
                 self._fail(next(iter(chosen)), error)
@@ -320,86 +274,16 @@ class ScoringQueue:
                 log.warning("a joint batch failed; its requests are scored one by one")
                 for job, count in chosen.items():
                     try:
-                        self._score_jointly({job: count})
+                        self._passes.score({job: count})
                     except Exception as own:
                         self._fail(job, own)
         for job, count in chosen.items():
             if job.future.done():
                 continue
             job.done += count
-            if job.done == len(job.scores):
-                self._advance(job, job.scores)
+            self._end_of(job)
         # Whoever had no room is first next time.
         self._active.rotate(-len(chosen))
-
-    def _score_jointly(self, taken: dict[Job, int]) -> None:
-        """Put the next scores of some jobs in their places."""
-        own: list[str] = []
-        parts: list[tuple[Context, IntArray]] = []
-        owners: list[tuple[Job, int]] = []
-        for job, count in taken.items():
-            assert isinstance(job.wanted, Ask)
-            free = self.live.first_free + len(own)
-            own += job.wanted.titles
-            wanted = job.rows()[job.done : job.done + count]
-            owners += [(job, place) for place in range(job.done, job.done + count)]
-            for context, item in wanted:
-                parts.append((context, _numbered(np.array([item]), free)))
-        pairs = self.live.join(parts)
-        titles = self._titles(parts, own)
-        system = self.live.scorer.system
-        examples = system.inputs(pairs, titles)
-        self._tokens = 0.9 * self._tokens + 0.1 * float(np.mean(examples.lengths))
-        order = getattr(system, "scoring_order", by_length)(examples)
-        for rows in self._cut(order, examples.lengths):
-            alive = [row for row in rows if not owners[row][0].future.done()]
-            if not alive:
-                continue
-            at = np.array(alive, dtype=np.int64)
-            started = time.monotonic()
-            batch = (np.arange(len(at)), examples.batch(at))
-            found = score_passes(system, [batch], pairs.take(at))
-            tokens = int(examples.lengths[at].max()) * len(at)
-            self._measure(len(at), tokens, time.monotonic() - started)
-            for row, score in zip(alive, found.tolist(), strict=True):
-                job, place = owners[row]
-                job.scores[place] = score
-
-    def _titles(
-        self, parts: Sequence[tuple[Context, IntArray]], own: Sequence[str]
-    ) -> Sequence[str]:
-        """Return the titles beyond the catalogue; none where nothing has to do with one.
-
-        A system that scores its whole catalogue at once does so only without them.
-        """
-        first = self.live.first_free - len(self.live.new_titles)
-        for context, items in parts:
-            for numbers in (items, context.liked, context.disliked):
-                if numbers.max(initial=0) >= first:
-                    return [*self.live.new_titles, *own]
-        return ()
-
-    def _cut(self, order: IntArray, lengths: IntArray) -> list[list[int]]:
-        """Return batches of rows in the order of scoring, each within the budget of tokens."""
-        batches: list[list[int]] = []
-        longest = 0
-        for row in order.tolist():
-            length = int(lengths[row])
-            longest = max(longest, length)
-            if not batches or (len(batches[-1]) + 1) * longest > self.batch_tokens:
-                batches.append([])
-                longest = length
-            batches[-1].append(row)
-        return batches
-
-    def _measure(self, pairs: int, tokens: int | None, seconds: float) -> None:
-        self.metrics.batch_pairs.observe(pairs)
-        if tokens is not None:
-            self.metrics.batch_tokens.observe(tokens)
-        self.metrics.scored.inc(pairs)
-        self.metrics.scoring_seconds.observe(seconds)
-        rate = pairs / max(seconds, 1e-6)
-        self._rate = rate if not self._rate else 0.8 * self._rate + 0.2 * rate
 
 
 def _changing() -> Problem:
@@ -414,11 +298,6 @@ def _changing() -> Problem:
 
 def _stopping() -> Problem:
     return Problem(503, "stopping", "The service is stopping.", retry_after=1)
-
-
-def _numbered(items: IntArray, free: int) -> IntArray:
-    """Return item ids where `-1`, `-2`, ... stand for `free`, `free + 1`, ..."""
-    return np.where(items < 0, free - 1 - items, items)
 
 
 def _settle(future: Future[None], do: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from corarec.extras import needs
-from corarec.serve import schemas, work
+from corarec.serve import results, schemas, work
 from corarec.serve.answers import (
     CONFLICT,
     FULL,
@@ -38,7 +38,7 @@ v1 = APIRouter(prefix="/v1", responses=RESPONSES)
 # ---- asking
 
 
-@v1.post("/score", response_model=schemas.ScoreAnswer, tags=["asking"])
+@v1.post("/score", response_model=results.ScoreAnswer, tags=["asking"])
 async def score(request: Request, body: schemas.ScoreRequest) -> Any:
     """Score pairs: the probability that each user enjoys the item."""
     service = service_of(request)
@@ -47,7 +47,7 @@ async def score(request: Request, body: schemas.ScoreRequest) -> Any:
     return {"request_id": id_of(request), "pairs": rows}
 
 
-@v1.post("/rank", response_model=schemas.RankAnswer, tags=["asking"])
+@v1.post("/rank", response_model=results.RankAnswer, tags=["asking"])
 async def rank(request: Request, body: schemas.RankRequest) -> Any:
     """Put candidates of one's own in order for a user, or for somebody new."""
     service = service_of(request)
@@ -61,7 +61,7 @@ async def rank(request: Request, body: schemas.RankRequest) -> Any:
     return shown(request, body.user, ranked)
 
 
-@v1.post("/recommend", response_model=schemas.RankAnswer, tags=["asking"])
+@v1.post("/recommend", response_model=results.RankAnswer, tags=["asking"])
 async def recommend(request: Request, body: schemas.RecommendRequest) -> Any:
     """Recommend to a user, or to somebody new who likes some titles."""
     service = service_of(request)
@@ -69,7 +69,7 @@ async def recommend(request: Request, body: schemas.RecommendRequest) -> Any:
     return shown(request, body.user, await scored(request, body.candidates, work.recommend, body))
 
 
-@v1.get("/recommend", response_model=schemas.RankAnswer, tags=["asking"])
+@v1.get("/recommend", response_model=results.RankAnswer, tags=["asking"])
 async def recommend_to(
     request: Request,
     user: Annotated[UserId, Query()],
@@ -87,7 +87,7 @@ async def recommend_to(
 # ---- telling
 
 
-@v1.post("/feedback", response_model=schemas.FeedbackAnswer, responses=FULL, tags=["telling"])
+@v1.post("/feedback", response_model=results.FeedbackAnswer, responses=FULL, tags=["telling"])
 async def add_feedback(
     request: Request,
     body: schemas.Told,
@@ -97,7 +97,7 @@ async def add_feedback(
     return await _feedback(request, body, idempotency_key, overwrite=False)
 
 
-@v1.put("/feedback", response_model=schemas.FeedbackAnswer, responses=FULL, tags=["telling"])
+@v1.put("/feedback", response_model=results.FeedbackAnswer, responses=FULL, tags=["telling"])
 async def put_feedback(
     request: Request,
     body: schemas.Told,
@@ -150,7 +150,7 @@ async def _feedback(
     return {"request_id": id_of(request), "accepted": len(events), "new": sum(done.new.values())}
 
 
-@v1.post("/items", response_model=schemas.ItemAnswer, responses=CONFLICT | FULL, tags=["items"])
+@v1.post("/items", response_model=results.ItemAnswer, responses=CONFLICT | FULL, tags=["items"])
 async def add_item(request: Request, body: schemas.NewItem) -> Any:
     """Add an item by its title, or give an added one another title."""
     service = service_of(request)
@@ -168,7 +168,7 @@ async def add_item(request: Request, body: schemas.NewItem) -> Any:
     return body.model_dump() | {"request_id": id_of(request), "added": True, "new": new}
 
 
-@v1.get("/items", response_model=schemas.ItemsAnswer, tags=["items"])
+@v1.get("/items", response_model=results.ItemsAnswer, tags=["items"])
 async def find_items(
     request: Request,
     q: Annotated[str, Query(max_length=200, examples=["alein"])] = "",
@@ -191,7 +191,7 @@ async def find_items(
     return {"request_id": id_of(request), "items": found}
 
 
-@v1.get("/items/{item:path}", response_model=schemas.Item, responses=NOT_FOUND, tags=["items"])
+@v1.get("/items/{item:path}", response_model=results.Item, responses=NOT_FOUND, tags=["items"])
 async def show_item(request: Request, item: PathId) -> Any:
     """Show an item."""
     service = service_of(request)
@@ -207,7 +207,7 @@ async def show_item(request: Request, item: PathId) -> Any:
 
 @v1.delete(
     "/items/{item:path}",
-    response_model=schemas.RemovedAnswer,
+    response_model=results.RemovedAnswer,
     responses=NOT_FOUND | CONFLICT,
     tags=["items"],
 )
@@ -229,7 +229,7 @@ async def remove_item(request: Request, item: PathId) -> Any:
 # ---- people
 
 
-@v1.get("/users", response_model=schemas.UsersAnswer, tags=["users"])
+@v1.get("/users", response_model=results.UsersAnswer, tags=["users"])
 async def find_users(
     request: Request,
     q: Annotated[str, Query(max_length=200)] = "",
@@ -240,7 +240,7 @@ async def find_users(
 
 
 @v1.get(
-    "/users/{user:path}", response_model=schemas.UserAnswer, responses=NOT_FOUND, tags=["users"]
+    "/users/{user:path}", response_model=results.UserAnswer, responses=NOT_FOUND, tags=["users"]
 )
 async def show_user(request: Request, user: PathId) -> Any:
     """Show what is known of a user, newest first."""
@@ -251,14 +251,14 @@ async def show_user(request: Request, user: PathId) -> Any:
             raise Problem(404, "no_user", problem.message) from problem
         raise
     events = [
-        {name: getattr(event, name) for name in schemas.KnownEvent.model_fields}
+        {name: getattr(event, name) for name in results.KnownEvent.model_fields}
         for event in known.events[:MOST_EVENTS]
     ]
     answer = {"request_id": id_of(request), "user": user, "in_dataset": known.in_dataset}
     return answer | {"cold": known.cold, "events": events}
 
 
-@v1.delete("/users/{user:path}", response_model=schemas.ForgottenAnswer, tags=["users"])
+@v1.delete("/users/{user:path}", response_model=results.ForgottenAnswer, tags=["users"])
 async def forget_user(request: Request, user: PathId) -> Any:
     """Forget a user: events are deleted, and what the dataset knows does not count any more."""
     forget = ForgetUser(user, service_of(request).in_dataset(user))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from corarec.errors import ConfigError, CorarecError, DataError
+from corarec.errors import CorarecError, DataError
 from corarec.runs.live import Hit, Limits, LiveRun
 from corarec.serve import memory
 from corarec.serve.engine import Engine
@@ -19,13 +19,14 @@ from corarec.serve.follow import Follower
 from corarec.serve.index import ItemIndex
 from corarec.serve.jobs import Work, late
 from corarec.serve.metrics import Metrics
-from corarec.serve.opening import open_store, store_of
+from corarec.serve.opening import check_dataset, open_store, store_of
 from corarec.serve.problems import Problem, unprocessable
 from corarec.serve.queue import ScoringQueue
 from corarec.serve.settings import ServeSettings
 from corarec.serve.store import Changes, Store, StoreUnavailableError
+from corarec.serve.upkeep import Upkeep
 from corarec.serve.writer import Writer
-from corarec.serve.writes import MOST_EVENTS, Expire, Shown, Write
+from corarec.serve.writes import MOST_EVENTS, Shown, Write
 
 Load = Callable[[], LiveRun]
 
@@ -33,12 +34,6 @@ log = logging.getLogger(__name__)
 
 KEPT = Limits(events=1 << 40, events_per_user=MOST_EVENTS, items=1 << 21)
 """What the store takes counts: it refuses what is too much before it is acknowledged."""
-LOOK_SECONDS = 5.0
-"""So often it is looked whether the store or the CF model changed while nobody asks."""
-RETENTION_SECONDS = 3_600.0
-ANSWERED_DAYS = 2
-"""So long a request with a key may be sent again."""
-DAY = 86_400
 STOP_SECONDS = 5.0
 
 
@@ -96,7 +91,7 @@ class Service:
             self._started = True
             log.info("ready")
             self.metrics.ready.set(1)
-            self._background.append(asyncio.create_task(self._look_after()))
+            self._background.append(asyncio.create_task(self._upkeep.go_on()))
 
         if self.failure is not None:
             self._on_failure(self.failure)
@@ -108,7 +103,7 @@ class Service:
             torch.set_num_threads(settings.threads)
         self.store: Store = open_store(settings.store or store_of(settings.run))
         live = self._load()
-        self._bind(live)
+        check_dataset(self.store, live.run.knowledge.fingerprint, adopt=settings.adopt_store)
         _warm_up(live)
         self.engine = Engine(live)
         self.beside: Engine | None = None
@@ -132,18 +127,7 @@ class Service:
         self.follower = Follower(self.store, self._take)
         self.follower.read()
         self.metrics.store_up.set(1)
-
-    def _bind(self, live: LiveRun) -> None:
-        """See that the ids in the store are those of the run's dataset."""
-        fingerprint = live.run.knowledge.fingerprint
-        dataset = {name: str(getattr(fingerprint, name)) for name in ("users", "items", "titles")}
-        if other := self.store.bind(dataset, adopt=self.settings.adopt_store):
-            raise ConfigError(
-                f"The store was told of another dataset than that of {self.settings.run}: they "
-                f"differ in {', '.join(other)}, so that its ids may stand for others. Nothing was "
-                "changed. Name another --store; or, where an id means the same in both, such as "
-                "after preparing the dataset with newer rows, start with --adopt-store."
-            )
+        self._upkeep = Upkeep(self)
 
     def _take(self, changes: Changes, reset: bool) -> None:
         self.index.change(changes.items, reset=reset)
@@ -154,45 +138,6 @@ class Service:
     def engines(self) -> list[Engine]:
         """The run, and the one beside it; both know the same of people and added items."""
         return [self.engine] if self.beside is None else [self.engine, self.beside]
-
-    async def _look_after(self) -> None:
-        """Follow the store while nobody asks, remove what is old, give back what is free."""
-        expired = 0.0
-        while True:
-            if time.monotonic() - expired > RETENTION_SECONDS or not expired:
-                expired = time.monotonic()
-                self._expire()
-            try:
-                await self.follower.catch_up()
-                for engine in self.engines:
-                    await self._refresh(engine)
-                await asyncio.to_thread(memory.give_back)
-            except Exception:
-                # It goes on as long as the service does.
-                log.exception("looking after the service failed")
-            self.metrics.ready.set(0 if self.trouble() else 1)
-            await asyncio.sleep(LOOK_SECONDS)
-
-    def _expire(self) -> None:
-        keep, events = self.settings.keep_shown_days, self.settings.keep_events_days
-        now = time.time()
-        before = None if events is None else int(now - events * DAY)
-        answered = int(now - ANSWERED_DAYS * DAY)
-        self.writer.note(Expire(int(now - keep * DAY), before, answered))
-
-    async def _refresh(self, engine: Engine) -> None:
-        """Take what `corarec refresh` made last into use; what fails leaves things as they are."""
-        try:
-            newest = await asyncio.to_thread(engine.live.newest_refresh)
-            if newest == engine.refreshed:
-                return
-            engine.refreshed = newest
-            done = self.queue.control(partial(engine.swap, newest))
-            await asyncio.wrap_future(done)
-        except CorarecError as error:
-            log.error("the refresh is not taken into use: %s", error)  # noqa: TRY400
-        except Exception:
-            log.exception("the refresh is not taken into use")
 
     def drain(self) -> None:
         """Take no more requests; those in hand have `drain_seconds`. May be called by a signal."""
