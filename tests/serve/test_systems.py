@@ -25,7 +25,11 @@ SERVED = (
     "personprompt",
     "prompt4nr",
     "tallrec",
+    "cora-mf-b activation=title",
+    "cora-mf-b activation=title residual=cf",
+    "cora-mf-b residual=cf",
 )
+"""Recipes, some with other values of their systems."""
 
 
 @pytest.mark.slow
@@ -33,7 +37,9 @@ SERVED = (
 def test_it_is_asked_told_and_asked_again(
     name: str, serve: Serve, tiny_recipe: TinyRecipe, small_world_path: Path, tmp_path: Path
 ) -> None:
-    values = read_recipe(RECIPES / f"{name}.yaml", "recipe").values
+    file, *changes = name.split()
+    values = read_recipe(RECIPES / f"{file}.yaml", "recipe").values
+    values["system"] |= dict(change.split("=") for change in changes)
     recipe = tiny_recipe(values, small_world_path)
     train_run(RunConfig.parse(recipe, name), tmp_path / "run")
     client = serve(run=tmp_path / "run", load=lambda: LiveRun.open(tmp_path / "run"))
@@ -65,6 +71,16 @@ def test_it_is_asked_told_and_asked_again(
             event = {"user": user, "item": item, "kind": "like", "time": 2 * 10**9 + time}
             client.told("/v1/feedback", **event)
     ask()
+    pages = [
+        "/person?user=u",
+        "/person?user=u&beside=text",
+        "/person?user=u&q=comet",
+        "/new?q=comet",
+    ]
+    pages += [f"/why?user=u&item={items[0]}", "/new?liked=new"]
+    assert [client.get(page).status_code for page in pages] == [200] * len(pages)
+    score = client.post("/v1/score", json={"pairs": [{"user": "1", "item": "new"}]})
+    assert score.status_code == 200 if by_title else 422, score.text
     assert client.get("/v1/users/u").json()["events"][0]["item"] == "new"
     assert client.delete("/v1/items/new").status_code == 200
     assert client.delete("/v1/users/1").status_code == 200

@@ -277,12 +277,15 @@ async def _opinions_on(request: Request, user: str, query: str) -> list[dict[str
     found = (await routes.find_items(request, query, FOUND_TITLES))["items"]
     if not found:
         return []
-    pairs = [{"user": user, "item": each["item"]} for each in found]
-    body = asked(schemas.ScoreRequest, pairs=pairs)
-    scores: Sequence[dict[str, Any]] = await scored(request, len(pairs), work.score, body.pairs)
-    return [
-        each | {"probability": one["probability"]} for each, one in zip(found, scores, strict=True)
-    ]
+    added_too = service_of(request).engine.about["scores_added_items"]
+    asked_for = [each["item"] for each in found if added_too or not each["added"]]
+    chances: dict[str, float] = {}
+    if asked_for:
+        pairs = [{"user": user, "item": item} for item in asked_for]
+        body = asked(schemas.ScoreRequest, pairs=pairs)
+        rows: Sequence[dict[str, Any]] = await scored(request, len(pairs), work.score, body.pairs)
+        chances = {row["item"]: row["probability"] for row in rows}
+    return [each | {"probability": chances.get(each["item"])} for each in found]
 
 
 def _there(request: Request, items: Sequence[str]) -> dict[str, str]:

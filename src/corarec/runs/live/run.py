@@ -87,6 +87,7 @@ class LiveRun(LiveChoice):
             "cf": None if cf is None else cf.name,
             "feedback": "prompt" if cf is None or not self.follow else cf.model.takes,
             "feedback_words": WORDS["nothing" if cf is None or not self.follow else cf.model.takes],
+            "scores_added_items": not self.scorer.scores_catalogues,
             "knowledge": self._policy,
             "weights": self.run.identity,
             "refresh": None if refresh is None else refresh.record.fingerprint,
