@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,14 @@ def test_popularity_is_that_of_the_training_part(small_world: Dataset) -> None:
     order = unseen_items(small_world).popular(user)
     popularity = small_world.popularity[order].tolist()
     assert popularity == sorted(popularity, reverse=True)
+
+
+def test_what_was_drawn_as_a_negative_was_not_met(small_world: Dataset) -> None:
+    user = user_of(small_world, "test")
+    rows = small_world.interactions
+    own = rows.filter((rows["user_id"] == user) & rows["split"].is_in(["train", "valid"]))
+    card = small_world.card.model_copy(update={"negatives_drawn": True})
+    items = unseen_items(replace(small_world, card=card)).items(user)
+    liked = set(own.filter(own["label"] == 1)["item_id"].to_list())
+    assert set(items.tolist()) == set(range(1, small_world.num_items + 1)) - liked
+    assert len(items) > len(unseen_items(small_world).items(user))

@@ -99,3 +99,8 @@ def test_exact_rules_take_no_label_options(make_raw: MakeRaw) -> None:
 def test_bounds() -> None:
     with pytest.raises(ValidationError):
         LabelConfig(negatives=0)
+
+
+def test_a_threshold_says_nothing_where_every_row_is_a_positive() -> None:
+    with pytest.raises(ValidationError, match=r"no threshold \(3\); leave out one of the two"):
+        LabelConfig(implicit=True, threshold=3)

@@ -278,3 +278,24 @@ def test_times_that_no_calendar_has(table: Path, tmp_path: Path) -> None:
 def test_the_scale_of_ratings_is_said_where_one_class_is_left(table: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Here ratings run from 1 to 5\. Choose another"):
         run(table, output=tmp_path / "out", labels=LabelConfig(threshold=9))
+
+
+def test_every_row_can_be_a_positive_whatever_its_rating(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    # Ten items of forty a user: there is something to draw.
+    path.write_text(
+        "user,item,rating,timestamp,title\n"
+        + "".join(f"u{n % 4},i{n},{1 + n * 7 % 5},{1000 + n},Title {n}\n" for n in range(40))
+    )
+    dataset = run(
+        path, output=tmp_path / "out", split="leave-last-out", labels=LabelConfig(implicit=True)
+    )
+    card = dataset.card
+    assert card.negatives_drawn
+    assert [counts.positives for counts in card.counts.values()] == [32, 4, 4]
+    assert card.labels.startswith("interactions are the positives; 1 negative per positive")
+    assert not any("there are no ratings" in note for note in card.notes)
+    drawn = dataset.interactions.filter(pl.col("label") == 0)
+    assert drawn["rating"].null_count() == len(drawn) == 40
+    plain = run(path, output=tmp_path / "plain", split="leave-last-out")
+    assert not plain.card.negatives_drawn

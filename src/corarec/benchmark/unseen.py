@@ -45,7 +45,10 @@ class UnseenItems:
         self.candidates = candidates
         in_split = pl.col("split")
         self.relevant = self._marked((in_split == split) & (pl.col("label") == 1))
-        self.seen = self._marked(in_split.is_in(EARLIER[split]))
+        # An item that was drawn as a negative was not met, and is no right answer: to leave it out
+        # would tell so.
+        met = pl.col("label") == 1 if dataset.card.negatives_drawn else pl.lit(value=True)
+        self.seen = self._marked(in_split.is_in(EARLIER[split]) & met)
         rows = np.flatnonzero((dataset.interactions["split"] == split).to_numpy())
         users = dataset.interactions["user_id"].to_numpy()[rows]
         self._first_rows = np.zeros(dataset.num_users + 1, dtype=np.int64)

@@ -27,6 +27,12 @@ def prepare(
     threshold: Annotated[
         float | None, typer.Option(help="Ratings of at least this are positives.")
     ] = None,
+    implicit: Annotated[
+        bool,
+        typer.Option(
+            "--implicit", help="Every row is a positive, whatever its rating; negatives are drawn."
+        ),
+    ] = False,
     negatives: Annotated[
         int, typer.Option(help="Sampled per positive, where data has positives only.")
     ] = 1,
@@ -71,7 +77,13 @@ def prepare(
             output=output,
             split=split,
             labels=LabelConfig.parse(
-                {"threshold": threshold, "negatives": negatives, "seed": seed}, "The command"
+                {
+                    "threshold": threshold,
+                    "implicit": implicit,
+                    "negatives": negatives,
+                    "seed": seed,
+                },
+                "The command",
             ),
             sample=sample,
             source_options=named_values(source_option),

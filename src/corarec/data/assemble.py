@@ -73,6 +73,7 @@ def assemble(
         split_options=split[1].model_dump(mode="json"),
         sample=None if sample is None else sample.model_dump(mode="json"),
         labels=result.labels,
+        negatives_drawn=result.positives_only,
         num_users=users.height,
         num_items=items.height,
         counts=counts,

@@ -37,6 +37,8 @@ class DatasetCard(Config):
     """share and seed where only a sample of the users was kept"""
     labels: str
     """how a row came to be labelled, in words"""
+    negatives_drawn: bool = False
+    """rows labelled 0 never happened: their items were drawn"""
     num_users: int
     num_items: int
     counts: dict[str, SplitCounts]

@@ -42,7 +42,9 @@ def rows_before_train(
     rows = raw.collect(before)
     if sample is not None:
         rows = rows.filter(pl.col("user").is_in(kept_users(rows["user"], sample).implode()))
-    if "label" not in rows.columns:
+    if result.implicit:
+        rows = rows.with_columns(label=pl.lit(1, pl.Int8))
+    elif "label" not in rows.columns:
         if rows["rating"].null_count() == rows.height:
             rows = rows.with_columns(label=pl.lit(1, pl.Int8))
         elif result.threshold is None:

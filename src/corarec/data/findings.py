@@ -40,7 +40,7 @@ def check_times(table: pl.DataFrame, file: object) -> None:
         )
 
 
-def remarks(rows: pl.DataFrame, *, positives_only: bool) -> tuple[str, ...]:
+def remarks(rows: pl.DataFrame, *, positives_only: bool, implicit: bool = False) -> tuple[str, ...]:
     """Return notes on interactions that are labelled and cut.
 
     Parameters
@@ -49,8 +49,10 @@ def remarks(rows: pl.DataFrame, *, positives_only: bool) -> tuple[str, ...]:
         user, item, timestamp, label, rating, split
     positives_only
         the negatives among the rows were drawn here
+    implicit
+        that was asked for
     """
-    notes = [NO_RATINGS] if positives_only else []
+    notes = [NO_RATINGS] if positives_only and not implicit else []
     given = rows.select("user", "item", "timestamp", "label")
     given = given.filter(pl.col("label") == 1) if positives_only else given
     notes += _on_times(given["timestamp"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corarec.arrays import distinct
 from corarec.data.raw import RawData
@@ -16,10 +16,21 @@ class LabelConfig(Config):
 
     threshold: float | None = None
     """a rating of at least this much is a positive; None: the split rule's own threshold"""
+    implicit: bool = False
+    """every row is a positive, whatever its rating or label, and the negatives are sampled"""
     negatives: int = Field(default=1, ge=1, le=1_000)
     """sampled negatives per positive, where the data has positives only"""
     seed: int = Field(default=0, ge=0)
     """of the sampled negatives"""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "LabelConfig":
+        if self.implicit and self.threshold is not None:
+            raise ValueError(
+                f"with implicit every row is a positive, so there is no threshold "
+                f"({self.threshold:g}); leave out one of the two"
+            )
+        return self
 
 
 def label_rows(table: pl.DataFrame, threshold: float) -> tuple[pl.DataFrame, str]:
@@ -64,12 +75,13 @@ def add_negatives(table: pl.DataFrame, config: LabelConfig) -> tuple[pl.DataFram
     is_own = np.arange(size * table.height) % size == config.negatives
     chosen = np.empty(len(is_own), np.int64)
     chosen[is_own], chosen[~is_own] = items, drawn
+    own = pl.when(pl.lit(pl.Series(is_own)))
+    told = [own.then(name).alias(name) for name in ("rating", "text") if name in table.columns]
     both = table[np.repeat(np.arange(table.height), size)].with_columns(
         item=item_names.cast(table.schema["item"]).gather(chosen),
-        label=pl.when(pl.lit(pl.Series(is_own))).then("label").otherwise(pl.lit(0, pl.Int8)),
+        label=own.then("label").otherwise(pl.lit(0, pl.Int8)),
     )
-    if "text" in table.columns:
-        both = both.with_columns(text=pl.when(pl.lit(pl.Series(is_own))).then("text"))
+    both = both.with_columns(told)
     return both, (
         f"interactions are the positives; {config.negatives} negative"
         f"{'s' * (config.negatives > 1)} per positive drawn uniformly (seed {config.seed}) among "

@@ -123,7 +123,7 @@ def prepare(config: PrepareConfig) -> Dataset:
     if config.sample is not None:
         result = sample_users(result, config.sample)
     _check_parts(result.rows, config.split)
-    seen = remarks(result.rows, positives_only=result.positives_only)
+    seen = remarks(result.rows, positives_only=result.positives_only, implicit=result.implicit)
     result = replace(result, notes=(*notes, *result.notes, *seen))
     earlier = None
     if config.keep_earlier:

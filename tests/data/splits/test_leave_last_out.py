@@ -51,3 +51,17 @@ def test_equal_times_stay_in_the_order_of_the_source(make_raw: MakeRaw) -> None:
         own = result.filter(result["user"] == f"u{user}")
         assert own["item"].to_list() == [f"i{n}" for n in range(user, 7_000, 7)]
         assert own["split"].to_list() == ["train"] * 998 + ["valid", "test"]
+
+
+def test_every_row_is_a_positive_where_that_is_asked_for(make_raw: MakeRaw) -> None:
+    raw = make_raw(
+        [(user, item, float(n + 1), n) for n, item in enumerate("pqrs") for user in "ab"]
+        + [("c", "z", 1.0, 0)]
+    )
+    result = LeaveLastOut().apply(raw, LabelConfig(implicit=True))
+    of_a = result.rows.filter(result.rows["user"] == "a")
+    assert of_a["label"].to_list() == [0, 1] * 4
+    # What was drawn was not rated, and what happened keeps its stars.
+    assert of_a["rating"].to_list() == [None, 1.0, None, 2.0, None, 3.0, None, 4.0]
+    assert result.positives_only
+    assert result.labels.startswith("interactions are the positives; 1 negative per positive")

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from corarec.cf.data import FitData
 from corarec.cf.report import EpochRecord, FitCourse, OnEpoch, auc
+from corarec.cf.sequences.cross_entropy import catalogue_cross_entropy
 from corarec.cf.sequences.network import SASRecNetwork, known_sequences
 from corarec.cf.sequences.sasrec import SASRec, SASRecConfig
 from corarec.cf.training.checkpoint import Checkpointer
@@ -36,8 +37,7 @@ class SASRecCEConfig(SASRecConfig):
     weight_decay: float = Field(default=0.0, ge=0)
     """Adam's L2 penalty."""
     batch_size: int = Field(default=64, gt=0)
-    """Sequences per step. A step takes 8 bytes for each item of these and each of the catalogue:
-    100 MB for 64 sequences of 50 and 4,000 items."""
+    """Sequences per step."""
     max_epochs: int = Field(default=200, gt=0)
     """Passes over the sequences at most."""
     patience: int = Field(default=10, gt=0)
@@ -219,8 +219,8 @@ def next_item_loss(
     states = network.encode_all(inputs)
     wanted = targets[:, -states.shape[1] :]
     there = wanted > 0
-    logits = states[there] @ _catalogue(network).T
-    return F.cross_entropy(logits, _columns(network, wanted[there])), int(there.sum())
+    targets = _columns(network, wanted[there])
+    return catalogue_cross_entropy(states[there], _catalogue(network), targets), len(targets)
 
 
 def _catalogue(network: SASRecNetwork) -> torch.Tensor:

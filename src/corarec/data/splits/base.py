@@ -24,9 +24,11 @@ class SplitResult:
     """how the labels were made, in words"""
     notes: tuple[str, ...] = ()
     positives_only: bool = False
-    """the data has no ratings or labels: the negatives were drawn"""
+    """the data has no ratings or labels, or they are not asked: the negatives were drawn"""
     threshold: float | None = None
     """the rating from which on a row is a positive, for rows that the rule leaves out"""
+    implicit: bool = False
+    """every row that happened is a positive, those that the rule leaves out, too"""
 
 
 class SplitRule(Config):

@@ -31,12 +31,17 @@ class GeneralRule(SplitRule):
         else:
             require_titles(rows, raw)
         threshold = DEFAULT_THRESHOLD if labels.threshold is None else labels.threshold
-        rows, how = label_rows(rows, threshold)
+        if labels.implicit:
+            rows, how = rows.with_columns(label=pl.lit(1, pl.Int8)), ""
+        else:
+            rows, how = label_rows(rows, threshold)
         rows = in_short(self.cut(rows, raw))
-        positives_only = has_positives_only(rows)
+        positives_only = labels.implicit or has_positives_only(rows)
         if positives_only:
             rows, how = self.with_negatives(rows, labels)
-        return SplitResult(order_and_number(rows), how, notes, positives_only, threshold)
+        return SplitResult(
+            order_and_number(rows), how, notes, positives_only, threshold, labels.implicit
+        )
 
     def with_negatives(self, rows: pl.DataFrame, labels: LabelConfig) -> tuple[pl.DataFrame, str]:
         """Draw negatives for positives, and say in words how."""
