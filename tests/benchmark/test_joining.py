@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from corarec.benchmark import joining
-from corarec.benchmark.joining import fit_weights, learn_order, learn_ranking
+from corarec.benchmark.joining import learn_order, learn_ranking
 from corarec.benchmark.ranking import JOINED, rank_run, ranked_users
 from corarec.benchmark.unseen import UnseenItems
 from corarec.cf import VectorSource
@@ -22,13 +23,13 @@ from corarec.score.context import Context
 from corarec.score.joined import (
     CF,
     HISTORY,
+    LAST,
     NO_HISTORY,
     POPULARITY,
     SYSTEM,
     Group,
     GroupOrder,
     JoinedRanking,
-    Signals,
 )
 from corarec.types import FloatArray, IntArray, Pairs
 
@@ -43,6 +44,7 @@ class Oracle:
     """A CF model that knows the right answers of validation, or their opposite."""
 
     name = "oracle"
+    reads_history = False
 
     def __init__(self, dataset: Dataset, sign: float) -> None:
         unseen = UnseenItems(dataset, "valid", None, 10)
@@ -109,14 +111,47 @@ def test_a_small_group_learns_from_all_and_few_users_fall_back(small_world: Data
     assert few[HISTORY].chosen == "popularity"
 
 
-def test_the_weights_are_those_of_the_likelihood() -> None:
-    said = {"a": np.array([2.0, 0.0, 1.0]), "b": np.array([0.0, 1.0, 0.0])}
-    each = joining._List(Signals(np.array([1, 2, 3]), said), np.array([True, False, False]), 1)
-    weights = fit_weights([each] * 3, ["a", "b"])
-    assert weights["a"] > 1
-    assert weights["b"] == 0
-    nothing = joining._List(each.said, np.zeros(3, dtype=np.bool_), 1)
-    assert fit_weights([nothing], [POPULARITY, CF]) == {POPULARITY: 1.0, CF: 0.0}
+class Fresh(Oracle):
+    """A CF model that knows the right answers from the last like alone: any other one misleads."""
+
+    reads_history = True
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        alone = (pairs.histories.lengths() == 1).all()
+        return super().score(pairs) * (1.0 if alone else -1.0)
+
+
+def test_what_was_liked_last_has_a_say_of_its_own(small_world: Dataset) -> None:
+    cf = Fresh(small_world, 1.0)
+    groups = learn_order(small_world, cf, None, candidates=10)  # type: ignore[arg-type]
+    group = groups[HISTORY]
+    assert group.first["cf-last-1"] > 0.9
+    assert group.validation["the CF model on the last like"] > 0.99
+    assert group.validation["the CF model"] < 0.1
+    learned, popular = ndcg(small_world, groups, cf)  # type: ignore[arg-type]
+    assert learned > 0.9 > popular
+    plain = Oracle(small_world, 1.0)
+    found = learn_order(small_world, plain, None, candidates=10)[HISTORY]  # type: ignore[arg-type]
+    assert not set(LAST) & set(found.validation)
+
+
+def test_candidates_are_learned_from_more_people_than_the_system_is_asked_for(
+    small_world: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def score(context: Context, items: IntArray) -> FloatArray:
+        asked.append(context.user_id)
+        return np.zeros(len(items))
+
+    cf = Oracle(small_world, 1.0)
+    drawn = learn_order(small_world, cf, score, candidates=5, max_users=2)  # type: ignore[arg-type]
+    assert len(asked) == 2
+    assert drawn[HISTORY].first[CF] > 0  # of two people nothing would have been learned
+    assert drawn[HISTORY].learned_from == 2
+    monkeypatch.setattr(joining, "MOST", 1)
+    few = learn_order(small_world, cf, score, candidates=5, max_users=2)  # type: ignore[arg-type]
+    assert few[HISTORY].first == {POPULARITY: 1.0}
 
 
 def test_without_likes_in_validation_there_is_nothing_to_learn_from(small_world: Dataset) -> None:
@@ -167,6 +202,11 @@ def test_weights_of_another_training_are_not_used(
     path.write_text(joined.model_copy(update={"weights_digest": "other"}).model_dump_json())
     assert load_run(run.folder).joined is None
     assert "learned for other weights" in caplog.text
+    strange = joined.model_dump(mode="json")
+    strange["groups"][HISTORY]["first"] = {"horoscope": 1.0}
+    path.write_text(json.dumps(strange))
+    with pytest.raises(ArtifactError, match="'horoscope' is no part of an order; wanted are cf"):
+        load_run(run.folder)
     path.write_text('{"candidates": 3}')
     with pytest.raises(ArtifactError, match=r"ranking\.json is damaged or of another version"):
         load_run(run.folder)

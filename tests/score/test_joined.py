@@ -10,6 +10,7 @@ from corarec.score.context import Context
 from corarec.score.joined import (
     CF,
     HISTORY,
+    LAST,
     NEW,
     NO_HISTORY,
     POPULARITY,
@@ -102,7 +103,56 @@ def test_who_gets_which_order_and_what_it_is_called() -> None:
     assert joined.words(NOBODY) == "popularity, as learned on validation for people without history"
 
 
-@pytest.mark.parametrize("wrong", [{CF: -1.0}, {CF: float("nan")}])
-def test_weights_are_not_negative(wrong: dict[str, float]) -> None:
+class Listens:
+    """A CF model that tells what it was asked about."""
+
+    name = "listens"
+
+    def __init__(self) -> None:
+        self.heard: list[list[int]] = []
+
+    def score(self, pairs: Pairs) -> FloatArray:
+        histories = pairs.histories
+        self.heard.append(histories.liked_items[histories.start[0] : histories.end[0]].tolist())
+        assert pairs.disliked is not None
+        return pairs.item_ids * (-1.0) ** len(self.heard)
+
+
+def test_a_cf_model_is_asked_about_the_last_likes_where_they_count(small_world: Dataset) -> None:
+    items, catalogue = np.arange(1, 6), small_world.catalogue
+    liked, parts = np.array([5, 6, 7, 8, 9]), {CF, *LAST, POPULARITY}
+    cf = Listens()
+    said = signals(cf, catalogue, Context(1, liked), items, parts)  # type: ignore[arg-type]
+    # The last ten are all five, so that question is not asked again.
+    assert cf.heard == [[5, 6, 7, 8, 9], [9], [7, 8, 9]]
+    assert set(said.values) == {CF, *LAST, POPULARITY, RECENT, NEW}
+    np.testing.assert_array_equal(said.values["cf-last-10"], said.values[CF])
+    places = [np.exp(-said.values[part]) for part in (CF, "cf-last-1")]
+    np.testing.assert_allclose(sum(places), 6)  # the one the other backwards
+    few = Listens()
+    asked = group({"cf-last-3": 1.0, CF: 0.0}).parts
+    signals(few, catalogue, Context(1, liked), items, asked)  # type: ignore[arg-type]
+    assert few.heard == [[7, 8, 9]]
+    nobody = Listens()
+    signals(nobody, catalogue, NOBODY, items, parts)  # type: ignore[arg-type]
+    assert nobody.heard == [[]]
+
+
+def test_the_last_likes_have_names_and_old_orders_stay_readable() -> None:
+    weights = {"cf-last-1": 0.5, "cf-last-3": 0.5}
+    joined = JoinedRanking(
+        weights_digest="x",
+        candidates=10,
+        cutoff=10,
+        groups={HISTORY: group(weights), NO_HISTORY: group({CF: 0.3, POPULARITY: 2.0, NEW: 1.0})},
+    )
+    assert joined.words(SOMEBODY).startswith(
+        "its CF model on the last like and its CF model on the last 3 likes, as learned"
+    )
+    assert JoinedRanking.model_validate(joined.model_dump(mode="json")) == joined
+
+
+@pytest.mark.parametrize("wrong", [{CF: -1.0}, {CF: float("nan")}, {CF: float("inf")}, {"x": 1.0}])
+def test_weights_are_finite_not_negative_and_of_known_parts(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         group(wrong)

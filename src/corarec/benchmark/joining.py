@@ -1,12 +1,12 @@
 """Learning on validation how much each part of a run should count in the order of items."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.optimize import minimize
 
+from corarec.benchmark.order_weights import RankedList, fit_weights, search_weights
 from corarec.benchmark.ranking import JOINED, ranked_users
 from corarec.benchmark.unseen import UnseenItems
 from corarec.cf import VectorSource
@@ -20,8 +20,10 @@ from corarec.score.context import Context
 from corarec.score.joined import (
     CF,
     HISTORY,
+    LAST,
     NEW,
     NO_HISTORY,
+    PARTS,
     POPULARITY,
     RECENT,
     SYSTEM,
@@ -36,14 +38,15 @@ from corarec.types import BoolArray, FloatArray, IntArray
 ScoreItems = Callable[[Context, IntArray], FloatArray]
 """What a system says of items [C] to one person."""
 
-KEPT = 1000
-"""The first items of each part whose signals are held while weights are learned."""
+MOST = 2_000
+"""Users from whom it is learned how to pick candidates, for which the system is not asked."""
 FEWEST = 20
 """Users without whom a group does not have weights of its own."""
 FOLDS = 5
-_RIDGE = 1e-3
 GROUPS = (HISTORY, NO_HISTORY)
-ALONE = {POPULARITY: "popularity", RECENT: "recent popularity", CF: "the CF model"}
+ALONE = {POPULARITY: "popularity", RECENT: "recent popularity", CF: "the CF model"} | {
+    part: PARTS[part].replace("its", "the") for part in LAST
+}
 
 
 def learn_ranking(
@@ -57,20 +60,23 @@ def learn_ranking(
 ) -> JoinedRanking:
     """Learn on validation how to join a run with its CF model and popularity; its folder keeps it.
 
-    Weights are at least zero and learned by a listwise softmax over each user's items, first those
-    that pick the candidates, then those that order them; for users with a history and without one
-    apart. An order is chosen by its NDCG on validation, that of learned weights on users whom they
-    were not learned from. What is not above popularity by more than a standard error gives way to
-    popularity, and a system that adds no more than that to its candidates leaves these as they are.
+    Weights are at least zero, those of a listwise softmax over each user's items, then moved one by
+    one where the NDCG rises; first those that pick the candidates, then those that order them; for
+    users with a history and without one apart. A CF model that reads histories has a say more than
+    once: as it knows the whole of them, and only what was liked last. An order is chosen by its
+    NDCG on validation, that of learned weights on users whom they were not learned from. What is
+    not above popularity by more than a standard error gives way to popularity, and a system that
+    adds no more than that to its candidates leaves these as they are.
 
-    Memory: `KEPT` items of each part and user. The test split is never looked at.
+    Memory: `KEPT` items of each part, for `MOST` users. The test split is never looked at.
 
     Parameters
     ----------
     candidates
         How many items the system puts in order.
     max_users, seed
-        As in `ranked_users`.
+        For whom the system is asked, as in `ranked_users`. How to pick candidates is learned from
+        `MOST` users where that is more.
     progress
         Called with the number of pairs just scored.
 
@@ -123,7 +129,9 @@ def learn_order(
         if value < 1:
             raise ConfigError(f"{name} is {value}; wanted is at least 1.")
     unseen = UnseenItems(dataset, "valid", cf, candidates)
-    drawn = ranked_users(dataset, "valid", max_users, seed).tolist()
+    asked = ranked_users(dataset, "valid", max_users, seed)
+    most = max_users if max_users is None or score is None else max(max_users, MOST)
+    drawn = np.union1d(asked, ranked_users(dataset, "valid", most, seed)).tolist()
     users = [user for user in drawn if len(unseen.wanted(user))]
     if not users:
         raise DataError(
@@ -134,22 +142,26 @@ def learn_order(
     contexts = [unseen.context(user) for user in users]
     known = np.array([len(context.liked) > 0 for context in contexts])
 
-    def said_to(place: int) -> Signals:
-        return signals(cf, dataset.catalogue, contexts[place], unseen.items(users[place]))
+    of_cf = [] if cf is None else [CF, *(LAST if cf.reads_history else ())]
+    parts = [POPULARITY, RECENT, *of_cf, NEW]
 
-    lists = [_List.of(said_to(place), unseen.wanted(user)) for place, user in enumerate(users)]
-    parts = [POPULARITY, RECENT, *([CF] if cf else []), NEW]
+    def said_to(place: int) -> Signals:
+        return signals(cf, dataset.catalogue, contexts[place], unseen.items(users[place]), parts)
+
+    lists = [RankedList.of(said_to(place), unseen.wanted(user)) for place, user in enumerate(users)]
     options = {ALONE[part]: {part: 1.0} for part in parts if part in ALONE}
     firsts = _by_group(known, lists, parts, dict.fromkeys(GROUPS, options), cutoff)
     thens = firsts
-    if score is not None:
-        lists = []
+    places = np.flatnonzero(np.isin(users, asked))
+    if score is not None and len(places):
+        lists, users = [], [users[place] for place in places]
+        contexts, known = [contexts[place] for place in places], known[places]
         for place, user in enumerate(users):
             said = said_to(place)
             picked = said.order(firsts[GROUPS[0] if known[place] else GROUPS[1]].weights)
             picked = picked[:candidates]
             scores = score(contexts[place], said.items[picked])
-            lists.append(_List.of(said.of_candidates(picked, scores), unseen.wanted(user)))
+            lists.append(RankedList.of(said.of_candidates(picked, scores), unseen.wanted(user)))
         of_groups = {
             group: {first.name: first.weights, "the system's order of these": {SYSTEM: 1.0}}
             for group, first in firsts.items()
@@ -181,38 +193,9 @@ class _Choice:
     """NDCG of each."""
 
 
-@dataclass(frozen=True)
-class _List:
-    """Some of a person's items, those that some part puts first."""
-
-    said: Signals
-    """[K]"""
-    liked: BoolArray
-    """[K]"""
-    wanted: int
-    """How many right answers there are, in the list or not."""
-
-    @classmethod
-    def of(cls, said: Signals, wanted: IntArray) -> "_List":
-        chosen = np.zeros(len(said.items), dtype=np.bool_)
-        for values in said.values.values():
-            chosen[np.argsort(-values, kind="stable")[:KEPT]] = True
-        some = {name: values[chosen] for name, values in said.values.items()}
-        items = said.items[chosen]
-        return cls(Signals(items, some), np.isin(items, wanted), len(wanted))
-
-    def matrix(self, parts: Sequence[str]) -> FloatArray:
-        return np.stack([self.said.values[part] for part in parts], axis=1)
-
-    def ndcg(self, weights: dict[str, float], cutoff: int) -> float:
-        first = self.liked[self.said.order(weights)[:cutoff]]
-        gains = 1 / np.log2(np.arange(2, cutoff + 2))
-        return float(gains[: len(first)] @ first / gains[: self.wanted].sum())
-
-
 def _by_group(
     known: BoolArray,
-    lists: list[_List],
+    lists: list[RankedList],
     parts: list[str],
     options: Mapping[Group, dict[str, dict[str, float]]],
     cutoff: int,
@@ -226,7 +209,7 @@ def _by_group(
 
 
 def _choose(
-    lists: list[_List],
+    lists: list[RankedList],
     parts: list[str],
     options: dict[str, dict[str, float]],
     cutoff: int,
@@ -234,17 +217,20 @@ def _choose(
     """Return the best order that is above the first by more than a standard error, or the first."""
     fallback = next(iter(options))
 
-    def measured(some: list[_List], weights: dict[str, float]) -> FloatArray:
-        return np.array([each.ndcg(weights, cutoff) for each in some])
+    def measured(some: list[RankedList], weights: dict[str, float]) -> FloatArray:
+        return np.array([each.ndcg(each.said.sum(weights), cutoff) for each in some])
+
+    def learned(some: list[RankedList]) -> dict[str, float]:
+        return search_weights(some, fit_weights(some, parts), cutoff)
 
     values = {name: measured(lists, weights) for name, weights in options.items()}
     if len(lists) >= FEWEST:
         values[JOINED] = np.empty(len(lists))
         for fold in range(FOLDS):
             others = [each for place, each in enumerate(lists) if place % FOLDS != fold]
-            held = measured(lists[fold::FOLDS], fit_weights(others, parts))
+            held = measured(lists[fold::FOLDS], learned(others))
             values[JOINED][fold::FOLDS] = held
-        options = {**options, JOINED: fit_weights(lists, parts)}
+        options = {**options, JOINED: learned(lists)}
     best = fallback
     for name, each in values.items():
         gain = each - values[fallback]
@@ -255,42 +241,6 @@ def _choose(
             best = name
     means = {name: float(each.mean()) for name, each in values.items()}
     return _Choice(best, options[best], len(lists), means)
-
-
-def fit_weights(lists: Sequence[_List], parts: Sequence[str]) -> dict[str, float]:
-    """Return the weights, none below zero, by which liked items have most of a softmax's mass.
-
-    The loss is the mean over users of the mean over their liked items of `-log softmax`; it is
-    convex. Users of whose liked items none is listed do not count.
-    """
-    some = [each for each in lists if each.liked.any()]
-    if not some:
-        return {part: float(part == POPULARITY) for part in parts}
-    values = np.concatenate([each.matrix(parts) for each in some])
-    lengths = np.array([len(each.liked) for each in some])
-    starts = np.cumsum(lengths) - lengths
-    liked = np.concatenate([each.liked / each.liked.sum() for each in some])
-    owners = np.repeat(np.arange(len(some)), lengths)
-
-    def loss(weights: FloatArray) -> tuple[float, FloatArray]:
-        scores = values @ weights
-        scores -= np.maximum.reduceat(scores, starts)[owners]
-        masses = np.exp(scores)
-        sums = np.add.reduceat(masses, starts)
-        total = np.log(sums).sum() - liked @ scores
-        gradient = (masses / sums[owners] - liked) @ values
-        count = len(some)
-        ridge = _RIDGE * weights
-        return float(total / count + ridge @ weights / 2), gradient / count + ridge
-
-    found = minimize(
-        loss,
-        np.full(len(parts), 0.3),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0, None)] * len(parts),
-    )
-    return dict(zip(parts, found.x.round(6).tolist(), strict=True))
 
 
 def _of_candidates(name: str) -> str:

@@ -116,7 +116,8 @@ class UnseenItems:
         """Return the order that joins CF model, popularity and, if any, system as `recommend`."""
         context = self.context(user_id)
         group = groups[group_of(context)]
-        said = signals(self.cf, self.dataset.catalogue, context, self.items(user_id))
+        items = self.items(user_id)
+        said = signals(self.cf, self.dataset.catalogue, context, items, group.parts)
         order = said.order(group.first)
         picked = order[: self.candidates]
         if scorer is None:

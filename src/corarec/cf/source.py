@@ -66,6 +66,11 @@ class VectorSource:
         return self.model.name
 
     @property
+    def reads_history(self) -> bool:
+        """Whether it knows of a person what the history of a pair says, and no more."""
+        return self.model.takes == "history"
+
+    @property
     def vector_size(self) -> int:
         """`d`, the size of one user's and of one item's vector."""
         return self.model.vector_size

@@ -59,8 +59,9 @@ def candidates(
     if joined is None:
         ordered = known[candidate_order(cf, catalogue, context.pairs(known))]
     else:
-        said = signals(cf, catalogue, context, known)
-        ordered = said.items[said.order(joined.of(context).first)]
+        group = joined.of(context)
+        said = signals(cf, catalogue, context, known, group.parts)
+        ordered = said.items[said.order(group.first)]
     room = min(len(fresh), max(1, round(NEW_SHARE * count)))
     room = max(room, min(len(fresh), count - len(ordered)))
     latest = np.lexsort((-fresh, -arrival[new]))[:LATEST]
@@ -91,10 +92,11 @@ def worth(
     The system's scores are joined with the other parts by the weights that were learned for it; the
     orders of these are of all `items` that may be offered.
     """
-    said = signals(cf, catalogue, context, np.union1d(items, chosen))
+    group = joined.of(context)
+    said = signals(cf, catalogue, context, np.union1d(items, chosen), group.parts)
     order = np.argsort(said.items, kind="stable")
     picked = order[np.searchsorted(said.items[order], chosen)]
-    total = said.of_candidates(picked, scores).sum(joined.of(context).then)
+    total = said.of_candidates(picked, scores).sum(group.then)
     return total[np.argsort(np.argsort(picked))]
 
 

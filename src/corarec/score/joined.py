@@ -1,12 +1,12 @@
 """An order of items by several parts at once, with weights that were learned on validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Len
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from scipy.stats import rankdata
 
 from corarec.cf import VectorSource
@@ -16,8 +16,14 @@ from corarec.score.context import Context
 from corarec.types import Config, FloatArray, IntArray
 
 CF, POPULARITY, RECENT, NEW, SYSTEM = "cf", "popularity", "recent", "new", "system"
+LAST = {"cf-last-1": 1, "cf-last-3": 3, "cf-last-10": 10}
+"""Parts that ask a CF model which reads histories about so many of the likes, the last ones."""
 PARTS = {
     CF: "its CF model",
+    **{
+        name: f"its CF model on the last {'like' if count == 1 else f'{count} likes'}"
+        for name, count in LAST.items()
+    },
     POPULARITY: "popularity",
     RECENT: "recent popularity",
     NEW: "being new",
@@ -28,8 +34,17 @@ Group = Literal["with history", "without history"]
 HISTORY: Group = "with history"
 NO_HISTORY: Group = "without history"
 
-Weight = Annotated[float, Field(ge=0)]
-Weights = dict[str, Weight]
+
+def _known(weights: dict[str, float]) -> dict[str, float]:
+    if strange := sorted(set(weights) - PARTS.keys()):
+        raise ValueError(
+            f"{strange[0]!r:.40} is no part of an order; wanted are {', '.join(PARTS)}"
+        )
+    return weights
+
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weights = Annotated[dict[str, Weight], AfterValidator(_known)]
 
 
 class GroupOrder(Config):
@@ -48,6 +63,11 @@ class GroupOrder(Config):
     validation: dict[str, float]
     """NDCG on validation of every order that could be chosen, the learned ones on users whom their
     weights were not learned from."""
+
+    @property
+    def parts(self) -> set[str]:
+        """Which parts have a say."""
+        return {part for weights in (self.first, self.then) for part in weights if weights[part]}
 
 
 class JoinedRanking(Config):
@@ -70,7 +90,7 @@ class JoinedRanking(Config):
     def words(self, context: Context) -> str:
         """Say what an order is made of."""
         group = self.of(context)
-        parts = [name for name in PARTS if group.first.get(name) or group.then.get(name)]
+        parts = [name for name in PARTS if name in group.parts]
         joined = " and ".join(PARTS[name] for name in parts) or PARTS[POPULARITY]
         return f"{joined}, as learned on validation for people {group_of(context)}"
 
@@ -124,9 +144,13 @@ def joined_order(
 
 
 def signals(
-    cf: VectorSource | None, catalogue: Catalogue, context: Context, items: IntArray
+    cf: VectorSource | None,
+    catalogue: Catalogue,
+    context: Context,
+    items: IntArray,
+    parts: Collection[str] = (CF,),
 ) -> Signals:
-    """Return what the CF model and popularity say of items to a person.
+    """Return what popularity and, of the `parts`, a CF model say of items to a person.
 
     Raises
     ------
@@ -140,15 +164,31 @@ def signals(
         RECENT: place_signal(catalogue.recent[items]),
         NEW: (popularity == 0).astype(np.float64),
     }
-    if cf is not None:
-        scores = cf.score(context.pairs(items))
-        if np.isnan(scores).any():
-            raise TrainingError(
-                f"The CF model '{cf.name}' gave {np.count_nonzero(np.isnan(scores))} scores that "
-                f"are no numbers, the first to item {items[np.isnan(scores)][0]}. Fit it again."
-            )
-        values[CF] = place_signal(scores)
+    if cf is None:
+        return Signals(items, values)
+    found: dict[int, FloatArray] = {}
+    for part in (CF, *LAST):
+        if part not in parts:
+            continue
+        liked = len(context.liked)
+        count = min(LAST.get(part, liked), liked)
+        if count not in found:
+            found[count] = place_signal(_scores(cf, context, count, items))
+        values[part] = found[count]
     return Signals(items, values)
+
+
+def _scores(cf: VectorSource, context: Context, count: int, items: IntArray) -> FloatArray:
+    """Return the CF model's scores for a person of whom only the last `count` likes are known."""
+    if count < len(context.liked):
+        context = Context(context.user_id, context.liked[len(context.liked) - count :])
+    scores = cf.score(context.pairs(items))
+    if np.isnan(scores).any():
+        raise TrainingError(
+            f"The CF model '{cf.name}' gave {np.count_nonzero(np.isnan(scores))} scores that "
+            f"are no numbers, the first to item {items[np.isnan(scores)][0]}. Fit it again."
+        )
+    return scores
 
 
 def place_signal(scores: Sequence[float] | np.ndarray) -> FloatArray:

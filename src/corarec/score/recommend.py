@@ -43,7 +43,8 @@ def recommend(
         scores = scorer.score_items(context, chosen)
         best = np.argsort(-scores, kind="stable")[:count]
     else:
-        said, group = signals(cf, catalogue, context, items), joined.of(context)
+        group = joined.of(context)
+        said = signals(cf, catalogue, context, items, group.parts)
         picked = said.order(group.first)[:candidates]
         chosen = said.items[picked]
         scores = scorer.score_items(context, chosen)
