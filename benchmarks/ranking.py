@@ -4,9 +4,9 @@
     python benchmarks/ranking.py data/ml-1m --output ranking_ml1m
     python benchmarks/ranking.py data/ml-1m --run runs/cora-als --output ranking_ml1m_runs
 
-Every candidate model is fitted with its defaults and ranked alone and joined with popularity; with
-`--run` so is every run, which puts the first 100 items of its own CF model into a new order.
-Weights are learned on validation, and the test split is ranked once. Each joined row is tested
+Every candidate model is fitted with its defaults (or was by `corarec fit-cf`: `--cf FOLDER`) and
+ranked alone and joined with popularity; with `--run` so is every run, which puts the first 100
+items of its own CF model into a new order. Weights are learned on validation, and the test split is ranked once. Each joined row is tested
 against the best of its parts (by validation), the CF model and popularity, paired over users.
 Written to benchmarks/results/NAME.json; looks at test are logged beside it.
 """
@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from corarec.benchmark.joining import learn_order
+from corarec.benchmark.joining import ALONE, learn_order
 from corarec.benchmark.ranking import POPULARITY, RECENT, ranked_users
 from corarec.benchmark.test_log import log_test_evaluation
 from corarec.benchmark.unseen import UnseenItems
-from corarec.cf import FitConfig, VectorSource, fit_cf
+from corarec.cf import FitConfig, VectorSource, fit_cf, load_cf
 from corarec.data import Dataset
 from corarec.evaluate import (
     BootstrapConfig,
@@ -37,7 +37,7 @@ from corarec.evaluate import (
 from corarec.files import write_json
 from corarec.provenance import provenance
 from corarec.runs import load_run
-from corarec.score.joined import HISTORY, NO_HISTORY
+from corarec.score.joined import HISTORY, LAST, NO_HISTORY, PARTS, GroupOrder
 from corarec.score.scorer import Scorer
 from corarec.types import IntArray
 
@@ -93,6 +93,9 @@ class Ranked:
         self.add(joined, unseen, partial(unseen.joined, scorer, groups))
         self.orders[name] = {group: order.model_dump() for group, order in groups.items()}
         parts = {POPULARITY: "popularity", RECENT: "recent popularity", alone: "the CF model"}
+        last = {f"{alone}{PARTS[part].removeprefix('its CF model')}": part for part in LAST}
+        if cf is not None and cf.reads_history:
+            parts |= {of_last: ALONE[part] for of_last, part in last.items()}
         whole = {
             part: np.average(
                 [order.validation.get(key, 0.0) for order in groups.values()],
@@ -101,6 +104,11 @@ class Ranked:
             for part, key in parts.items()
         }
         best = max(whole, key=lambda part: whole[part])
+        if best in last:
+            order = _of_part(last[best])
+            self.add(
+                best, unseen, partial(unseen.joined, None, {HISTORY: order, NO_HISTORY: order})
+            )
         self.rivals += [(joined, rival) for rival in dict.fromkeys((best, POPULARITY, alone))]
         if scorer is not None:
             self.rivals.append((joined, name))
@@ -146,6 +154,14 @@ class Ranked:
         }
 
 
+def _of_part(part: str) -> GroupOrder:
+    """Return the order of one part alone."""
+    weights = {part: 1.0}
+    return GroupOrder(
+        users=0, learned_from=0, chosen=part, first=weights, then=weights, validation={}
+    )
+
+
 def main() -> None:
     """Rank, measure and write."""
     parser = argparse.ArgumentParser(
@@ -153,6 +169,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("--run", type=Path, action="append", default=[])
+    parser.add_argument("--cf", type=Path, action="append", default=[])
     parser.add_argument("--model", action="append", help=f"of {', '.join(MODELS)}")
     parser.add_argument("--users", type=int, help="ranked for, drawn by seed 0")
     parser.add_argument("--valid-users", type=int, default=500)
@@ -162,7 +179,11 @@ def main() -> None:
     for folder in arguments.run:
         run = load_run(folder, arguments.data)
         ranked.add_all(folder.name, run.cf, run.scorer)
-    for name in arguments.model or (() if arguments.run else MODELS):
+    for folder in arguments.cf:
+        fitted = load_cf(folder, ranked.dataset.fingerprint)
+        ranked.add_all(fitted.name, VectorSource(fitted, ranked.dataset))
+    others = () if arguments.run or arguments.cf else MODELS
+    for name in arguments.model or others:
         model, report = fit_cf(ranked.dataset, FitConfig(model=name))
         console.print(f"{name}: fitted in {report.seconds:.0f} s")
         ranked.add_all(name, VectorSource(model, ranked.dataset))

@@ -299,7 +299,9 @@ def joined_parts(result: dict[str, Any]) -> str:
     for name, groups in result["orders"].items():
         for group, order in groups.items():
             weights = [
-                ", ".join(f"{PARTS[part]} {value:.2f}" for part, value in order[step].items())
+                ", ".join(
+                    f"{PARTS[part]} {value:.2f}" for part, value in order[step].items() if value
+                )
                 for step in ("first", "then")
             ]
             lines.append(f"| {name} | {group} | {order['chosen']} | {' | '.join(weights)} |")
