@@ -6,8 +6,9 @@
 
 Every candidate model is fitted with its defaults (or was by `corarec fit-cf`: `--cf FOLDER`) and
 ranked alone and joined with popularity; with `--run` so is every run, which puts the first 100
-items of its own CF model into a new order. Weights are learned on validation, and the test split is ranked once. Each joined row is tested
-against the best of its parts (by validation), the CF model and popularity, paired over users.
+items of its own CF model into a new order. Weights are learned on validation, and the test split
+is ranked once. Each joined row is tested against the best of its parts (by validation), the CF
+model and popularity, paired over users.
 Written to benchmarks/results/NAME.json; looks at test are logged beside it.
 """
 

@@ -115,7 +115,7 @@ class Listens:
         histories = pairs.histories
         self.heard.append(histories.liked_items[histories.start[0] : histories.end[0]].tolist())
         assert pairs.disliked is not None
-        return pairs.item_ids * (-1.0) ** len(self.heard)
+        return pairs.item_ids.astype(np.float64) * (-1) ** len(self.heard)
 
 
 def test_a_cf_model_is_asked_about_the_last_likes_where_they_count(small_world: Dataset) -> None:
