@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from corarec.cf.statistics import StatisticsConfig
+from corarec.cf.report import auc as auc_of_fit
+from corarec.cf.statistics import StatisticsConfig, heads
 from corarec.cf.statistics.heads import (
     BAG_ROWS,
     Labelled,
     Trees,
     _bag_size,
+    fit_heads,
     fit_linear,
     fit_trees,
     some_rows,
@@ -116,3 +118,17 @@ def test_trees_end_where_each_row_leads_by_hand(trees: Trees) -> None:
 
 def test_a_bag_has_a_share_of_few_rows_and_no_more_than_enough_of_many() -> None:
     assert [_bag_size(count) for count in (1, 100, 10_000_000)] == [1, 70, BAG_ROWS]
+
+
+def test_of_many_validation_rows_some_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "CHOOSING_ROWS", 100)
+    asked = []
+
+    def counted(labels: np.ndarray, scores: np.ndarray) -> float:
+        asked.append(len(labels))
+        return auc_of_fit(labels, scores)
+
+    monkeypatch.setattr(heads, "auc", counted)
+    config = StatisticsConfig(rounds=3, bags=1, leaf_rows=20)
+    fit_heads(drawn(200, 0), drawn(400, 1), config, seed=0)
+    assert set(asked) == {100}

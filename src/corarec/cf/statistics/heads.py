@@ -24,7 +24,7 @@ TREES = {
     "max_features": 0.3,
     "early_stopping": False,
 }
-CHOOSING_ROWS = 2**17
+CHOOSING_ROWS = 2**15
 """The most validation rows by which penalty and rounds are chosen."""
 ROWS_AT_ONCE = 16_384
 
