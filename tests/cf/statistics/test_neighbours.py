@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from corarec.cf.counting.rows import Asked, KnownRows
 from corarec.cf.statistics.neighbours import CoCounts, neighbours
+from corarec.types import Log
 
 
 def by_hand(rows: KnownRows, known: np.ndarray) -> dict[str, np.ndarray]:
@@ -30,6 +32,32 @@ def test_counts_grow_to_those_of_all_rows_before_the_moment(rows: KnownRows) -> 
             found = getattr(counts, name)[np.ix_(places, places)]
             items = slice(1, rows.num_items)
             np.testing.assert_allclose(found, wanted[items, items], atol=1e-4)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_rows_are_put_in_order_once_for_all_moments(
+    log: Log, rows: KnownRows, monkeypatch: pytest.MonkeyPatch, twice: bool
+) -> None:
+    if not twice:
+        pairs = np.stack([log.user_ids, log.item_ids], axis=1)
+        _, first = np.unique(pairs, axis=0, return_index=True)
+        rows = KnownRows(log.take(first), rows.num_users, rows.num_items)
+    sums: list[csr_array] = []
+    of_csr = csr_array.sum_duplicates
+
+    def counted(matrix: csr_array) -> None:
+        sums.append(matrix)
+        of_csr(matrix)
+
+    monkeypatch.setattr(csr_array, "sum_duplicates", counted)
+    counts = CoCounts(rows, most=rows.num_items)
+    for moment in (10, 20, 1_000):
+        counts.advance(moment)
+    assert bool(sums) == twice
+    places = np.flatnonzero(counts.slots)
+    for name, wanted in by_hand(rows, rows.times < 1_000).items():
+        found = getattr(counts, name)[1:, 1:]
+        np.testing.assert_allclose(found, wanted[np.ix_(places, places)], atol=1e-4)
 
 
 def test_items_with_few_rows_are_left_out(rows: KnownRows) -> None:

@@ -32,16 +32,23 @@ class CoCounts:
         )
         self.done = 0
         """Distinct times whose rows are counted."""
+        slots = self.slots[rows.items]
+        order = np.lexsort((slots, rows.users))
+        self._order: IntArray = order[slots[order] > 0]
+        """the rows that count, by user and item, so that what is made of them need not be sorted"""
+        users, slots = rows.users[self._order], slots[self._order]
+        self._distinct = not ((users[1:] == users[:-1]) & (slots[1:] == slots[:-1])).any()
+        self._users, self._slots, self._ranks = users, slots, rows.ranks[self._order]
 
     def advance(self, moment: int) -> None:
         """Count the rows before a moment that were not counted before."""
         rank = int(np.searchsorted(self.rows.moments, moment))
         assert rank >= self.done, "moments must come in order"
-        fresh = (self.rows.ranks >= self.done) & (self.rows.ranks < rank)
+        fresh = (self._ranks >= self.done) & (self._ranks < rank)
         if fresh.any():
             active = np.zeros(self.rows.num_users + 1, dtype=np.bool_)
-            active[self.rows.users[fresh]] = True
-            old = (self.rows.ranks < self.done) & active[self.rows.users]
+            active[self._users[fresh]] = True
+            old = (self._ranks < self.done) & active[self._users]
             self._count(np.flatnonzero(old), np.flatnonzero(fresh), active)
         self.done = rank
 
@@ -51,10 +58,7 @@ class CoCounts:
         labels, residuals = self.rows.labels, self.rows.running.second
         ones = np.ones(len(self.rows))
         before, after = (
-            [
-                _sparse(ids, self.slots, self.rows, some, value, shape)
-                for value in (labels, ones, residuals)
-            ]
+            [self._sparse(ids, some, value, shape) for value in (labels, ones, residuals)]
             for some in (old, fresh)
         )
         for table, left, right in (
@@ -63,29 +67,22 @@ class CoCounts:
             (self.rated, 1, 1),
             (self.agreement, 2, 2),
         ):
-            both = before[right] + after[right]
-            for product in (after[left].T @ both, before[left].T @ after[right]):
-                rows = product.tocsr()
-                rows.sum_duplicates()
-                for row in np.flatnonzero(np.diff(rows.indptr)).tolist():
-                    span = slice(rows.indptr[row], rows.indptr[row + 1])
-                    table[row, rows.indices[span]] += rows.data[span]
-            table[0] = table[:, 0] = 0
+            table += (after[left].T @ (before[right] + after[right])).toarray()
+            table += (before[left].T @ after[right]).toarray()
 
-
-def _sparse(
-    ids: IntArray,
-    slots: IntArray,
-    rows: KnownRows,
-    some: IntArray,
-    values: FloatArray,
-    shape: tuple[int, int],
-) -> csr_array:
-    some = some[(slots[rows.items[some]] > 0) & (values[some] != 0)]
-    places = ids[rows.users[some]], slots[rows.items[some]]
-    matrix = csr_array((values[some].astype(np.float32), places), shape=shape)
-    matrix.sum_duplicates()
-    return matrix
+    def _sparse(
+        self, ids: IntArray, some: IntArray, values: FloatArray, shape: tuple[int, int]
+    ) -> csr_array:
+        """Return the values [N] of some of the rows that count as a matrix of users and items."""
+        of_rows = values[self._order[some]]
+        there = np.flatnonzero(of_rows)
+        some, data = some[there], of_rows[there].astype(np.float32)
+        starts = np.searchsorted(ids[self._users[some]], np.arange(shape[0] + 1))
+        matrix = csr_array((data, self._slots[some], starts), shape=shape)
+        matrix.has_sorted_indices = True
+        if not self._distinct:
+            matrix.sum_duplicates()
+        return matrix
 
 
 def neighbours(
