@@ -429,3 +429,14 @@ def test_a_store_is_of_the_dataset_that_was_first_until_it_is_adopted(store: Sto
     assert store.bind(ours) == []  # nothing was changed
     assert store.bind(theirs, adopt=True) == []
     assert store.bind(ours) == ["users"]
+
+
+def test_of_users_whose_events_are_too_old_nothing_stays_in_the_end(store: Store) -> None:
+    store.write([told(("u", "i", "like", 5), ("v", "i", "like", 50)), ForgetUser("w")])
+    store.write([Expire(0, 20)])
+    emptied = all_of(store)
+    assert emptied.users["u"] == UserState([], forgotten=False)  # to be read by everybody
+    store.write([Expire(0, 20, emptied_until=emptied.number - 1)])
+    assert store.counts()["users"] == 3
+    store.write([Expire(0, 20, emptied_until=emptied.number)])
+    assert set(all_of(store).users) == {"v", "w"}

@@ -17,7 +17,8 @@ def test_a_clock_that_is_set_ahead_makes_nothing_old(
     noted: list[Expire] = []
     settings = ServeSettings.parse({"run": "run", "keep_events_days": 10}, "the test")
     writer = SimpleNamespace(note=noted.append)
-    service: Any = SimpleNamespace(settings=settings, writer=writer)
+    follower = SimpleNamespace(number=7)
+    service: Any = SimpleNamespace(settings=settings, writer=writer, follower=follower)
     upkeep, now = Upkeep(service), time.time()
     upkeep.expire()
     monkeypatch.setattr(time, "time", lambda: now + 400 * DAY)
@@ -32,3 +33,5 @@ def test_a_clock_that_is_set_ahead_makes_nothing_old(
         pytest.approx(now - 410 * DAY, abs=60),
         pytest.approx(now - 10 * DAY, abs=60),
     ]
+    # Whom an earlier round left without events, once everybody has read that.
+    assert [expire.emptied_until for expire in noted] == [-1, 7, 7]

@@ -39,6 +39,11 @@ class Follower:
         self.trouble: str | None = None
         """Why the last read failed; None where it did not."""
 
+    @property
+    def number(self) -> int:
+        """The number of the last change that was read."""
+        return self._number
+
     def read(self) -> None:
         """Read and hand over what changed.
 

@@ -73,7 +73,7 @@ class Item(Answer):
     item: str
     title: str
     added: bool
-    metadata: dict[str, Any] = {}
+    metadata: Annotated[dict[str, Any], Field(description="Of an item that was added.")] = {}
 
 
 class ItemHit(Item):

@@ -53,6 +53,8 @@ class Upkeep:
         self._service = service
         self._started = time.time() - _ticks()
         self._expired: float | None = None
+        self._number = -1
+        """Of the last change that was read when what is old was removed last."""
 
     async def go_on(self) -> None:
         """Follow the store while nobody asks, remove what is old, give back what is free."""
@@ -88,7 +90,8 @@ class Upkeep:
         before = None if events is None else int(now - events * DAY)
         answered = int(now - ANSWERED_DAYS * DAY)
         shown = int(now - settings.keep_shown_days * DAY)
-        self._service.writer.note(Expire(shown, before, answered))
+        self._service.writer.note(Expire(shown, before, answered, self._number))
+        self._number = self._service.follower.number
 
     async def _refresh(self, engine: Engine) -> None:
         """Take what `corarec refresh` made last into use; what fails leaves things as they are."""

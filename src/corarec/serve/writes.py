@@ -107,6 +107,10 @@ class Expire:
     shown_before: int
     events_before: int | None
     answered_before: int = 0
+    """Of answers that could be sent again, and of items that were removed."""
+    emptied_until: int = -1
+    """The number of a change that every process has read by now: users who had no event any more
+    by then are dropped."""
 
 
 Write = Feedback | PutItem | RemoveItem | ForgetUser | Shown | Expire
@@ -306,6 +310,7 @@ class Writing:
         answered = sa.delete(ANSWERED).where(ANSWERED.c.time < expire.answered_before)
         gone += int(self._connection.execute(answered).rowcount)
         gone += self._expire_removed(expire.answered_before)
+        gone += self._expire_emptied(expire.emptied_until)
         if expire.events_before is None:
             return gone
         is_old = EVENTS.c.time < expire.events_before
@@ -321,6 +326,12 @@ class Writing:
             return 0
         told = sa.select(EVENTS.c.item_id).where(EVENTS.c.item_id == ITEMS.c.item_id)
         return int(self._connection.execute(sa.delete(ITEMS).where(gone & ~told.exists())).rowcount)
+
+    def _expire_emptied(self, until: int) -> int:
+        """Drop users of whom nothing is kept any more."""
+        told = sa.select(EVENTS.c.user_id).where(EVENTS.c.user_id == USERS.c.user_id)
+        empty = ~USERS.c.forgotten & (USERS.c.number <= until) & ~told.exists()
+        return int(self._connection.execute(sa.delete(USERS).where(empty)).rowcount)
 
 
 def _now() -> int:
