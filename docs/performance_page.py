@@ -146,8 +146,9 @@ alone, on the clock. What bounds the fit:
 - `sasrec`, `sasrec-ce`: attention over distinct histories, cut at the longest of a batch; up to
   `max_length` numbers are kept for each. `sasrec-ce` compares each item of a batch with all others,
   and is refused where that takes more than 8 GB.
-- `statistics`: all rows are counted, items that were rated together for 4,000 items
-  (`neighbour_items`); the score is learned from a million rows at most.
+- `statistics`: all rows are counted; which items were rated together, of the 4,000 with most rows
+  (`neighbour_items`), takes the squares of the lengths of the users' histories, and most of the
+  time where rows are many. The score is learned from a million rows at most.
 """
 DATA_COMMAND = "python benchmarks/data_speed.py prepare"
 FITTING_COMMAND = "python benchmarks/data_speed.py models --threads 1"
