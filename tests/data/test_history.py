@@ -35,6 +35,12 @@ def test_seen_is_whatever_was_touched_liked_or_not(timeline: Timeline) -> None:
     assert timeline.seen(2).tolist() == timeline.seen(5).tolist() == []
 
 
+def test_what_was_drawn_as_a_negative_was_not_seen() -> None:
+    timeline = Timeline(USERS, ITEMS, LABELS, num_users=5, met=LABELS == 1)
+    assert timeline.seen(1).tolist() == [5, 7]
+    assert timeline.seen(4).tolist() == []
+
+
 def test_no_rows() -> None:
     nothing = np.zeros(0, dtype=np.int64)
     timeline = Timeline(nothing, nothing, nothing, num_users=1)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,18 @@ def test_what_is_known_of_everybody_survives_saving(small_world: Dataset, folder
     for user in range(small_world.num_users + 1):
         assert read.timeline.liked(user).tolist() == small_world.timeline.liked(user).tolist()
         assert read.timeline.seen(user).tolist() == small_world.timeline.seen(user).tolist()
+
+
+def test_what_was_drawn_as_a_negative_stays_unmet(small_world: Dataset, tmp_path: Path) -> None:
+    card = small_world.card.model_copy(update={"negatives_drawn": True})
+    drawn = replace(small_world, card=card)
+    user = int(drawn.interactions["user_id"][int(np.argmin(drawn.timeline.labels))])
+    liked = np.unique(small_world.timeline.liked(user)).tolist()
+    assert drawn.timeline.seen(user).tolist() == liked
+    assert len(liked) < len(small_world.timeline.seen(user))
+    for knowledge in (drawn.knowledge, drawn.knowledge.without_times()):
+        knowledge.write(tmp_path)
+        assert Knowledge.read(tmp_path).timeline.seen(user).tolist() == liked
 
 
 def test_the_same_knowledge_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from corarec.cf import load_cf
+from corarec.data import Dataset
+from corarec.data.history import Timeline
 from corarec.errors import ArtifactError, ConfigError, DataError
 from corarec.runs import load_run
 from corarec.runs.layout import CF
@@ -81,6 +83,36 @@ def test_users_of_the_fit_stay_where_they_were(place: Path, tmp_path: Path) -> N
     rows = np.arange(len(pairs))
     (_, old), (_, new) = (table.lookup(rows) for table in tables)
     np.testing.assert_allclose(old, new, atol=1e-6)
+
+
+def test_what_was_drawn_as_a_negative_stays_unmet_until_somebody_tells_of_it(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Dataset.timeline.func  # type: ignore[attr-defined]
+
+    def drawn(data: Dataset) -> Timeline:
+        line = plain(data)
+        line.met = line.labels == 1
+        return line
+
+    monkeypatch.setattr(Dataset, "timeline", property(drawn))
+    live = LiveRun.open(place)
+    line, catalogue = live.run.knowledge.timeline, live.run.knowledge.catalogue
+    row = int(np.argmin(line.labels))
+    number, item = int(line.user_ids[row]), int(line.item_ids[row])
+    assert item not in line.seen(number)
+    user = live.run.knowledge.users.raw_ids[number - 1]
+    other = catalogue.vocabulary.raw_ids[0]
+    told = [
+        (user, catalogue.vocabulary.raw_ids[item - 1], "dislike", NOW),
+        ("zoe", other, "like", NOW),
+    ]
+    refresh_run(place, write_events(tmp_path, told))
+    newest = newest_refresh(place)
+    assert newest is not None
+    after = open_refresh(place, newest).knowledge
+    seen = after.timeline.seen(number).tolist()
+    assert seen == sorted({*line.seen(number).tolist(), item})
 
 
 def test_what_cannot_be_learned_is_told_and_changes_nothing(place: Path, tmp_path: Path) -> None:

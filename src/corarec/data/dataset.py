@@ -91,7 +91,8 @@ class Dataset:
         if self.card.histories == "train":
             hidden = (self.interactions["split"] != "train").to_numpy()
         times, stars = self._column("timestamp"), _stars(self.interactions)
-        return Timeline(*columns, self.num_users, times, hidden, stars)
+        met = self._label == 1 if self.card.negatives_drawn else None
+        return Timeline(*columns, self.num_users, times, hidden, stars, met)
 
     def under(self, policy: KnowledgePolicy) -> "Dataset":
         """Return the same data, of whose labels every row sees what a policy allows."""

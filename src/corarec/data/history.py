@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from corarec.arrays import distinct
-from corarec.types import Config, FloatArray, Histories, IntArray
+from corarec.types import BoolArray, Config, FloatArray, Histories, IntArray
 
 NEVER_OVER = np.iinfo(np.int64).max
 """The end of time."""
@@ -86,6 +86,8 @@ class Timeline:
         [N] rows that no other row's history shows; None: there are none
     stars
         [N] ratings, NaN for none; None where they are not known
+    met
+        [N] rows that happened, where others were drawn as negatives; None: all did
     """
 
     def __init__(
@@ -97,12 +99,14 @@ class Timeline:
         times: IntArray | None = None,
         hidden: np.ndarray | None = None,
         stars: FloatArray | None = None,
+        met: BoolArray | None = None,
     ) -> None:
         self.user_ids = user_ids
         self.item_ids = item_ids
         self.labels = labels
         self.times = times
         self.stars = stars
+        self.met = met
         labelled = {True: labels == 1, False: labels == 0}
         self._all = {liked: _Rows.of(item_ids, rows) for liked, rows in labelled.items()}
         self._shown = self._all
@@ -142,9 +146,13 @@ class Timeline:
         return self.so_far(np.array([user_id]))[0]
 
     def seen(self, user_id: int) -> IntArray:
-        """Return the items that a user had anything to do with, each once, ascending."""
+        """Return the items that a user had anything to do with, each once, ascending.
+
+        Not what was drawn as a negative: nobody met it.
+        """
         rows = slice(self._first_row[user_id], self._first_row[user_id + 1])
-        return distinct(self.item_ids[rows])
+        items = self.item_ids[rows]
+        return distinct(items if self.met is None else items[self.met[rows]])
 
     def liked_counts(self) -> IntArray:
         """Return how many items each user liked, by user id: [U + 1]."""

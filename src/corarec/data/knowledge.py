@@ -80,7 +80,7 @@ class Knowledge:
         """Return the same without the times and ratings of the rows."""
         line = self.timeline
         count = len(self.users)
-        bare = Timeline(line.user_ids, line.item_ids, line.labels, count)
+        bare = Timeline(line.user_ids, line.item_ids, line.labels, count, met=line.met)
         return replace(self, timeline=bare)
 
     def without_users(self) -> "Knowledge":
@@ -113,6 +113,8 @@ class Knowledge:
             rows["times"] = self.timeline.times
             if self.timeline.stars is not None:
                 rows["stars"] = self.timeline.stars
+        if self.timeline.met is not None:
+            rows["met"] = self.timeline.met.astype(np.int8)
         save_file({name: np.ascontiguousarray(rows[name]) for name in rows}, folder / ROWS)
 
     @classmethod
@@ -145,6 +147,7 @@ class Knowledge:
             rows[key].astype(np.int64) for key in ("user_ids", "item_ids", "labels")
         )
         times = rows["times"].astype(np.int64) if "times" in rows else None
+        met = rows["met"].astype(np.bool_) if "met" in rows else None
         count = len(names["users"])
         return cls(
             name=str(names["name"]),
@@ -159,7 +162,9 @@ class Knowledge:
             ),
             num_users=int(names["num_users"]),
             users=Vocabulary(names["users"]),
-            timeline=Timeline(user_ids, item_ids, labels, count, times, stars=rows.get("stars")),
+            timeline=Timeline(
+                user_ids, item_ids, labels, count, times, stars=rows.get("stars"), met=met
+            ),
             fingerprint=Fingerprint.model_validate(names["fingerprint"]),
         )
 
@@ -188,6 +193,8 @@ class Knowledge:
             return "there are not as many times as rows"
         if timeline.stars is not None and timeline.stars.shape != user_ids.shape:
             return "there are not as many ratings as rows"
+        if timeline.met is not None and timeline.met.shape != user_ids.shape:
+            return "there is not a mark of what was met for every row"
         if len(user_ids) == 0:
             return None
         if user_ids[0] < 1 or user_ids[-1] > len(self.users) or (np.diff(user_ids) < 0).any():

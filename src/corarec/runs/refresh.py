@@ -205,14 +205,17 @@ def _learned(
     )
     kept = rows.take(np.flatnonzero(current))
     columns = kept.user_ids, kept.item_ids, kept.labels
+    met = None
+    if line.met is not None:
+        met = np.concatenate([line.met, np.ones(len(opinions), np.bool_)])[order][current]
     after = replace(
         knowledge,
         catalogue=in_place,
         num_users=len(all_users),
         users=all_users,
-        timeline=Timeline(*columns, len(all_users), kept.times, stars=kept.stars)
+        timeline=Timeline(*columns, len(all_users), kept.times, stars=kept.stars, met=met)
         if line.times is not None or not count
-        else Timeline(*columns, len(all_users)),
+        else Timeline(*columns, len(all_users), met=met),
         fingerprint=knowledge.fingerprint.model_copy(
             update={
                 "users": users_digest(all_users.raw_ids),

@@ -1,5 +1,7 @@
 """What a service knows of people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,19 @@ def test_what_is_forgotten_is_gone_from_the_log_and_its_number_is_used_again(
     assert people.number("amy") == number
     assert people.versions(np.array([number]))[0] > version
     assert people.context(number).liked.tolist() == [4]
+
+
+def test_what_was_drawn_as_a_negative_was_seen_once_it_was_told(small_world: Dataset) -> None:
+    card = small_world.card.model_copy(update={"negatives_drawn": True})
+    people = people_of(replace(small_world, card=card))
+    row = int(np.argmin(small_world.timeline.labels))
+    number = int(small_world.timeline.user_ids[row])
+    drawn = int(small_world.timeline.item_ids[row])
+    user = small_world.user_vocabulary.raw_ids[number - 1]
+    liked = np.unique(small_world.timeline.liked(number)).tolist()
+    assert people.seen(number).tolist() == liked
+    people.tell(user, drawn, "seen", 10**9)
+    assert people.seen(number).tolist() == sorted({*liked, drawn})
 
 
 def test_there_is_room_for_so_many_events_and_no_more(small_world: Dataset) -> None:

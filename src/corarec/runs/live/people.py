@@ -247,8 +247,12 @@ class People:
 
     def seen(self, number: int) -> IntArray:
         """Return the items that a user had anything to do with, each once, ascending."""
-        told = [event.item for event in self.told(number)]
-        return np.unique(np.concatenate([self.rows(number).items, np.array(told, np.int64)]))
+        told = np.array([event.item for event in self.told(number)], np.int64)
+        items, line = self.rows(number).items, self.knowledge.timeline
+        if line.met is not None:
+            place = self.of_dataset(number)
+            items = np.setdiff1d(items, line.item_ids[place][~line.met[place]])
+        return np.unique(np.concatenate([items, told]))
 
     def context(self, number: int, moment: int = NEVER_OVER) -> Context:
         """Return what is known of a user before a moment."""
