@@ -61,15 +61,15 @@ def test_the_library_needs_no_package_of_the_command_line(
     ("blocked", "module", "extra"),
     [
         (("rich",), "corarec.progress", "cli"),
-        (("rich",), "corarec.report.terminal", "cli"),
+        pytest.param(("rich",), "corarec.report.terminal", "cli", marks=pytest.mark.slow),
         (("jinja2",), "corarec.report.page", "report"),
-        (("markupsafe",), "corarec.report.svg", "report"),
+        pytest.param(("markupsafe",), "corarec.report.svg", "report", marks=pytest.mark.slow),
         (("matplotlib",), "corarec.report.chart", "report"),
-        (("jinja2",), "corarec.pretrain", "pretrain"),
-        (("optuna",), "corarec.tune", "tune"),
-        (("fastapi",), "corarec.serve.app", "serve"),
+        pytest.param(("jinja2",), "corarec.pretrain", "pretrain", marks=pytest.mark.slow),
+        pytest.param(("optuna",), "corarec.tune", "tune", marks=pytest.mark.slow),
+        pytest.param(("fastapi",), "corarec.serve.app", "serve", marks=pytest.mark.slow),
         (("sqlalchemy",), "corarec.serve.store", "serve"),
-        (("uvicorn",), "corarec.serve.server", "serve"),
+        pytest.param(("uvicorn",), "corarec.serve.server", "serve", marks=pytest.mark.slow),
     ],
 )
 def test_a_room_without_its_packages_says_what_to_type(

@@ -37,7 +37,16 @@ PRETRAINING = [name for name in FILES if "sources" in values(name)]
 BASES = [name for name in FILES if name not in RUNS + PRETRAINING]
 
 
-@pytest.mark.parametrize("name", RUNS)
+def others_of_a_system_are_slow(names: list[str]) -> list[Any]:
+    """Mark all recipes of a system but the first."""
+    systems = [values(name)["system"]["name"] for name in names]
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if system in systems[:place] else [])
+        for place, (name, system) in enumerate(zip(names, systems, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("name", others_of_a_system_are_slow(RUNS))
 def test_a_recipe_trains_and_its_run_scores(
     name: str,
     small_world: Dataset,

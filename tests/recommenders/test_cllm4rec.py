@@ -374,7 +374,15 @@ class Killed(BaseException):
     """Nothing catches it."""
 
 
-@pytest.mark.parametrize(("phase", "step"), [("1-", 3), ("2-", 3), ("3-", 1), ("3-", 3)])
+@pytest.mark.parametrize(
+    ("phase", "step"),
+    [
+        pytest.param("1-", 3, marks=pytest.mark.slow),
+        ("2-", 3),
+        pytest.param("3-", 1, marks=pytest.mark.slow),
+        ("3-", 3),
+    ],
+)
 def test_killed_in_any_phase_it_ends_with_the_same_bits(
     run_folder: tuple[Path, RunConfig], tmp_path: Path, phase: str, step: int
 ) -> None:

@@ -168,10 +168,10 @@ def kill_in(patch: pytest.MonkeyPatch, name: str, phase: int, step: int) -> None
     ("name", "phase", "step"),
     [
         ("training_step", 1, 3),
-        ("_save_checkpoint", 1, 6),
+        pytest.param("_save_checkpoint", 1, 6, marks=pytest.mark.slow),
         ("load_start", 2, 0),
         ("training_step", 2, 1),  # before the first checkpoint of the phase
-        ("_save_rng_state", 2, 2),
+        pytest.param("_save_rng_state", 2, 2, marks=pytest.mark.slow),
         ("_determine_best_metric", 2, 4),
     ],
 )

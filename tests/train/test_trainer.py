@@ -155,7 +155,7 @@ def test_it_learns_saves_only_what_it_trains_and_keeps_the_best(tmp_path: Path) 
     ("method", "step"),
     [
         ("training_step", 13),  # in a step
-        ("_save", 20),  # before the first file of a checkpoint
+        pytest.param("_save", 20, marks=pytest.mark.slow),  # before the first file of a checkpoint
         ("_save_rng_state", 20),  # between the files of a checkpoint
         ("_determine_best_metric", 30),  # after validation, before the best is kept
     ],
