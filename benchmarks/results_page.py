@@ -71,6 +71,7 @@ def page() -> str:
         claims=Claims(results_of(read("study-ml-1m-test.json"))),
         claims_of=claims_of,
         overall=claims_of("overall"),
+        measured=Measured("overall"),
         cf_table=cf_table,
         streaming_table=streaming_table,
         generator_only=generator_only,
@@ -494,6 +495,29 @@ def claims_of(name: str) -> "Claims":
     """Return what the tests of a suite say; nothing of one that was not run."""
     found = read(f"suite-{name}.json")
     return Claims(results_of(found)) if found is not None else Claims(None)
+
+
+class Measured:
+    """What a suite measured of its rows, as text."""
+
+    def __init__(self, name: str) -> None:
+        self._result = SuiteResult.model_validate(read(f"suite-{name}.json"))
+        self._systems = {system.name: system for system in self._result.systems}
+
+    def validation(self, name: str) -> float:
+        """Return the mean of the AUC that chose a row's weights on validation."""
+        return statistics.mean(run.validation["auc"] for run in self._result.rows[name].runs)
+
+    def test(self, name: str, part: str = "all") -> float:
+        """Return a row's AUC on a part of the test rows, the mean over its seeds."""
+        found = self._systems[name].parts[part].metrics["auc"]
+        assert found is not None  # the suite's parts have both labels
+        return found.value
+
+    def share(self, part: str) -> float:
+        """Return which share of the test rows a part is."""
+        parts = self._result.systems[0].parts
+        return parts[part].rows / parts["all"].rows
 
 
 class Claims:

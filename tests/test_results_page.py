@@ -31,6 +31,18 @@ def test_cllm4rec_is_above_its_halves_as_the_page_says() -> None:
     assert not_above == [("ndcg@100", "collaborative side alone")]
 
 
+def test_the_order_differs_from_the_paper_where_the_page_says_so(results_page: Any) -> None:
+    measured = results_page.Measured("overall")
+    knowing_cf = [
+        f"{kind}-{model}" for kind in ("CoLLM", "CoRA") for model in ("MF", "LightGCN", "SASRec")
+    ]
+    assert measured.validation("TALLRec") < min(map(measured.validation, knowing_cf))
+    assert measured.test("TALLRec") < min(map(measured.test, knowing_cf))
+    assert measured.validation("CoRA-LightGCN") > measured.validation("CoRA-SASRec")
+    assert measured.test("CoRA-LightGCN") < measured.test("CoRA-SASRec")
+    assert measured.test("CoRA-LightGCN", "cold") < measured.test("CoRA-SASRec", "cold")
+
+
 def test_readme_claims_over_cf_models_what_the_corrected_tests_say(results_page: Any) -> None:
     claims = results_page.Claims(results_page.results_of(result("study-ml-1m-test")))
     clear = {
