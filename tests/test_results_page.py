@@ -31,6 +31,24 @@ def test_cllm4rec_is_above_its_halves_as_the_page_says() -> None:
     assert not_above == [("ndcg@100", "collaborative side alone")]
 
 
+def test_joined_orders_are_above_their_parts_where_the_readme_says_so(results_page: Any) -> None:
+    assert "EASE joined with itself on the last likes is significantly above the best" in words(
+        ROOT / "README.md"
+    )
+    table = result("ranking_ml1m_leave_last_out")
+    pairs = [
+        results_page.RankingComparison.model_validate(pair) for pair in table["comparisons"]["all"]
+    ]
+    corrected = results_page.ranking_p_values(pairs, "ndcg@10")
+    joined = [place for place, pair in enumerate(pairs) if pair.first == "ease, joined"]
+    assert len(joined) == 3  # against the best of its parts, EASE and popularity
+    for place in joined:
+        assert pairs[place].metrics["ndcg@10"].value > 0
+        assert corrected[place].value < 0.05
+    for groups in result("ranking_ml1m")["orders"].values():
+        assert {group["chosen"] for group in groups.values()} == {"popularity"}
+
+
 def test_the_order_differs_from_the_paper_where_the_page_says_so(results_page: Any) -> None:
     measured = results_page.Measured("overall")
     knowing_cf = [
