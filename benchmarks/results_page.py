@@ -84,6 +84,7 @@ def page() -> str:
         ranking=ranking,
         joined_parts=joined_parts,
         learned=learned,
+        ndcg=ndcg,
         studies=studies,
         costs=costs,
         tuning=tuning,
@@ -292,6 +293,14 @@ def ranking(result: dict[str, Any]) -> str:
         lines.append(f"| {pair.first} \N{MINUS SIGN} {pair.second} | {' | '.join(cells)} |")
     users = ", ".join(f"{next(iter(of.values())).users:,} {name}" for name, of in groups.items())
     return "\n".join([*lines, "", f"Users: {users}. {made_by(result)}"])
+
+
+def ndcg(file: str, order: str) -> str:
+    """Return the NDCG@10 of an order over all users, with its interval."""
+    rows = read(f"{file}.json")["systems"]["all"]
+    (row,) = [RankingEvaluation.model_validate(row) for row in rows if row["name"] == order]
+    found = row.metrics["ndcg@10"]
+    return f"NDCG@10 {found.value:.3f} {interval_text(found)}"
 
 
 def joined_parts(result: dict[str, Any]) -> str:
