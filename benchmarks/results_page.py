@@ -86,6 +86,7 @@ def page() -> str:
         learned=learned,
         ndcg=ndcg,
         studies=studies,
+        told_apart=told_apart,
         costs=costs,
         tuning=tuning,
     )
@@ -416,6 +417,21 @@ def studies() -> str:
     tables = [study(name, SuiteResult.model_validate(it)) for name, it in found.items() if it]
     left_out = ", ".join(f"`{name}`" for name, it in found.items() if not it)
     return "\n\n".join([*tables, *([f"Not run yet: {left_out}."] if left_out else [])])
+
+
+def told_apart(metric: str) -> str:
+    """Name the differences of all studies that are significant within their table."""
+    clear = []
+    for name in STUDIES:
+        tests = claims_of(name)
+        if tests.results is not None:
+            pairs = [(one.first, one.second) for one in tests.results.comparisons]
+            clear += [
+                f"{first} {'above' if tests.verdict(first, second, metric) > 0 else 'below'} {second}"
+                for first, second in pairs
+                if tests.verdict(first, second, metric)
+            ]
+    return "; ".join(clear) or "none"
 
 
 def study(name: str, result: SuiteResult) -> str:
