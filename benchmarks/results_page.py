@@ -427,9 +427,9 @@ def told_apart(metric: str) -> str:
         if tests.results is not None:
             pairs = [(one.first, one.second) for one in tests.results.comparisons]
             clear += [
-                f"{first} {'above' if tests.verdict(first, second, metric) > 0 else 'below'} {second}"
+                f"{first} {'above' if verdict > 0 else 'below'} {second}"
                 for first, second in pairs
-                if tests.verdict(first, second, metric)
+                if (verdict := tests.verdict(first, second, metric))
             ]
     return "; ".join(clear) or "none"
 
