@@ -93,6 +93,7 @@ def test_the_command_without_typer_says_what_to_type(package: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_command_without_jinja_fails_before_any_work(tmp_path: Path) -> None:
     code = f"sys.argv = ['corarec', 'quickstart', '--output', {str(tmp_path / 'q')!r}]\n"
     ran = run(("jinja2",), code + "from corarec.__main__ import main\nmain()")

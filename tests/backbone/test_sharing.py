@@ -168,6 +168,7 @@ def test_an_attention_that_we_cannot_stand_in_front_of() -> None:
         PrefixSharing(model)
 
 
+@pytest.mark.slow
 def test_compiled_blocks_are_the_same_for_every_layer_and_length() -> None:
     model = random_model(num_hidden_layers=4)
     sharing = PrefixSharing(model)

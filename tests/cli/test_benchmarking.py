@@ -134,6 +134,7 @@ def test_an_interrupt_stops_all_workers_and_says_how_to_go_on(suite: Path, tmp_p
             pass
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_told_at_the_end_and_the_others_are_done(
     suite: Path, tmp_path: Path, capsys: Any
 ) -> None:
