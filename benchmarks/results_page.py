@@ -72,6 +72,7 @@ def page() -> str:
         claims_of=claims_of,
         overall=claims_of("overall"),
         measured=Measured("overall"),
+        backbones=Measured("backbones"),
         cf_table=cf_table,
         streaming_table=streaming_table,
         generator_only=generator_only,
