@@ -145,7 +145,7 @@ alone, on the clock. What bounds the fit:
   once.
 - `sasrec`, `sasrec-ce`: attention over distinct histories, cut at the longest of a batch; up to
   `max_length` numbers are kept for each. `sasrec-ce` compares each item of a batch with all others,
-  and is refused where that takes more than 8 GB.
+  a million pairs at a time, so that memory does not grow with the catalogue but for its vectors.
 - `statistics`: all rows are counted; which items were rated together, of the 4,000 with most rows
   (`neighbour_items`), takes the squares of the lengths of the users' histories, and most of the
   time where rows are many. The score is learned from a million rows at most.

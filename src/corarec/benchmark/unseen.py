@@ -47,8 +47,9 @@ class UnseenItems:
         self.relevant = self._marked((in_split == split) & (pl.col("label") == 1))
         # An item that was drawn as a negative was not met, and is no right answer: to leave it out
         # would tell so.
-        met = pl.col("label") == 1 if dataset.card.negatives_drawn else pl.lit(value=True)
-        self.seen = self._marked(in_split.is_in(EARLIER[split]) & met)
+        met = dataset.timeline.met
+        happened = pl.lit(value=True) if met is None else pl.lit(pl.Series(met))
+        self.seen = self._marked(in_split.is_in(EARLIER[split]) & happened)
         rows = np.flatnonzero((dataset.interactions["split"] == split).to_numpy())
         users = dataset.interactions["user_id"].to_numpy()[rows]
         self._first_rows = np.zeros(dataset.num_users + 1, dtype=np.int64)

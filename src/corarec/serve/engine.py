@@ -115,8 +115,10 @@ class Engine:
         for item in removed:
             state = self._items[item]
             self._take_items({item: replace(state, removed=False)})
-        yield
-        self._take_items({item: replace(self._items[item], removed=True) for item in removed})
+        try:
+            yield
+        finally:
+            self._take_items({item: replace(self._items[item], removed=True) for item in removed})
 
     def _is_known(self, item: str) -> bool:
         try:

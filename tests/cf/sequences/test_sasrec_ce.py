@@ -12,12 +12,11 @@ from corarec.cf.sequences.network import SASRecNetwork
 from corarec.cf.sequences.sasrec_ce import (
     SASRecCE,
     SASRecCEConfig,
-    check_memory,
     next_item_loss,
     training_sequences,
 )
 from corarec.cf.training.checkpoint import Checkpointer
-from corarec.errors import ConfigError, DataError
+from corarec.errors import DataError
 from corarec.types import Pairs
 
 PairsOf = Callable[..., Pairs]
@@ -118,14 +117,3 @@ def test_a_killed_fit_goes_on_to_the_same_weights_and_tells_the_same(
     for key, tensor in whole.tensors().items():
         assert torch.equal(resumed.tensors()[key], tensor), key
     assert not path.exists()
-
-
-def test_a_step_that_memory_does_not_hold_is_refused_with_a_batch_that_it_holds() -> None:
-    targets = torch.zeros(300, 50, dtype=torch.int64)
-    targets[::2, -40:] = 1
-    check_memory(targets, 64, 100_000)
-    with pytest.raises(ConfigError, match=r"takes 40\.0 GB.*Set batch_size to 25 at most"):
-        check_memory(targets, 125, 1_000_000)
-    check_memory(targets, 25, 1_000_000)
-    with pytest.raises(ConfigError, match="Lower max_length"):
-        check_memory(targets, 1, 10**9)

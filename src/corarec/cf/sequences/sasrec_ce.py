@@ -16,15 +16,11 @@ from corarec.cf.sequences.network import SASRecNetwork, known_sequences
 from corarec.cf.sequences.sasrec import SASRec, SASRecConfig
 from corarec.cf.training.checkpoint import Checkpointer
 from corarec.cf.training.state import FitState
-from corarec.errors import ConfigError, DataError
+from corarec.errors import DataError
 from corarec.types import Config, IntArray
 
 _ROWS_OF_AUC = 10_000
 _ROWS_AT_ONCE = 512
-_BYTES_OF_LOGIT = 8
-"""A logit and its gradient."""
-MOST_BYTES = 8_000_000_000
-"""Of the logits of a step."""
 
 
 class SASRecCEConfig(SASRecConfig):
@@ -62,8 +58,6 @@ class SASRecCE(SASRec):
 
         Raises
         ------
-        ConfigError
-            A step would take too much memory.
         DataError
             No user liked two items in train.
         TrainingError
@@ -74,7 +68,6 @@ class SASRecCE(SASRec):
         network = self._network = self._new_network(data.num_items)
         network.start(data.train, generator)
         inputs, targets = training_sequences(data, options.max_length)
-        check_memory(targets, options.batch_size, int(network.known.sum()))
         watched = _Watched(data, network)
         fit = FitState.begin(
             network,
@@ -189,27 +182,6 @@ def training_sequences(data: FitData, max_length: int) -> tuple[torch.Tensor, to
         found[rows.reshape(-1), place] = items[follows + shift]
         sequences.append(found)
     return torch.from_numpy(sequences[0]), torch.from_numpy(sequences[1])
-
-
-def check_memory(targets: torch.Tensor, batch_size: int, num_items: int) -> None:
-    """See that a step over the longest sequences takes no more than `MOST_BYTES`.
-
-    Raises
-    ------
-    ConfigError
-        It would.
-    """
-    lengths = (targets > 0).sum(1).sort(descending=True).values
-    needed = _BYTES_OF_LOGIT * num_items * int(lengths[:batch_size].sum())
-    if needed > MOST_BYTES:
-        fits = int((lengths.cumsum(0) * (_BYTES_OF_LOGIT * num_items) <= MOST_BYTES).sum())
-        advice = f"Set batch_size to {fits} at most" if fits else "Lower max_length"
-        raise ConfigError(
-            f"A step of sasrec-ce compares each item of {batch_size:,} sequences with all "
-            f"{num_items:,} items of train, which takes {needed / 1e9:,.1f} GB, and "
-            f"{MOST_BYTES / 1e9:.0f} GB is the most. {advice}, or choose sasrec, which compares "
-            "with none."
-        )
 
 
 def next_item_loss(
