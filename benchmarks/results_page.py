@@ -401,6 +401,7 @@ def suite(name: str, options: str = "") -> str:
 
 STUDIES = (
     "inputs",
+    "prompts",
     "weights",
     "rank",
     "queries",

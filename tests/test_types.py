@@ -93,3 +93,16 @@ def test_numbers_are_finite(value: str) -> None:
 
     with pytest.raises(ConfigError, match="share: Input should be a finite number"):
         Weight.parse({"share": value}, "the recipe")
+
+
+def test_stars_stay_beside_the_items_they_are_of() -> None:
+    items, stars = np.array([1, 2, 3]), np.array([5.0, np.nan, 4.0])
+    histories = Histories(items, np.array([0, 2]), np.array([2, 3]), stars)
+    np.testing.assert_array_equal(histories.last_stars(2), [[5.0, np.nan], [np.nan, 4.0]])
+    second = histories.take(np.array([1]))
+    assert second.stars_of(0).tolist() == [4.0]  # type: ignore[union-attr]
+    repeated = Histories.repeated(items, 2, stars)
+    np.testing.assert_array_equal(repeated.last_stars(1), [[4.0], [4.0]])
+    unknown = Histories.from_lists([[1, 2]])
+    assert unknown.stars_of(0) is None
+    assert np.isnan(unknown.last_stars(2)).all()

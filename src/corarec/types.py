@@ -139,6 +139,8 @@ class Histories:
     """[N] first position of each pair's history."""
     end: IntArray
     """[N] one past the last position; equal to `start` where there is no history."""
+    stars: FloatArray | None = None
+    """[P] how many stars the user gave each of them, NaN for none; None: not known of any."""
 
     def __repr__(self) -> str:
         return f"Histories({len(self):,} pairs)"
@@ -151,7 +153,7 @@ class Histories:
 
     def take(self, rows: IntArray | slice) -> "Histories":
         """Keep the histories at `rows`, sharing the item array."""
-        return Histories(self.liked_items, self.start[rows], self.end[rows])
+        return replace(self, start=self.start[rows], end=self.end[rows])
 
     def lengths(self) -> IntArray:
         """Return how many liked items precede each pair: [N]."""
@@ -165,10 +167,23 @@ class Histories:
         items[seen] = self.liked_items[positions[seen]]
         return items
 
+    def last_stars(self, count: int) -> FloatArray:
+        """Return the stars of what `last` returns: [N, count], NaN where there are none."""
+        positions = self.end[:, None] + np.arange(-count, 0)
+        stars = np.full(positions.shape, np.nan)
+        if self.stars is not None:
+            seen = positions >= self.start[:, None]
+            stars[seen] = self.stars[positions[seen]]
+        return stars
+
+    def stars_of(self, n: int) -> FloatArray | None:
+        """Return the stars of the history of pair `n`, beside its items."""
+        return None if self.stars is None else self.stars[self.start[n] : self.end[n]]
+
     @classmethod
-    def repeated(cls, items: IntArray, count: int) -> "Histories":
+    def repeated(cls, items: IntArray, count: int, stars: FloatArray | None = None) -> "Histories":
         """Give `count` pairs the same history."""
-        return cls(items, np.zeros(count, np.int64), np.full(count, len(items)))
+        return cls(items, np.zeros(count, np.int64), np.full(count, len(items)), stars)
 
     @classmethod
     def from_lists(cls, histories: Sequence[Sequence[int]]) -> "Histories":

@@ -134,3 +134,15 @@ def test_liked_and_disliked_before_a_row_are_the_rows_before_it() -> None:
         earlier = (users == users[row]) & (np.arange(300) < row)
         assert liked[n].tolist() == items[earlier & (labels == 1)].tolist()
         assert disliked[n].tolist() == items[earlier & (labels == 0)].tolist()
+
+
+def test_the_stars_of_a_history_are_those_of_its_rows() -> None:
+    stars = np.arange(6, dtype=np.float64)
+    timeline = Timeline(USERS, ITEMS, LABELS, num_users=5, stars=stars)
+    rows = np.arange(6)
+    for liked in (True, False):
+        past = timeline.before_rows(rows, liked=liked)
+        for row in range(len(rows)):
+            earlier = (USERS[row] == USERS) & (rows < row) & (liked == LABELS)
+            assert past.stars_of(row).tolist() == stars[earlier].tolist()  # type: ignore[union-attr]
+    assert timeline.so_far(np.array([0])).lengths().tolist() == [0]

@@ -6,7 +6,7 @@ import pytest
 
 from corarec.errors import ConfigError, DataError
 from corarec.prompts import PromptConfig, PromptEncoder, SoftSlot, TextSlot, encode
-from corarec.prompts.encode import SOFT_TOKEN
+from corarec.prompts.render import SOFT_TOKEN
 from corarec.types import Histories, Pairs
 
 TITLES = ["", "Alien (1979)", "Heat (1995)", "Fargo (1996)", "Shawshank Redemption, The (1994)"]
@@ -233,3 +233,27 @@ def test_titles_of_a_large_catalogue_are_counted_in_parts(
     longest = max(len(tiny_tokenizer(f'"{title}"').input_ids) - 1 for title in TITLES[1:])
     assert encoder._title_room == longest
     assert together == [2, 2]
+
+
+def test_stars_stand_beside_what_was_rated_and_nowhere_else(tiny_tokenizer: Any) -> None:
+    template, form = "{history}|{disliked}|{title}", "{title}: {stars}"
+    encoder = make_encoder(tiny_tokenizer, template=template, past_title=form, history_length=2)
+    stars = np.array([5.0, 4.5, np.nan, 3.0])
+    ends = np.array([3, 4])
+    liked = Histories(np.array([1, 2, 3, 1]), np.array([0, 3]), ends, stars)
+    pairs = replace(
+        make_pairs([4, 4], [[], []]),
+        histories=liked,
+        disliked=Histories(np.array([2]), np.array([0, 1]), np.array([1, 1]), np.array([1.0])),
+    )
+    shown = encoder.render(pairs)
+    title = '"Shawshank Redemption, The (1994)"'
+    assert shown[0] == f'Heat (1995): 4.5, "Fargo (1996)"|Heat (1995): 1|{title}'
+    assert shown[1] == f"Alien (1979): 3|unknown|{title}"
+    assert encoder.render(pairs.take(np.array([1]))) == shown[1:]
+
+
+def test_without_titles_no_stars_are_shown_either(tiny_tokenizer: Any) -> None:
+    options = {"template": "{history}|{title}", "past_title": "{title}: {stars}", "titles": "none"}
+    encoder = make_encoder(tiny_tokenizer, **options)
+    assert encoder.render(make_pairs([4], [[1]])) == ['|""']

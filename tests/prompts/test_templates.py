@@ -1,7 +1,15 @@
 import pytest
 
 from corarec.errors import ConfigError
-from corarec.prompts.templates import PromptConfig, Template, check_slots, quote, slot_names
+from corarec.prompts.templates import (
+    QUOTED,
+    PastTitle,
+    PromptConfig,
+    Template,
+    check_slots,
+    quote,
+    slot_names,
+)
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -61,3 +69,26 @@ def test_bounds() -> None:
 
 def test_titles_are_quoted() -> None:
     assert quote("Heat (1995)") == '"Heat (1995)"'
+
+
+def test_a_title_of_the_past_with_stars_and_without_them() -> None:
+    form = PastTitle('"{title}" ({stars} of {{5}})')
+    assert form.fill("{Heat}", 4.0) == '"{Heat}" (4 of {5})'
+    assert form.fill("Heat", 4.5) == '"Heat" (4.5 of {5})'
+    assert form.fill("Heat", float("nan")) == '"Heat"'
+    assert PastTitle(QUOTED).fill("Heat", float("nan")) == '"Heat"'
+
+
+@pytest.mark.parametrize("form", ["{stars}", "{title} {title}", "{title} {year}", "{", "Heat"])
+def test_what_no_title_of_the_past_can_stand_as(form: str) -> None:
+    with pytest.raises(ConfigError, match="past_title"):
+        parsed(past_title=form)
+
+
+def test_whether_a_prompt_shows_stars() -> None:
+    form = "{title}, {stars}"
+    assert parsed(past_title=form).shows_stars
+    assert not parsed().shows_stars
+    assert not parsed(past_title=form, template="{title}?").shows_stars
+    assert not parsed(past_title=form, titles="none").shows_stars
+    assert parsed(past_title=form, template="not {disliked}: {title}?").shows_stars

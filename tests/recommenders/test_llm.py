@@ -2,10 +2,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from corarec.data import Dataset
+from corarec.errors import ConfigError
 from corarec.recommenders import build_recommender
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.llm import PromptInputs, PromptRecommender
@@ -59,3 +61,44 @@ def test_new_titles_are_an_argument(recommender: PromptRecommender, small_world:
     assert scores[0] != scores[1]
     assert scores[1] == pytest.approx(Scorer(recommender).score(pairs)[0], abs=1e-5)
     assert len(recommender.encoder.titles) == len(small_world.titles)
+
+
+STARRED = {"template": "{history}|{disliked}|{title}", "past_title": "{title}: {stars}"}
+
+
+def test_a_prompt_shows_the_stars_of_earlier_rows_alone(
+    small_world: Dataset, tiny_backbone: Path
+) -> None:
+    config = ICLSystem(backbone={"model": str(tiny_backbone)}, prompt=STARRED)
+    system = build_recommender(config, small_world)
+    assert isinstance(system, PromptRecommender)
+    rows = small_world.rows("test")[:20]
+    prompts = system.encoder.render(small_world.pairs(rows))
+    table, titles = small_world.interactions, small_world.titles
+    shown = 0
+    for row, prompt in zip(rows.tolist(), prompts, strict=True):
+        user = table["user_id"][row]
+        before = table[:row].filter(pl.col("user_id") == user)
+        for label, past in zip((1, 0), prompt.split("|"), strict=False):
+            known = before.filter(pl.col("label") == label).tail(10)
+            said = [
+                f"{titles[item]}: {stars:g}"
+                for item, stars in known.select("item_id", "rating").iter_rows()
+            ]
+            assert past == (", ".join(said) or "unknown")
+            shown += len(said)
+    assert shown > 20
+
+
+def test_stars_of_a_dataset_without_ratings_are_refused(
+    small_world: Dataset, tiny_backbone: Path
+) -> None:
+    bare = replace(
+        small_world,
+        interactions=small_world.interactions.with_columns(
+            rating=pl.lit(None, small_world.interactions["rating"].dtype)
+        ),
+    )
+    config = ICLSystem(backbone={"model": str(tiny_backbone)}, prompt=STARRED)
+    with pytest.raises(ConfigError, match="no ratings"):
+        build_recommender(config, bare)

@@ -31,7 +31,7 @@ def built(*args: Any, **options: Any) -> PromptRecommender:
 
 def shots_of(dataset: Dataset, backbone: Path, **options: Any) -> Shots:
     recommender = built(system(backbone, **options), dataset, seed=5)
-    fill = recommender.encoder._texts["shots"].fill
+    fill = recommender.encoder._renderer._texts["shots"].fill
     shots = fill.__self__  # type: ignore[attr-defined]
     assert isinstance(shots, Shots)
     return shots

@@ -48,7 +48,7 @@ def explained_extremes(run: Run, split: Split, count: int) -> list[ExplainedRow]
             label=int(table.labels[row]),
             right=2 * n < len(chosen),
             explanation=run.explain_in(
-                Context(int(pairs.user_ids[n]), pairs.histories[n], pairs.disliked[n]),
+                Context.of(int(pairs.user_ids[n]), pairs.histories, pairs.disliked, n),
                 int(pairs.item_ids[n]),
             ),
         )

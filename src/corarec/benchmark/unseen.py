@@ -142,9 +142,9 @@ class UnseenItems:
         """Return what was known of a user when the split began."""
         first = self._first_rows[[user_id]]
         liked, disliked = (
-            self.dataset.timeline.before_rows(first, liked=liked)[0] for liked in (True, False)
+            self.dataset.timeline.before_rows(first, liked=liked) for liked in (True, False)
         )
-        return Context(user_id, liked, disliked)
+        return Context.of(user_id, liked, disliked)
 
     def scores(self, order: Callable[[int], IntArray], user_ids: IntArray) -> FloatArray:
         """Return scores that rank the catalogue in an order: [B, I + 1], seen items last."""

@@ -54,11 +54,12 @@ def pack(
 def _people(packed: "Packed", *, without_users: bool) -> str:
     learned = "What its models learned from people is in it, too, without an id."
     if packed.users:
+        rated = ", with their ratings" if packed.rated else ""
         return (
             f"In it are {packed.items:,} titles and, of {packed.users:,} people, their ids, the "
             f"{packed.liked:,} times that they liked an item and the "
-            f"{packed.rows - packed.liked:,} that they did not. {learned} Give it only to those "
-            "who may know that; --without-users leaves ids and histories out."
+            f"{packed.rows - packed.liked:,} that they did not{rated}. {learned} Give it only to "
+            "those who may know that; --without-users leaves ids and histories out."
         )
     left_out = "Known users were left out" if without_users else "It holds no known users"
     return (

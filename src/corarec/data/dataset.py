@@ -147,7 +147,7 @@ class Dataset:
             fingerprint=self.fingerprint,
         )
         # Where only training rows may be known, a CF model has them itself.
-        return found if self.card.histories == "all" else found.without_times()
+        return found if self.card.histories == "all" else found.without_times(keep_stars=True)
 
     @cached_property
     def user_vocabulary(self) -> Vocabulary:

@@ -108,11 +108,11 @@ class Timeline:
         self.stars = stars
         self.met = met
         labelled = {True: labels == 1, False: labels == 0}
-        self._all = {liked: _Rows.of(item_ids, rows) for liked, rows in labelled.items()}
+        self._all = {liked: _Rows.of(item_ids, stars, rows) for liked, rows in labelled.items()}
         self._shown = self._all
         if hidden is not None and hidden.any():
             self._shown = {
-                liked: _Rows.of(item_ids, rows & ~hidden) for liked, rows in labelled.items()
+                liked: _Rows.of(item_ids, stars, rows & ~hidden) for liked, rows in labelled.items()
             }
         self._first_row = np.searchsorted(user_ids, np.arange(num_users + 2))
 
@@ -164,13 +164,15 @@ class _Rows(NamedTuple):
 
     items: IntArray
     """[P]"""
+    stars: FloatArray | None
+    """[P]"""
     before: IntArray
     """[N + 1] how many of them stand before each row"""
 
     @classmethod
-    def of(cls, item_ids: IntArray, chosen: np.ndarray) -> "_Rows":
+    def of(cls, item_ids: IntArray, stars: FloatArray | None, chosen: np.ndarray) -> "_Rows":
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen, dtype=np.int64)])
-        return cls(item_ids[chosen], before)
+        return cls(item_ids[chosen], None if stars is None else stars[chosen], before)
 
     def between(self, first_rows: IntArray, end_rows: IntArray) -> Histories:
-        return Histories(self.items, self.before[first_rows], self.before[end_rows])
+        return Histories(self.items, self.before[first_rows], self.before[end_rows], self.stars)

@@ -76,11 +76,12 @@ class Knowledge:
         stars = np.full(len(line.labels), np.nan) if line.stars is None else line.stars
         return Log(line.user_ids, line.item_ids, line.labels, line.times, stars)
 
-    def without_times(self) -> "Knowledge":
-        """Return the same without the times and ratings of the rows."""
+    def without_times(self, *, keep_stars: bool = False) -> "Knowledge":
+        """Return the same without the times of the rows, and without their ratings."""
         line = self.timeline
-        count = len(self.users)
-        bare = Timeline(line.user_ids, line.item_ids, line.labels, count, met=line.met)
+        columns = line.user_ids, line.item_ids, line.labels
+        stars = line.stars if keep_stars else None
+        bare = Timeline(*columns, len(self.users), stars=stars, met=line.met)
         return replace(self, timeline=bare)
 
     def without_users(self) -> "Knowledge":
@@ -111,8 +112,8 @@ class Knowledge:
         }
         if self.timeline.times is not None:
             rows["times"] = self.timeline.times
-            if self.timeline.stars is not None:
-                rows["stars"] = self.timeline.stars
+        if self.timeline.stars is not None:
+            rows["stars"] = self.timeline.stars
         if self.timeline.met is not None:
             rows["met"] = self.timeline.met.astype(np.int8)
         save_file({name: np.ascontiguousarray(rows[name]) for name in rows}, folder / ROWS)

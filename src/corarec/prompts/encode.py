@@ -11,22 +11,12 @@ import numpy as np
 import torch
 
 from corarec.errors import ConfigError, DataError
-from corarec.prompts.slots import Slot, SoftSlot, TextSlot
-from corarec.prompts.templates import (
-    DISLIKED,
-    HISTORY,
-    TITLE,
-    PromptConfig,
-    RenderedPrompt,
-    Template,
-    quote,
-    slot_names,
-)
+from corarec.prompts.render import SOFT_TOKEN, Renderer
+from corarec.prompts.slots import Slot, SoftSlot
+from corarec.prompts.templates import HISTORY, PromptConfig, RenderedPrompt, quote
 from corarec.prompts.tokens import EncodedPrompts, PromptRow, PromptToken, TokenRow
-from corarec.types import Histories, IntArray, Pairs
+from corarec.types import IntArray, Pairs
 
-SOFT_TOKEN = "<|corarec:soft|>"
-"""Stands in the text where a soft token will; no token of the model."""
 _AT_ONCE = 1024
 """Prompts that are held as text."""
 
@@ -90,15 +80,11 @@ class PromptEncoder:
             frame=frame,
             max_length=max_length,
         )
-        self._used = frozenset(slot_names(config.template))
-        self._shows_titles = config.titles == "shown"
-        slots = {name: slot for name, slot in (slots or {}).items() if name in self._used}
         self.config = config
         self.titles = titles
         self.max_length = config.max_length or max_length
-        self.template = Template(config, noun, nouns, frame)
-        self._texts = {name: slot for name, slot in slots.items() if isinstance(slot, TextSlot)}
-        self._soft = {name: slot for name, slot in slots.items() if isinstance(slot, SoftSlot)}
+        self._renderer = Renderer(config, titles, slots or {}, noun, nouns, frame)
+        self._soft: dict[str, SoftSlot] = self._renderer.soft
         self._padding_id = _padding_id(tokenizer)
         if self._soft:
             tokenizer = deepcopy(tokenizer)
@@ -112,7 +98,7 @@ class PromptEncoder:
 
     def render(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> list[str]:
         """Return the prompt of every pair as text, unshortened."""
-        prompts = self._prompts(pairs, self.config.history_length, new_titles)
+        prompts = self._renderer.prompts(pairs, self.config.history_length, new_titles)
         return [prompt.text for prompt in prompts]
 
     def encode(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> EncodedPrompts:
@@ -151,7 +137,7 @@ class PromptEncoder:
 
     def token_counts(self, pairs: Pairs) -> IntArray:
         """Return the length of every prompt in tokens before any shortening: [N]."""
-        rows = self._tokenise(self._prompts(pairs, self.config.history_length, ()))
+        rows = self._tokenise(self._renderer.prompts(pairs, self.config.history_length, ()))
         return np.array([len(row.ids) for row in rows], dtype=np.int64)
 
     def lengths(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> IntArray:
@@ -159,30 +145,16 @@ class PromptEncoder:
 
         It grows with the number of tokens closely enough to put prompts of like length together.
         """
-        if not self._shows_titles:
-            return np.zeros(len(pairs), dtype=np.int64)
-        lengths = self._title_lengths
-        if new_titles:
-            lengths = np.concatenate([lengths, _lengths(new_titles)])
-        found = lengths[pairs.item_ids]
-        for past in ({HISTORY: pairs.histories} | self._pasts(pairs)).values():
-            found = found + lengths[past.last(self.config.history_length)].sum(axis=1)
-        return found
-
-    @cached_property
-    def _title_lengths(self) -> IntArray:
-        lengths = _lengths(self.titles)
-        lengths[0] = 0
-        return lengths
+        return self._renderer.lengths(pairs, new_titles)
 
     def shown(self, pairs: Pairs, new_titles: Sequence[str] = ()) -> IntArray:
         """Return how many titles of the history stand in each prompt, the last of them: [N]."""
-        if HISTORY not in self._used or not self._shows_titles:
+        if HISTORY not in self._renderer.pasts(pairs):
             return np.zeros(len(pairs), dtype=np.int64)
         counts = np.minimum(pairs.histories.lengths(), self.config.history_length)
         if self.max_length is None:
             return counts
-        rows = self._tokenise(self._prompts(pairs, self.config.history_length, new_titles))
+        rows = self._tokenise(self._renderer.prompts(pairs, self.config.history_length, new_titles))
         for n, row in enumerate(rows):
             if self._is_too_long(row):
                 left, _ = self._shortened(pairs.take(np.array([n])), new_titles)
@@ -190,7 +162,7 @@ class PromptEncoder:
         return counts
 
     def _rows(self, pairs: Pairs, new_titles: Sequence[str]) -> list[PromptRow]:
-        rows = self._tokenise(self._prompts(pairs, self.config.history_length, new_titles))
+        rows = self._tokenise(self._renderer.prompts(pairs, self.config.history_length, new_titles))
         if self.max_length is None:
             return rows
         # Titles have no more tokens than bytes, so that most catalogues need not be tokenised.
@@ -208,11 +180,13 @@ class PromptEncoder:
 
     def _shortened(self, pair: Pairs, new_titles: Sequence[str]) -> tuple[int, PromptRow]:
         """Return the prompt that fits, after the number of titles of its histories."""
-        known = max((int(past.lengths()[0]) for past in self._pasts(pair).values()), default=0)
+        known = max(
+            (int(past.lengths()[0]) for past in self._renderer.pasts(pair).values()), default=0
+        )
         shown = min(self.config.history_length, known)
         row = None
         for history_length in range(max(1, shown) - 1, -1, -1):
-            (row,) = self._tokenise(self._prompts(pair, history_length, new_titles))
+            (row,) = self._tokenise(self._renderer.prompts(pair, history_length, new_titles))
             if not self._is_too_long(row):
                 return history_length, row
         assert row is not None
@@ -221,7 +195,7 @@ class PromptEncoder:
             return 0, row
         item = int(pair.item_ids[0])
         raise ConfigError(
-            f"The prompt for item {item} ({self._title(item, new_titles)[:80]!r}) has "
+            f"The prompt for item {item} ({self._renderer.title(item, new_titles)[:80]!r}) has "
             f"{len(row.ids)} tokens without any history, more than the limit of "
             f"{self.max_length}. Raise system.prompt.max_length, shorten the title or take a model "
             "that reads more."
@@ -245,41 +219,6 @@ class PromptEncoder:
             if longest >= room:
                 break
         return min(longest, room)
-
-    def _title(self, item: int, new_titles: Sequence[str]) -> str:
-        known = len(self.titles)
-        return self.titles[item] if item < known else new_titles[item - known]
-
-    def _prompts(
-        self, pairs: Pairs, history_length: int, new_titles: Sequence[str]
-    ) -> list[RenderedPrompt]:
-        fixed = {
-            name: slot.joiner.join([SOFT_TOKEN] * slot.tokens) for name, slot in self._soft.items()
-        }
-        texts = {name: slot.fill(pairs) for name, slot in self._texts.items()}
-        pasts = {name: past.last(history_length) for name, past in self._pasts(pairs).items()}
-        prompts = []
-        for n, item in enumerate(pairs.item_ids):
-            own = {name: values[n] for name, values in texts.items()}
-            past = {name: self._listed(shown[n], new_titles) for name, shown in pasts.items()}
-            title = quote(self._title(item, new_titles) if self._shows_titles else "")
-            prompts.append(self.template.fill(fixed | own | past | {TITLE: title}))
-        return prompts
-
-    def _pasts(self, pairs: Pairs) -> dict[str, Histories]:
-        """Return what fills the slots of the template that show a user's past."""
-        disliked = pairs.disliked
-        if disliked is None:
-            disliked = Histories.repeated(np.zeros(0, np.int64), len(pairs))
-        both = {HISTORY: pairs.histories, DISLIKED: disliked}
-        return {name: past for name, past in both.items() if name in self._used}
-
-    def _listed(self, items: IntArray, new_titles: Sequence[str]) -> str:
-        """Return the titles of items as a prompt shows them; item 0 is none."""
-        if not self._shows_titles:
-            return ""
-        titles = [quote(self._title(item, new_titles)) for item in items.tolist() if item]
-        return ", ".join(titles) or self.config.no_history
 
     def _tokenise(self, prompts: list[RenderedPrompt]) -> list[PromptRow]:
         encoded = self.tokenizer(
@@ -340,10 +279,6 @@ class PromptEncoder:
             for name in self._soft
         }
         return EncodedPrompts(input_ids, attention_mask, starts, ends, soft)
-
-
-def _lengths(titles: Sequence[str]) -> IntArray:
-    return np.array([len(title) + len('"", ') for title in titles], dtype=np.int64)
 
 
 def _padding_id(tokenizer: Any) -> int:

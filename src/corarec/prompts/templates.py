@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isnan
 from string import Formatter
 from typing import Annotated, Literal
 
@@ -17,6 +18,9 @@ CORA_TEMPLATE = (
 """The prompt of CoRA (paper, Table 1), also that of TALLRec and of in-context learning here."""
 
 HISTORY, DISLIKED, TITLE = "history", "disliked", "title"
+STARS = "stars"
+QUOTED = '"{title}"'
+"""How a title stands in a prompt."""
 NOUNS = ("noun", "nouns")
 COMMON_SLOTS = frozenset({HISTORY, DISLIKED, TITLE, *NOUNS})
 """The slots that every system can fill."""
@@ -51,6 +55,24 @@ def title_once(template: str) -> str:
     return template
 
 
+def title_and_stars(form: str) -> str:
+    """Return how a title of the past stands if that names the title once, and stars at most.
+
+    Raises
+    ------
+    ValueError
+        It does not.
+    """
+    found = slot_names(form)
+    if found.count(TITLE) != 1 or set(found) - {TITLE, STARS}:
+        raise ValueError(
+            f"a title of the past stands as {form!r}, with the slots {found}; wanted are {{title}} "
+            "once and, for the rating that the user gave, {stars}. Write a brace that is meant "
+            "literally twice: {{ or }}"
+        )
+    return form
+
+
 class PromptConfig(Config):
     """How a pair becomes text."""
 
@@ -59,6 +81,10 @@ class PromptConfig(Config):
     the system adds; {disliked} shows titles that the user did not like."""
     history_length: Annotated[int, Field(ge=0)] = 10
     """How many of the last liked titles are shown, oldest first, and of the disliked ones."""
+    past_title: Annotated[str, AfterValidator(title_and_stars)] = QUOTED
+    """How each title of {history} and {disliked} stands there. With {stars}, as in
+    `"{title}" ({stars} stars)`, it shows the rating that the user gave; where that is not known,
+    the title alone in quotes."""
     no_history: str = "unknown"
     """What stands in {history} where nothing is known. The authors' files print `unkow`."""
     titles: Literal["shown", "none"] = "shown"
@@ -68,6 +94,12 @@ class PromptConfig(Config):
     r"""Print line breaks as the two characters `\n`, as the authors' files do."""
     max_length: Annotated[int, Field(gt=0)] | None = None
     """Longest prompt in tokens; the oldest history titles go first. None: the model's own limit."""
+
+    @property
+    def shows_stars(self) -> bool:
+        """Whether ratings stand beside titles."""
+        past = {HISTORY, DISLIKED} & set(slot_names(self.template))
+        return bool(past) and self.titles == "shown" and STARS in slot_names(self.past_title)
 
 
 def check_slots(config: PromptConfig, added: frozenset[str], needed: frozenset[str]) -> None:
@@ -139,6 +171,27 @@ class Template:
             place += len(piece)
             pieces += (literal, piece)
         return RenderedPrompt("".join([*pieces, self._frame[1]]), spans)
+
+
+class PastTitle:
+    """How one title of what a user liked, or did not, stands in a prompt.
+
+    Parameters
+    ----------
+    form
+        Text with the slot {title} and, perhaps, {stars}.
+    """
+
+    def __init__(self, form: str) -> None:
+        self._parts = list(cut(form, {}))
+        self._needs_stars = STARS in slot_names(form)
+
+    def fill(self, title: str, stars: float) -> str:
+        """Return the title with its stars, in quotes alone where these are NaN."""
+        if self._needs_stars and isnan(stars):
+            return quote(title)
+        said = {TITLE: title, STARS: f"{stars:g}"}
+        return "".join(words + (said[name] if name else "") for words, name in self._parts)
 
 
 def cut(text: str, words: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from corarec.backbone import Backbone
 from corarec.cf import VectorSource
 from corarec.data import Catalogue, Dataset
+from corarec.errors import ConfigError
 from corarec.prompts import PromptConfig, PromptEncoder, Slot
 from corarec.types import Pairs
 
@@ -43,7 +46,18 @@ class Ingredients:
         """Return what makes prompts of pairs, `slots` being those that the system fills.
 
         Without `framed` the turns of a chat are left out.
+
+        Raises
+        ------
+        ConfigError
+            The prompt shows ratings, and the dataset has none.
         """
+        stars = None if self.dataset is None else self.dataset.timeline.stars
+        if config.shows_stars and stars is not None and np.isnan(stars).all():
+            raise ConfigError(
+                "system.prompt.past_title shows {stars}, and the dataset has no ratings. Leave "
+                "{stars} out, or take a dataset whose source has them."
+            )
         frame = self.backbone.frame
         return PromptEncoder(
             self.backbone.tokenizer,

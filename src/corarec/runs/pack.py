@@ -41,6 +41,8 @@ class Packed:
     rows: int
     """What these users liked or did not."""
     liked: int
+    rated: bool
+    """Whether their ratings are in it."""
     backbone: str
     """The language model that it needs; `backbone` where that is in it."""
 
@@ -96,7 +98,9 @@ def pack_run(
         if without_users:
             knowledge = knowledge.without_users()
         elif config.knowledge.policy != "streaming":
-            knowledge = knowledge.without_times()
+            prompt = getattr(config.system, "prompt", None)
+            stars = prompt is not None and prompt.shows_stars
+            knowledge = knowledge.without_times(keep_stars=stars)
         model = _model_folder(folder, config, include=include_backbone)
         config = _portable(config, knowledge.name, has_model=model is not None)
         with _written(output) as new:
@@ -123,6 +127,7 @@ def pack_run(
         users=len(knowledge.users),
         rows=len(knowledge.timeline.labels),
         liked=int(knowledge.timeline.labels.sum()),
+        rated=knowledge.timeline.stars is not None,
         backbone=backbone,
     )
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from corarec.data import Catalogue
 from corarec.score.context import Context
 from corarec.score.scorer import PairSystem, Scorer
-from corarec.types import FloatArray, Histories, IntArray, Pairs
+from corarec.types import FloatArray, Histories, Pairs
 
 Part = Literal["user", "item", "user-and-item", "liked-title", "adapter"]
 """What can be left out: what CF knows of the user, of the item and of both, so that text is left
@@ -126,7 +126,7 @@ def explain(
         Answers the same prompts without the increment.
     """
     shown = context.liked[len(context.liked) - num_shown :]
-    parts, pairs = _variants(context, item_id, shown)
+    parts, pairs = _variants(context, item_id, num_shown)
     rows = np.array(_that_differ(scorer.system, pairs, new_titles))
     logits = scorer.score(pairs.take(rows), new_titles=new_titles)
     found = [parts[row] for row in rows[1:]]
@@ -150,7 +150,7 @@ def explain(
 
 
 def _variants(
-    context: Context, item_id: int, shown: IntArray
+    context: Context, item_id: int, num_shown: int
 ) -> tuple[list[tuple[Part | None, int | None]], Pairs]:
     """Return what each pair lacks, and the pairs; the first lacks nothing, three lack CF."""
     parts: list[tuple[Part | None, int | None]] = [
@@ -159,10 +159,15 @@ def _variants(
         ("item", None),
         ("user-and-item", None),
     ]
-    parts += [("liked-title", place) for place in range(len(shown))]
+    parts += [("liked-title", place) for place in range(num_shown)]
     count = len(parts)
     user_ids, item_ids = np.full(count, context.user_id), np.full(count, item_id)
-    texts = [(shown if place is None else np.delete(shown, place)).tolist() for _, place in parts]
+    # One list after the other: that of each variant lacks no title, or one of those shown.
+    shown = np.arange(len(context.liked) - num_shown, len(context.liked))
+    texts = [shown if place is None else np.delete(shown, place) for _, place in parts]
+    ends = np.cumsum([len(text) for text in texts])
+    liked = np.concatenate(texts)
+    stars = None if context.liked_stars is None else context.liked_stars[liked]
     no_user = np.array([part in ("user", "user-and-item") for part, _ in parts])
     no_item = np.array([part in ("item", "user-and-item") for part, _ in parts])
     # To CF the history is that of the person whatever the prompt shows of it.
@@ -175,9 +180,9 @@ def _variants(
     return parts, Pairs(
         user_ids,
         item_ids,
-        Histories.from_lists(texts),
+        Histories(context.liked[liked], np.concatenate([[0], ends[:-1]]), ends, stars),
         seen_by_cf=seen_by_cf,
-        disliked=Histories.repeated(context.disliked, count),
+        disliked=Histories.repeated(context.disliked, count, context.disliked_stars),
     )
 
 

@@ -135,7 +135,7 @@ class Directory:
         """Return all that is known of a user."""
         pair = self.pairs(np.array([user_id]), np.zeros(1, np.int64))
         assert pair.disliked is not None
-        return Context(user_id, pair.histories[0], pair.disliked[0])
+        return Context.of(user_id, pair.histories, pair.disliked)
 
     def most_active(self, count: int) -> list[str]:
         """Return the raw ids of the users with the most liked items."""

@@ -1,12 +1,18 @@
 """A run that is told things while it is in use."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from corarec.errors import DataError
+from corarec.prompts import PromptEncoder
+from corarec.recipe import RunConfig
+from corarec.runs import load_run
 from corarec.runs.live import ASKED, Filters, LiveRun
+from corarec.runs.pack import pack_run
+from corarec.train import train_run
 
 NOW = 2_000_000_000
 
@@ -167,3 +173,33 @@ def test_liked_items_are_named_by_title_with_spaces_around(live: LiveRun) -> Non
     (item,) = first_items(live, 1)
     title = live.title(live.number(item))
     assert live.context(liked=[f" {title} "]).liked.tolist() == [live.number(item)]
+
+
+def test_stars_stand_in_the_prompts_of_a_packed_run_and_of_what_it_is_told(
+    home: Path, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    prompt = {"past_title": "{title} [{stars}]"}
+    icl = {"name": "icl", "backbone": recipe["system"]["backbone"], "prompt": prompt}
+    config = {**recipe, "data": str(home / "world"), "cf": None, "system": icl}
+    train_run(RunConfig.parse(config, "recipe"), tmp_path / "icl")
+    archive = pack_run(tmp_path / "icl", tmp_path / "icl.zip").output
+    packed = load_run(archive)
+    encoder = packed.recommender.encoder
+    assert isinstance(encoder, PromptEncoder)
+    known = np.flatnonzero(packed.knowledge.timeline.liked_counts() > 2)[0]
+    plain = packed.directory.known(known)
+    told = LiveRun.open(archive)
+    user = packed.knowledge.users.raw(np.array([known]))[0]
+    assert encoder.render(plain.pairs(np.array([1]))) == encoder.render(
+        told.context(user).pairs(np.array([1]))
+    )
+    assert "[5]" in encoder.render(plain.pairs(np.array([1])))[0]
+    item = told.knowledge.catalogue.vocabulary.raw_ids[3]
+    told.record("zoe", item, "like", 10**10, stars=4.5)
+    (text,) = encoder.render(told.join([(told.context("zoe"), np.array([1]))]))
+    title = told.title(told.number(item))
+    assert f"{title} [4.5]" in text
+    new = told.context(liked=[item])
+    assert f'"{title}".' in encoder.render(told.join([(new, np.array([1]))]))[0]
+    effects = told.explain("zoe", told.knowledge.catalogue.vocabulary.raw_ids[0]).effects
+    assert title in effects["title"].to_list()

@@ -10,7 +10,7 @@ from corarec.runs.live.checks import checked_name, checked_time
 from corarec.runs.live.memory import LiveMemory
 from corarec.runs.live.types import ASKED, Event, Known
 from corarec.score.context import Context
-from corarec.types import BoolArray, Histories, IntArray, Pairs
+from corarec.types import BoolArray, FloatArray, Histories, IntArray, Pairs
 
 
 class LivePairs(LiveMemory):
@@ -113,10 +113,12 @@ class LivePairs(LiveMemory):
         return Pairs(
             users[owners],
             np.concatenate([np.zeros(0, np.int64), *(items for _, items in parts)]),
-            _histories([context.liked for context, _ in parts], owners),
+            _histories([(context.liked, context.liked_stars) for context, _ in parts], owners),
             times=moment,
             known_until=moment if self._policy == "streaming" else None,
-            disliked=_histories([context.disliked for context, _ in parts], owners),
+            disliked=_histories(
+                [(context.disliked, context.disliked_stars) for context, _ in parts], owners
+            ),
         )
 
     def check_pair(self, user: str, item: str | tuple[str, str]) -> None:
@@ -187,8 +189,11 @@ class LivePairs(LiveMemory):
         return ~users[table.user_rows], ~items[table.item_rows]
 
 
-def _histories(lists: Sequence[IntArray], owners: IntArray) -> Histories:
-    """Return for each pair the list of its owner, each list kept once."""
-    ends = np.cumsum([len(items) for items in lists], dtype=np.int64)
+def _histories(lists: Sequence[tuple[IntArray, FloatArray | None]], owners: IntArray) -> Histories:
+    """Return for each pair the items and stars of its owner, each list kept once."""
+    ends = np.cumsum([len(items) for items, _ in lists], dtype=np.int64)
     starts = np.concatenate([np.zeros(1, np.int64), ends])[: len(lists)]
-    return Histories(np.concatenate([np.zeros(0, np.int64), *lists]), starts[owners], ends[owners])
+    all_items = np.concatenate([np.zeros(0, np.int64), *(items for items, _ in lists)])
+    all_stars = [np.full(len(items), np.nan) if s is None else s for items, s in lists]
+    stars = np.concatenate([np.zeros(0), *all_stars])
+    return Histories(all_items, starts[owners], ends[owners], stars)

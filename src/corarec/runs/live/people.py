@@ -257,7 +257,9 @@ class People:
     def context(self, number: int, moment: int = NEVER_OVER) -> Context:
         """Return what is known of a user before a moment."""
         rows = self.rows(number)
-        return Context(number, rows.items_before(1, moment), rows.items_before(0, moment))
+        liked, disliked = (rows.items_before(label, moment) for label in (1, 0))
+        stars = (rows.stars_before(label, moment) for label in (1, 0))
+        return Context(number, liked, disliked, *stars)
 
     def somebody(self, liked: Sequence[int], disliked: Sequence[int] = ()) -> Context:
         """Return the context of somebody who likes and dislikes these items and says no more."""

@@ -59,7 +59,14 @@ class UserRows:
 
     def items_before(self, label: int, moment: int) -> IntArray:
         """Return the items of one label before a moment, oldest first."""
-        return self.items[self.current & (self.labels == label) & (self.times < moment)]
+        return self.items[self._before(label, moment)]
+
+    def stars_before(self, label: int, moment: int) -> FloatArray:
+        """Return the stars of what `items_before` returns, NaN for none."""
+        return self.stars[self._before(label, moment)]
+
+    def _before(self, label: int, moment: int) -> BoolArray:
+        return self.current & (self.labels == label) & (self.times < moment)
 
 
 @dataclass(frozen=True)
