@@ -14,7 +14,7 @@ from tests.cli.conftest import corarec
 from tests.serve.conftest import Serve
 
 from corarec.serve.server import address, bind
-from corarec.serve.settings import ServeSettings
+from corarec.serve.settings import NO_LIMITS, ServeSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
 NOT_RUN = {
@@ -85,21 +85,8 @@ def test_every_command_of_the_page_runs(
 def test_the_limits_of_the_page_are_those_that_there_are() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\S+)", PAGE, re.MULTILINE)
     told = {name: default for name, default in rows if name in ServeSettings.model_fields}
-    of_options = {
-        "run",
-        "data",
-        "beside",
-        "host",
-        "port",
-        "workers",
-        "store",
-        "adopt_store",
-        "keys",
-        "allow_origins",
-        "allow_hosts",
-    }
     fields = ServeSettings.model_fields
-    assert set(told) == set(fields) - of_options
+    assert set(told) == set(fields) - NO_LIMITS
     for name, default in told.items():
         value = fields[name].default
         if name == "threads":

@@ -112,6 +112,40 @@ def test_a_body_without_end_is_not_kept() -> None:
     assert len(parts) == 7
 
 
+def test_bodies_that_fill_the_memory_are_refused_and_their_room_is_free_again() -> None:
+    asked = door(echo, body_bytes=2_000, bodies_bytes=2_500)
+
+    async def hold() -> list[list[dict[str, Any]]]:
+        release = asyncio.Event()
+
+        async def one(size: int, *, slow: bool) -> list[dict[str, Any]]:
+            messages = [part(b"x" * size, slow), part(b"", False), {"type": "http.disconnect"}]
+            sent: list[dict[str, Any]] = []
+
+            async def receive() -> dict[str, Any]:
+                if slow and len(messages) == 2:
+                    await release.wait()
+                return messages.pop(0)
+
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": []}
+            await asked(scope, receive, send)
+            return sent
+
+        slow = asyncio.create_task(one(1_900, slow=True))
+        await asyncio.sleep(0)
+        beyond, small = await one(700, slow=False), await one(500, slow=False)
+        release.set()
+        return [await slow, beyond, small, await one(1_900, slow=False)]
+
+    answers = asyncio.run(hold())
+    assert [each[0]["status"] for each in answers] == [200, 429, 200, 200]
+    assert (b"retry-after", b"1") in answers[1][0]["headers"]
+    assert (b"connection", b"close") in answers[1][0]["headers"]
+
+
 def test_a_client_that_goes_before_its_body_is_no_request() -> None:
     assert through(door(echo), [part(b"x", True), {"type": "http.disconnect"}]) == []
 

@@ -20,10 +20,14 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+import uvicorn
 from tests.cli.conftest import corarec
 from tests.serve.conftest import lines
 
+from corarec.serve.connections import PatientProtocol
 from corarec.serve.opening import open_store, store_of
+from corarec.serve.server import GRACE, bind, make_app, serve
+from corarec.serve.settings import ServeSettings
 
 START_SECONDS = 120
 SCORE = {"pairs": [{"user": "1", "item": "3"}]}
@@ -260,6 +264,74 @@ def test_a_run_that_cannot_be_opened_ends_the_command(
     service = start()
     assert service.process.wait(START_SECONDS) == 1
     assert "error: " in service.log.read_text().splitlines()[-1]
+
+
+def test_limits_reach_the_process_that_is_served(start: Start, packed_away: Path) -> None:
+    limits = {"body_seconds": 0.4, "connections": 3, "body_bytes": 2_000, "threads": 1}
+    service = start(*(f"--set={name}={value}" for name, value in limits.items())).ready()
+    told = service.ask("/info")[1]["limits"]
+    assert {name: told[name] for name in limits} == limits
+    host, port = service.url.removeprefix("http://").split(":")
+
+    def connected() -> socket.socket:
+        return socket.create_connection((host, int(port)), timeout=20)
+
+    with connected() as silent:
+        assert silent.recv(100).startswith(b"HTTP/1.1 408 ")
+    with connected() as halfway:
+        halfway.sendall(b"POST /v1/score HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{")
+        assert b" 408 " in halfway.recv(100)
+    assert service.ask("/v1/score", {"pairs": ["x" * 2_000]})[0] == 413
+    with connected() as upgraded:  # what is no HTTP any more would pass by all the limits
+        upgraded.sendall(
+            b"GET /v1/users HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n"
+            b"upgrade: websocket\r\nsec-websocket-version: 13\r\n"
+            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert upgraded.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert service.ask("/health/live")[0] == 200
+        with connected(), connected() as beyond:
+            beyond.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert beyond.recv(100).startswith(b"HTTP/1.1 503 ")
+    assert service.end() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_limits_reach_the_web_server(
+    packed_away: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[uvicorn.Config] = []
+
+    class Noted:
+        processes: tuple[()] = ()
+
+        def __init__(self, config: uvicorn.Config, **_: object) -> None:
+            started.append(config)
+
+        def run(self, **_: object) -> None:
+            pass
+
+    monkeypatch.setattr("uvicorn.Server", Noted)
+    monkeypatch.setattr("corarec.serve.server.Multiprocess", Noted)
+    monkeypatch.setattr("corarec.serve.server.log_as_json", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("CORAREC_SERVE_SETTINGS", "")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    for name in ("seconds", "answer_seconds"):
+        monkeypatch.setattr(PatientProtocol, name, getattr(PatientProtocol, name))
+    told = {"run": packed_away, "port": 0, "workers": workers, "connections": 77}
+    told |= {"drain_seconds": 11.5, "body_seconds": 1.5, "answer_seconds": 2.5}
+    settings = ServeSettings.parse(told, "the test")
+    with bind(settings) as listening:
+        serve(settings, listening)
+    (config,) = started
+    assert (config.limit_concurrency, config.workers) == (77, workers)
+    assert config.timeout_graceful_shutdown is not None
+    assert 11.5 < config.timeout_graceful_shutdown <= 11.5 + GRACE
+    assert config.http is PatientProtocol
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
+    make_app()
+    assert (PatientProtocol.seconds, PatientProtocol.answer_seconds) == (1.5, 2.5)
 
 
 def test_what_cannot_be_served_is_told_at_once(

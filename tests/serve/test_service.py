@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.serve.conftest import Serve, Served
 
 from corarec.errors import ArtifactError, DataError
@@ -502,3 +503,18 @@ def test_what_is_computed_once_is_so_before_it_is_ready_and_a_failure_of_that_st
     client = serve(beside=served_beside)
     assert warmed == [engine.live for engine in client.service.engines]
     client.told("/v1/score", **PAIRS)
+
+
+def test_the_scoring_has_what_its_settings_give_it(serve: Serve) -> None:
+    before = torch.get_num_threads()
+    try:
+        limits = {"queue_requests": 11, "queue_pairs": 22, "deadline_seconds": 33.5}
+        client = serve(threads=3, batch_tokens=44, **limits)
+        queue = client.service.queue
+        threads: list[int] = []
+        queue.control(lambda: bool(threads.append(torch.get_num_threads()))).result(10)
+        assert threads == [3]
+        assert (queue.queue_requests, queue.queue_pairs, queue.stall_seconds) == (11, 22, 33.5)
+        assert queue._passes._batch_tokens == 44
+    finally:
+        torch.set_num_threads(before)

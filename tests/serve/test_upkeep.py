@@ -15,7 +15,8 @@ def test_a_clock_that_is_set_ahead_makes_nothing_old(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     noted: list[Expire] = []
-    settings = ServeSettings.parse({"run": "run", "keep_events_days": 10}, "the test")
+    kept = {"keep_events_days": 10, "keep_shown_days": 20}
+    settings = ServeSettings.parse({"run": "run"} | kept, "the test")
     writer = SimpleNamespace(note=noted.append)
     follower = SimpleNamespace(number=7)
     service: Any = SimpleNamespace(settings=settings, writer=writer, follower=follower)
@@ -25,6 +26,7 @@ def test_a_clock_that_is_set_ahead_makes_nothing_old(
     upkeep.expire()
     assert len(noted) == 1
     assert noted[0].events_before == pytest.approx(now - 10 * DAY, abs=60)
+    assert noted[0].shown_before == pytest.approx(now - 20 * DAY, abs=60)
     assert "went ahead by 9600.0 hours" in caplog.text
     for back in (-400 * DAY, 0.0):
         monkeypatch.setattr(time, "time", lambda back=back: now + back)

@@ -2,6 +2,8 @@
 
 import asyncio
 import resource
+import socket
+import struct
 from contextlib import suppress
 from typing import Any
 
@@ -18,20 +20,26 @@ LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 in which a request has to come within a time, however slowly it trickles in.
+    """HTTP/1.1 in which a request has to come within a time, and an answer to be read within one.
 
     The web server bounds how long a connection may be idle between two requests; here the first
-    request of one, a head that has begun, and what is left of a body that nobody waits for are
-    bounded, too.
+    request of one, a head that has begun, what is left of a body that nobody waits for, and an
+    answer that is not read are bounded, too, however slowly they trickle in or out.
     """
 
     seconds = 10.0
     """How long a request may take to come; of the whole process."""
+    answer_seconds = 60.0
+    """How long an answer may take to go; of the whole process."""
     _due: asyncio.TimerHandle | None = None
+    _cut: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
         super().connection_made(transport)
+        # Whatever the client has not taken is told by `pause_writing`, and nothing is sent after it
+        # until it is gone: of many requests in a row no more than one answer waits here.
+        transport.set_write_buffer_limits(high=0)
         if self.limit_concurrency and len(self.connections) > self.limit_concurrency + SPARE:
             transport.abort()
         else:
@@ -48,7 +56,19 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._rest()
+        self._go_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        if self._cut is None:
+            self._cut = self.loop.call_later(self.answer_seconds, self._abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read all of it."""
+        self._go_on()
+        super().resume_writing()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -61,7 +81,23 @@ class PatientProtocol(H11Protocol):
             self._due.cancel()
             self._due = None
 
+    def _go_on(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+
+    def _abort(self) -> None:
+        """Drop the connection with all that was not read of it, here and in the system's buffers.
+
+        A connection that is closed would be kept until the client has read everything.
+        """
+        if (own := self.transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
     def _end(self) -> None:
+        self._due = None
         if self._is_answering() or self.transport.is_closing():
             return
         if self.cycle is None:  # nothing was answered here, so that this is read as the answer

@@ -50,24 +50,10 @@ async def info(request: Request) -> Any:
     """Say what is served, and within which limits."""
     service = service_of(request)
     service.check_open()
-    settings = service.settings
-    names = (
-        "deadline_seconds",
-        "body_bytes",
-        "queue_requests",
-        "queue_pairs",
-        "request_pairs",
-        "request_events",
-        "request_explained",
-        "batch_tokens",
-        "added_items",
-        "keep_shown_days",
-        "keep_events_days",
-    )
     return {
         "request_id": id_of(request),
         "version": __version__,
         "run": service.about(),
-        "limits": {name: getattr(settings, name) for name in names},
+        "limits": service.settings.limits(),
         "store": service.store.kind,
     }

@@ -49,6 +49,8 @@ class Door:
         self._settings = settings
         self._keys = keys
         self._metrics = metrics
+        self._held = 0
+        """Bytes of the bodies of all requests in hand."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -64,6 +66,7 @@ class Door:
         scope["state"]["deadline"] = started + self._settings.deadline_seconds
         status = 0
         begun = False
+        body: list[bytes] = []
 
         async def answer(message: Message) -> None:
             nonlocal status, begun
@@ -76,9 +79,8 @@ class Door:
 
         try:
             self._admit(scope, headers)
-            body = await self._body(headers, receive)
-            if body is not None:
-                await self._app(scope, _replayed(body, receive), answer)
+            if await self._read(body, headers, receive):
+                await self._app(scope, _replayed(body[0], receive), answer)
         except Problem as problem:
             if not begun:
                 await _send(problem, request_id, answer)
@@ -87,6 +89,7 @@ class Door:
             if not begun:
                 await _send(broken(request_id), request_id, answer)
         finally:
+            self._held -= sum(map(len, body))
             self._count(scope, status, request_id, time.monotonic() - started)
 
     def _admit(self, scope: Scope, headers: dict[str, str]) -> None:
@@ -116,24 +119,31 @@ class Door:
                 403, "key_may_only_read", "This key may only read; this needs one that may write."
             )
 
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes | None:
-        """Return the whole body, within the limits of size and time; None: the client went away."""
+    async def _read(self, body: list[bytes], headers: dict[str, str], receive: Receive) -> bool:
+        """Read a body into one piece, within the limits; false: the client went away."""
         most, seconds = self._settings.body_bytes, self._settings.body_seconds
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length[:20]) > most:
             raise _body_too_large(most)
-        body = bytearray()
+        size = 0
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        return None
-                    body += message.get("body", b"")
-                    if len(body) > most:
+                        return False
+                    part = message.get("body", b"")
+                    body.append(part)
+                    size += len(part)
+                    self._held += len(part)
+                    if size > most:
                         raise _body_too_large(most)
+                    if self._held > max(most, self._settings.bodies_bytes):
+                        self._metrics.refused.inc()
+                        raise _too_many_bodies()
                     if not message.get("more_body", False):
-                        return bytes(body)
+                        body[:] = [b"".join(body)]
+                        return True
         except TimeoutError:
             raise Problem(
                 408, "body_too_slow", f"The body did not arrive within {seconds:g} seconds."
@@ -202,6 +212,16 @@ def _body_too_large(most: int) -> Problem:
     return too_large(f"The body has more than {most} bytes. Send less in one request.")
 
 
+def _too_many_bodies() -> Problem:
+    return Problem(
+        429,
+        "bodies_full",
+        "The bodies of the requests in hand fill the memory that is set aside for them. Try again "
+        "later.",
+        retry_after=1,
+    )
+
+
 def broken(request_id: str) -> Problem:
     """Return the problem of a request that failed here."""
     return Problem(
@@ -216,7 +236,7 @@ async def _send(problem: Problem, request_id: str, send: Send) -> None:
     body = json.dumps(problem.body(request_id)).encode()
     headers = {"content-type": "application/json", "content-length": str(len(body))}
     headers |= problem.headers()
-    if problem.status in (408, 413):
+    if problem.status in (408, 413, 429):
         headers["connection"] = "close"  # what is left of the body is not read
     if problem.status == 401:
         headers["www-authenticate"] = "Bearer"

@@ -58,6 +58,7 @@ def _make(on_failure: Callable[[str], None]) -> ASGIApp:
     settings = ServeSettings.model_validate_json(os.environ[SETTINGS])
     allow_files(settings.connections)
     PatientProtocol.seconds = settings.body_seconds
+    PatientProtocol.answer_seconds = settings.answer_seconds
     disable_progress_bar()
     return create_app(settings, Service(settings, on_failure=on_failure))
 
@@ -137,6 +138,7 @@ def serve(settings: ServeSettings, listening: socket.socket) -> None:
         lifespan="on",
         loop="asyncio",
         http=PatientProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

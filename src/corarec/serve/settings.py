@@ -15,6 +15,20 @@ LONGEST_ID = 200
 LONGEST_TITLE = 1_000
 """Characters of a title."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NO_LIMITS = {
+    "run",
+    "data",
+    "beside",
+    "host",
+    "port",
+    "workers",
+    "store",
+    "adopt_store",
+    "keys",
+    "allow_origins",
+    "allow_hosts",
+}
+"""Settings that say what is served where: nothing for clients."""
 
 
 class ServeSettings(Config):
@@ -52,8 +66,12 @@ class ServeSettings(Config):
     """After SIGTERM, open requests have so long."""
     body_seconds: Seconds = 10.0
     """So long may the head of a request take to arrive, and then its body: 408."""
+    answer_seconds: Seconds = 60.0
+    """So long may a client take to read an answer; then the connection is cut."""
     body_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 2_000_000
     """A larger body: 413."""
+    bodies_bytes: Annotated[int, Field(ge=1_024, le=1 << 40)] = 128_000_000
+    """Bodies of all requests in hand together; beyond: 429."""
     queue_requests: Count = 512
     """Requests that wait or are scored; one more: 429."""
     queue_pairs: Count = 50_000
@@ -74,6 +92,10 @@ class ServeSettings(Config):
     """What was shown is kept so long."""
     keep_events_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """Events are kept so long; without a number for good."""
+
+    def limits(self) -> dict[str, float | None]:
+        """Return the limits by their names: what clients may be told."""
+        return self.model_dump(exclude=NO_LIMITS)
 
     @property
     def hosts(self) -> tuple[str, ...]:
