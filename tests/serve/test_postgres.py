@@ -1,90 +1,14 @@
 """The store in a real Postgres, where its programs are installed."""
 
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
-import psycopg
 import pytest
 from tests.serve import test_store
-from tests.serve.conftest import Serve
+from tests.serve.conftest import Postgres, Serve
 
 from corarec.errors import StorageError
 from corarec.serve.opening import open_store
 from corarec.serve.store import Store, StoredEvent, StoreUnavailableError
-
-ROOMS = [Path(p) for p in os.environ.get("PATH", "").split(":") if p]
-ROOMS += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-
-
-def free_port() -> int:
-    """Return a port below those that clients get: one of these could take it meanwhile."""
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return port
-    raise AssertionError("no port is free")
-
-
-class Postgres:
-    """A server of its own, on a port of the loopback address."""
-
-    def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
-        self._folder, self._programs = folder, programs
-        self._as = [] if user is None else ["runuser", "-u", user, "--"]
-        self.port = free_port()
-        self.databases = 0
-        self._run("initdb", "-D", folder / "data", "-U", "corarec", "-A", "trust", "-N")
-        self.start()
-
-    def _run(self, program: str, *words: object) -> None:
-        command = [*self._as, str(self._programs / program), *map(str, words)]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", timeout=60)
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder}"
-        log = self._folder / "log"
-        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-l", log, "-o", options, "start")
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-m", "immediate", "stop")
-
-    def database(self) -> str:
-        """Make an empty database and return its URL."""
-        self.databases += 1
-        name = f"d{self.databases}"
-        server = f"postgresql://corarec@127.0.0.1:{self.port}"
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"{server}/{name}"
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    programs = next((room for room in ROOMS if (room / "initdb").is_file()), None)
-    if programs is None:
-        pytest.skip("no Postgres: initdb is not installed")
-    user = None
-    folder = tmp_path_factory.mktemp("postgres")
-    if os.geteuid() == 0:  # it does not run as root
-        user = "postgres"
-        if shutil.which("runuser") is None:
-            pytest.skip("no Postgres: it does not run as root, and runuser is not installed")
-        try:
-            shutil.chown(folder, user)
-        except LookupError:
-            pytest.skip("no Postgres: it does not run as root, and there is no user postgres")
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    server = Postgres(folder, programs, user)
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Replicas of a service under Ray Serve, on a local cluster."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import yaml
 
 from corarec.errors import ConfigError
-from corarec.serve.opening import url_of
+from corarec.serve.opening import open_store, url_of
 from corarec.serve.settings import ServeSettings
 
 serve = pytest.importorskip("ray.serve", reason="Ray is not installed: pip install 'corarec[ray]'")
@@ -63,8 +65,41 @@ def test_a_file_is_no_store_of_several_machines(
         ray_serve.build({"run": str(trained_run), "store": url_of(tmp_path / "store.sqlite")})
 
 
+def test_a_replica_is_well_once_its_run_is_loaded(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import cloudpickle
+
+    from corarec.serve import ray_serve
+
+    monkeypatch.setattr(ray_serve, "_services", [])
+    monkeypatch.setattr(ray_serve, "log_as_json", lambda: None)
+    settings = ServeSettings.parse({"run": trained_run}, "the test")
+    sent = cloudpickle.loads(cloudpickle.dumps(ray_serve._maker(settings)))
+    sent()
+    (service,) = ray_serve._services  # of this process: where its health is looked for
+    assert service.loading
+
+    async def well(seconds: float) -> None:
+        await asyncio.wait_for(ray_serve.Replica().check_health(), seconds)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(well(0.3))
+    service.failure = "its disk is gone"
+    with pytest.raises(RuntimeError, match="its disk is gone"):
+        asyncio.run(well(5))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty store."""
+    if request.param == "sqlite":
+        return url_of(tmp_path / "store.sqlite")
+    return str(request.getfixturevalue("postgres").database())
+
+
 @pytest.fixture
-def address(trained_run: Path, tmp_path: Path) -> Iterator[str]:
+def address(trained_run: Path, url: str) -> Iterator[str]:
     """Return the address of two replicas of the run."""
     import ray
 
@@ -72,7 +107,7 @@ def address(trained_run: Path, tmp_path: Path) -> Iterator[str]:
     from corarec.serve.server import check
 
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    told = {"run": trained_run, "store": url_of(tmp_path / "store.sqlite"), "threads": 1}
+    told = {"run": trained_run, "store": url, "threads": 1}
     settings = check(ServeSettings.parse(told, "the test"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -84,9 +119,10 @@ def address(trained_run: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_whichever_replica_answers_knows_what_another_was_told(address: str) -> None:
+def test_whichever_replica_answers_knows_what_another_was_told(address: str, url: str) -> None:
     with httpx.Client(base_url=address, timeout=60) as client:
-        assert client.get("/health/ready").status_code == 200
+        ready = client.get("/health/ready")
+        assert ready.status_code == 200, ready.text
         replicas: set[float] = set()
         first = client.get("/v1/recommend", params={"user": "ann"}).json()
         assert not first["known"]
@@ -109,4 +145,15 @@ def test_whichever_replica_answers_knows_what_another_was_told(address: str) -> 
         assert client.delete("/v1/users/ann").json()["events"] == len(items)
         for _ in range(4):
             assert client.get("/v1/users/ann").status_code == 404
+        # What several send at once counts once, whichever replica takes it.
+        event = {"user": "bob", "item": items[0], "kind": "like", "time": 7}
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(client.post, "/v1/feedback", json=event) for _ in range(40)]
+            answers = [each.result().json() for each in sent]
+        assert sum(answer["new"] for answer in answers) == 1
         assert client.get("/health/ready", headers={"host": "evil.example"}).status_code >= 400
+    store = open_store(url, make=False)
+    assert [(row["user"], row["item"], row["time"]) for row in store.export()] == [
+        ("bob", items[0], 7)
+    ]
+    store.close()

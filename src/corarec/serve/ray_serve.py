@@ -97,13 +97,19 @@ def _maker(settings: ServeSettings) -> Callable[[], ASGIApp]:
     """Return what makes the application within the replica."""
 
     def make() -> ASGIApp:
-        log_as_json()
-        disable_progress_bar()
-        service = Service(settings)
-        _services.append(service)
-        return create_app(settings, service)
+        # This function is sent to the replica with copies of what it names, but those that have a
+        # name in a module are looked up there: what is made has to be noted where it is looked for.
+        return _make(settings)
 
     return make
+
+
+def _make(settings: ServeSettings) -> ASGIApp:
+    log_as_json()
+    disable_progress_bar()
+    service = Service(settings)
+    _services.append(service)
+    return create_app(settings, service)
 
 
 def _machines() -> int:
