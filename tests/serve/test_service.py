@@ -512,7 +512,12 @@ def test_the_scoring_has_what_its_settings_give_it(serve: Serve) -> None:
         client = serve(threads=3, batch_tokens=44, **limits)
         queue = client.service.queue
         threads: list[int] = []
-        queue.control(lambda: bool(threads.append(torch.get_num_threads()))).result(10)
+
+        def note() -> bool:
+            threads.append(torch.get_num_threads())
+            return False
+
+        queue.control(note).result(10)
         assert threads == [3]
         assert (queue.queue_requests, queue.queue_pairs, queue.stall_seconds) == (11, 22, 33.5)
         assert queue._passes._batch_tokens == 44
