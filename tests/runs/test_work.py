@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from corarec.benchmark.ranking import rank_run
 from corarec.benchmark.runs import evaluate_run
@@ -21,7 +22,7 @@ from corarec.workers.crews import Hands
 from corarec.workers.jobs import read, written
 from corarec.workers.pieces import OpenWork, Work, packed
 
-ROWS = 600
+ROWS = 700
 TWO = Hands(workers=2)
 
 
@@ -42,7 +43,7 @@ def pairs(run: Run, tmp_path: Path) -> Path:
 def test_two_processes_give_the_bits_of_one_and_go_on_where_they_were_stopped(
     run: Run, trained_run: Path, pairs: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(score_table, "CHUNK_ROWS", 400)  # two pieces and one
+    monkeypatch.setattr(score_table, "CHUNK_ROWS", 600)  # two pieces and one
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
     run.score_file(pairs, one)
     whole = run.score(pl.read_csv(pairs, infer_schema=False))["score"]
@@ -53,7 +54,7 @@ def test_two_processes_give_the_bits_of_one_and_go_on_where_they_were_stopped(
 
     def stop(count: int) -> None:
         heard.append(count)
-        if sum(heard) > 256:
+        if sum(heard) > 512:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -128,7 +129,7 @@ def test_a_run_that_changed_meanwhile_is_not_mixed(run: Run) -> None:
         other.open()
 
 
-@pytest.mark.parametrize(("rows", "counts"), [(0, []), (1, [1]), (512, [2]), (2049, [4, 4, 1])])
+@pytest.mark.parametrize(("rows", "counts"), [(0, []), (1, [1]), (513, [2]), (2049, [2, 2, 1])])
 def test_pieces_cover_every_pair_once(rows: int, counts: list[int]) -> None:
     place = RunPlace(folder=Path("run"), data=None, identity="")
     work = SplitWork(run=place, rows=rows, split="test", chunk_pairs=1024)
@@ -137,3 +138,19 @@ def test_pieces_cover_every_pair_once(rows: int, counts: list[int]) -> None:
     assert numbers == [*range(work.count)]
     assert sum(work.size(number) for number in numbers) == rows
     assert all(work.size(number) <= pieces.PIECE_BATCHES * work.batch_pairs for number in numbers)
+
+
+def test_any_number_of_threads_measures_as_one_does(trained_run: Path, tmp_path: Path) -> None:
+    run = load_run(shutil.copytree(trained_run, tmp_path / "run"))
+    config, folder = BootstrapConfig(draws=20), tmp_path / "run" / "results"
+    names = ("train.parquet", "valid-ranking.json")
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 4):
+        torch.set_num_threads(threads)
+        try:
+            evaluate_run(run, "train", config=config)
+            rank_run(run, "valid", candidates=9, bootstrap=config)
+        finally:
+            torch.set_num_threads(before)
+        found.append([(folder / name).read_bytes() for name in names])
+    assert found[0] == found[1]

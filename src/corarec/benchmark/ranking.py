@@ -23,6 +23,7 @@ from corarec.evaluate import (
 from corarec.runs import Run
 from corarec.runs.work import RunWork, do_work
 from corarec.score.joined import HISTORY, NO_HISTORY, Group, GroupOrder
+from corarec.score.pieces import in_lanes, one_at_a_time
 from corarec.types import PADDING_ID, BoolArray, FloatArray, IntArray
 from corarec.workers.crews import HERE, Hands
 from corarec.workers.parts import Parts
@@ -154,9 +155,8 @@ class OpenRanking:
         self._groups = work.groups
         self._ranker = run.scorer
         first = self._users[:PIECE_USERS].tolist()
-        self._ranker.settle(
-            (self._unseen.context(user), self._unseen.chosen(user)) for user in first
-        )
+        asked = ((self._unseen.context(user), self._unseen.chosen(user)) for user in first)
+        in_lanes(self._ranker, [lambda: self._ranker.settle(asked)])
 
     def piece(self, number: int, progress: Progress) -> FloatArray:
         """Return the candidates of a piece's users in the new orders: [B, orders, C]."""
@@ -166,10 +166,14 @@ class OpenRanking:
         users = self._users[number * PIECE_USERS :][:PIECE_USERS].tolist()
         size = (len(users), len(orders), self._unseen.candidates)
         heads = np.full(size, PADDING_ID, dtype=np.float64)
-        for row, user in enumerate(users):
+        told = one_at_a_time(progress)
+
+        def fill(row: int) -> None:
             for which, order in enumerate(orders):
-                head = order(user, progress)[: self._unseen.candidates]
+                head = order(users[row], told)[: self._unseen.candidates]
                 heads[row, which, : len(head)] = head
+
+        in_lanes(self._ranker, [partial(fill, row) for row in range(len(users))])
         return heads
 
 

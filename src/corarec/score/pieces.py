@@ -1,14 +1,20 @@
 """Long series of pairs in pieces: a few batches of one chunk each, with the bits of the whole."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 
 from corarec.score.scorer import BATCH_PAIRS, CHUNK_PAIRS, Batches, Progress, Scorer
 from corarec.types import FloatArray, Pairs
+from corarec.workers.lanes import MOST_LANES, side_by_side
 from corarec.workers.pieces import Work
 
-PIECE_BATCHES = 4
+Result = TypeVar("Result")
+
+PIECE_BATCHES = MOST_LANES
 
 
 class ScoredPairs(Work):
@@ -87,9 +93,36 @@ class OpenPairs:
 
     def piece(self, number: int, progress: Progress) -> FloatArray:
         """Return the places of a piece's pairs in their chunk, and their logits: [2, n]."""
-        chunk = self._work.group(number)
+        batches = self._batches(self._work.group(number))
+        first = PIECE_BATCHES * (number - self._work.pieces(self._work.group(number)).start)
+        told = one_at_a_time(progress)
+        tasks = [
+            partial(batches.score, slice(place, place + 1), told)
+            for place in range(first, min(first + PIECE_BATCHES, len(batches)))
+        ]
+        rows, scores = zip(*in_lanes(self._scorer, tasks), strict=True)
+        return np.stack([np.concatenate(rows).astype(np.float64), np.concatenate(scores)])
+
+    def _batches(self, chunk: int) -> Batches:
         if self._chunk is None or self._chunk[0] != chunk:
-            self._chunk = chunk, self._scorer.batches(self._pairs_of(chunk))
-        first = PIECE_BATCHES * (number - self._work.pieces(chunk).start)
-        rows, scores = self._chunk[1].score(slice(first, first + PIECE_BATCHES), progress)
-        return np.stack([rows.astype(np.float64), scores])
+            (found,) = in_lanes(self._scorer, [lambda: self._scorer.batches(self._pairs_of(chunk))])
+            self._chunk = chunk, found
+        return self._chunk[1]
+
+
+def in_lanes(scorer: Scorer, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Do tasks of a scorer side by side where it computes on the CPU; see `side_by_side`."""
+    if scorer.system.device.type == "cpu":
+        return side_by_side(tasks)
+    return [task() for task in tasks]
+
+
+def one_at_a_time(progress: Progress) -> Progress:
+    """Return what passes on what several threads tell, one after the other."""
+    lock = Lock()
+
+    def tell(count: int) -> None:
+        with lock:
+            progress(count)
+
+    return tell
