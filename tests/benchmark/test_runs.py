@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from corarec.benchmark.results import read_results, read_scores
@@ -137,3 +138,19 @@ def test_damaged_scores_are_named(tmp_path: Path) -> None:
         (tmp_path / "results" / "valid.parquet").write_bytes(content)
         with pytest.raises(ArtifactError, match=r"valid\.parquet does not hold scores"):
             compare_runs([tmp_path], [tmp_path], "valid", names=("a", "b"), config=FEW)
+
+
+def test_a_column_that_holds_no_scores_is_none(run: Run) -> None:
+    evaluate_run(run, "valid", config=FEW)
+    path = run.folder / "results" / "valid.parquet"
+    scores = pl.read_parquet(path)
+    as_text = scores.with_columns(pl.col("cora", "mf-b alone").cast(pl.String))
+    for frame, said in (
+        (as_text, r"no scores of 'mf-b alone', only of Item rate, Logistic"),
+        (scores.select("user_id", "item_id", "label", "warm"), "only of nothing.*evaluate again"),
+    ):
+        frame.write_parquet(path)
+        with pytest.raises(ArtifactError, match=said):
+            read_scores(run.folder, "valid", "mf-b alone")
+    with pytest.raises(ArtifactError, match="no scores of the run, only of nothing"):
+        read_scores(run.folder, "valid")

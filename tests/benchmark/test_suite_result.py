@@ -18,7 +18,13 @@ from corarec.benchmark.suite_files import (
     results_frame,
     write_suite_data,
 )
-from corarec.benchmark.suite_result import SuiteResult, SuiteTables, suite_result, training_pairs
+from corarec.benchmark.suite_result import (
+    SuiteResult,
+    SuiteTables,
+    suite_result,
+    training_pairs,
+    wanted_comparisons,
+)
 from corarec.errors import ArtifactError
 from corarec.evaluate import BootstrapConfig
 from corarec.report.layout import MISSING
@@ -172,6 +178,20 @@ def test_a_suite_of_one_seed_and_no_comparisons(
     assert result.rows["Text"].runs[0].folder.startswith("overall/")
     assert "paired differences" not in suite_latex(result)
     assert "Difference" not in suite_markdown(result)
+
+
+def test_nothing_is_tested_twice_or_against_itself(make_suite: MakeSuite) -> None:
+    path = make_suite(
+        {"CoRA": {}, "Text": {"recipe": "tallrec.yaml"}, "MF": {"beside": "CoRA | mf-b alone"}},
+        comparisons=[["CoRA", "Item rate"], ["Item rate", "CoRA"], ["CoRA | mf-b alone", "Text"]],
+        against=["CoRA", "CoRA | mf-b alone"],
+    )
+    assert wanted_comparisons(load_suite(path)) == [
+        ("CoRA", "Item rate"),
+        ("CoRA | mf-b alone", "Text"),
+        ("Text", "CoRA"),
+        ("MF", "CoRA"),
+    ]
 
 
 def test_another_view_of_the_same_runs_by_number_of_interactions(

@@ -69,6 +69,15 @@ def test_a_phase_that_is_not_there_is_told(make_space: MakeSpace) -> None:
         make_space({"train.phases.3.steps": [4]}, train=train)
 
 
+def test_a_phase_by_its_name_and_by_its_number_is_one(make_space: MakeSpace) -> None:
+    train = {"phases": [{"name": "first", "steps": 2}, {"name": "last", "steps": 2}]}
+    both = {"train.phases.first.steps": [4, 5], "train.phases.1.steps": [6, 7]}
+    with pytest.raises(ConfigError, match=r"first\.steps is the same as train\.phases\.1\.steps"):
+        make_space(both, train=train)
+    both = {"train.phases.first.steps": [4, 5], "train.phases.2.steps": [6, 7]}
+    assert len(make_space(both, train=train).grid(0)) == 4
+
+
 def test_a_value_that_needs_values_of_other_keys_is_allowed(make_space: MakeSpace) -> None:
     rates = {"train.learning_rate": [1e-5, 1e-3], "train.final_learning_rate": [1e-6, 1e-4]}
     space = make_space(rates)  # 1e-5 is below the recipe's own final rate

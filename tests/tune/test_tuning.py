@@ -243,6 +243,21 @@ def test_a_grid_is_every_combination_once(
     assert outcome.best.number == min(n for n, point in enumerate(points) if point[0] == 1)
 
 
+def test_keys_in_another_order_go_on_as_it_began(
+    make_space: MakeSpace, tmp_path: Path, untrained: pytest.MonkeyPatch
+) -> None:
+    axes = {"system.rank": [1, 2], "train.batch_size": [4, 8], "train.learning_rate": [1e-3, 1e-2]}
+    turned = dict(reversed(axes.items()))
+    for sampler in ("grid", "random"):
+        folder = tmp_path / sampler
+        tune(make_space(axes), folder, TuneConfig(trials=3, sampler=sampler))
+        stopped = tune(make_space(turned), folder, TuneConfig(trials=8, sampler=sampler))
+        whole = tune(
+            make_space(axes), tmp_path / f"{sampler}-whole", TuneConfig(trials=8, sampler=sampler)
+        )
+        assert [t.values for t in stopped.trials] == [t.values for t in whole.trials]
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -369,6 +384,24 @@ def test_a_recipe_that_cannot_be_trained_begins_no_trial(
         with pytest.raises(CorarecError, match=words):
             tune(make_space(SPACE, overrides), tmp_path / "tuned", TuneConfig(trials=1))
     assert not (tmp_path / "tuned").exists()
+
+
+def test_a_metric_without_a_value_begins_no_trial(
+    make_space: MakeSpace, tmp_path: Path, untrained: pytest.MonkeyPatch
+) -> None:
+    def two_users(dataset: Dataset, *_: Any) -> Any:
+        """Return a liked row of one user and one of another that was not liked."""
+        rows = dataset.rows("valid")
+        users, labels = dataset.pairs(rows).user_ids, dataset.labels(rows)
+        liked = int(np.flatnonzero(labels == 1)[0])
+        other = int(np.flatnonzero((labels == 0) & (users != users[liked]))[0])
+        return rows[[liked, other]]
+
+    untrained.setattr(tuning, "validation_rows", two_users)
+    with pytest.raises(ConfigError, match=r"The uauc has no value on the 2 validation rows"):
+        tune(make_space(SPACE), tmp_path / "tuned", TuneConfig(trials=1, metric="uauc"))
+    assert not (tmp_path / "tuned").exists()
+    assert len(tune(make_space(SPACE), tmp_path / "tuned", TuneConfig(trials=1)).trials) == 1
 
 
 def test_a_folder_with_anything_else_is_left_alone(

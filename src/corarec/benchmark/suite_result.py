@@ -209,11 +209,19 @@ def suite_result(
 
 
 def wanted_comparisons(suite: Suite) -> list[tuple[str, str]]:
-    """Return the pairs to test: those that are listed, then every row against the chosen ones."""
+    """Return the pairs to test: those that are listed, then every row against the chosen ones.
+
+    Two things are tested once, the first time that they stand there, whatever their order and their
+    names: Holm's correction counts tests, and one that says nothing new would count, too.
+    """
     pairs = [*suite.comparisons]
     for against in suite.against:
-        pairs += [(name, against) for name in suite.systems if name != against]
-    return list(dict.fromkeys(pairs))
+        pairs += [(name, against) for name in suite.systems]
+    meant = {name: row.beside or name for name, row in suite.systems.items()}
+    once: dict[frozenset[str], tuple[str, str]] = {}
+    for pair in pairs:
+        once.setdefault(frozenset(meant.get(name, name) for name in pair), pair)
+    return [pair for things, pair in once.items() if len(things) == 2]
 
 
 def training_pairs(planner: Planner) -> Pairs | None:

@@ -56,8 +56,12 @@ def check_folder(folder: Path) -> None:
             )
 
 
-def claim(folder: Path, settings: dict[str, Any]) -> None:
+def claim(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Make a folder the home of a tuning, or see that it is.
+
+    Returns
+    -------
+    The settings as the tuning began: those that came, perhaps with the keys in another order.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def claim(folder: Path, settings: dict[str, Any]) -> None:
             check_folder(folder)
             if not (folder / SETTINGS).exists():
                 write_json(folder / SETTINGS, settings)
-                return
+                return settings
     there = read_json(folder / SETTINGS)
     differing = _differences(there, settings) if isinstance(there, dict) else [SETTINGS]
     if differing:
@@ -78,6 +82,7 @@ def claim(folder: Path, settings: dict[str, Any]) -> None:
             f"{folder} holds a tuning with another {', '.join(differing)}. Choose another "
             "--output; only --trials may change."
         )
+    return dict(there)
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

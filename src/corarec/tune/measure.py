@@ -16,6 +16,7 @@ from corarec.score.scorer import Scorer
 from corarec.train.metrics import best_record, read_metrics
 from corarec.train.run import training_rows, validation_rows
 from corarec.tune.trials import Ended
+from corarec.types import FloatArray, IntArray
 
 
 def measure(folder: Path, config: RunConfig, dataset: Dataset, metric: str) -> Ended:
@@ -51,7 +52,10 @@ def _of_weights(
     if metric == recommender.metric:
         learned = training_rows(dataset, config.phases[-1].train.train_from)
         return recommender.validation(TrainingData(dataset, learned, rows))()[metric]
-    pairs = dataset.pairs(rows)
-    users = np.unique(pairs.user_ids, return_inverse=True)[1]
-    scores = Scorer(recommender).score(pairs)
+    return value_of(metric, dataset, rows, Scorer(recommender).score(dataset.pairs(rows)))
+
+
+def value_of(metric: str, dataset: Dataset, rows: IntArray, scores: FloatArray) -> float | None:
+    """Return a metric of some rows with their scores, [N] both; None where it has no value."""
+    users = np.unique(dataset.pairs(rows).user_ids, return_inverse=True)[1]
     return metric_named(metric).of(MetricRows(users, dataset.labels(rows), scores)).value

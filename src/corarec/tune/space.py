@@ -148,7 +148,7 @@ class Space:
         """
         keys = deepcopy(self.keys)
         for key, value in values.items():
-            keys.set(key, deepcopy(value), f"the key {key!r} of {self.path}")
+            keys.set(key, deepcopy(value), self._origin(key))
         return RunConfig.parse(keys.values, str(self.keys.path), keys.place)
 
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -230,12 +230,32 @@ class Space:
             yield {k: drawing.choice(extremes) for k, extremes in others.items()}
 
     def _check_apart(self) -> None:
-        for key in self.axes:
-            if inside := [other for other in self.axes if other.startswith(f"{key}.")]:
+        """See that no key undoes another: it would stand above it, or be it by another name."""
+        keys, marks = deepcopy(self.keys), dict[int, str]()
+        # The deepest first, so that a key above others takes their marks away.
+        for key in sorted(self.axes, key=lambda key: -key.count(".")):
+            mark = object()
+            keys.set(key, mark, self._origin(key))
+            marks[id(mark)] = key
+            if lost := set(marks.values()) - {marks.get(id(each)) for each in _leaves(keys.values)}:
+                other = min(lost)
+                how = "lies inside" if other.startswith(f"{key}.") else "is the same as"
                 raise ConfigError(
-                    f"{self.path}: {inside[0]} lies inside {key}, so one would undo the other. "
-                    "Tune one of them."
+                    f"{self.path}: {other} {how} {key}, so one would undo the other. Tune one of "
+                    "them."
                 )
+
+    def _origin(self, key: str) -> str:
+        return f"the key {key!r} of {self.path}"
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    """Yield the plain values of nested mappings and lists."""
+    if not isinstance(node, dict | list):
+        yield node
+        return
+    for each in node.values() if isinstance(node, dict) else node:
+        yield from _leaves(each)
 
 
 def load_space(path: Path, recipe: Path, overrides: list[str] | tuple[str, ...] = ()) -> Space:

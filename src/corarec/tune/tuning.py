@@ -5,9 +5,10 @@ import gc
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from filelock import FileLock
 
@@ -16,7 +17,7 @@ from corarec.cf import FitConfig, fit_cf, load_cf
 from corarec.cf.report import WatchFit, unwatched
 from corarec.data import Dataset, KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, CorarecError, InUseError
-from corarec.evaluate.metrics import larger_is_better, metric_named
+from corarec.evaluate.metrics import METRICS, larger_is_better, metric_named
 from corarec.files import real_place
 from corarec.locks import lock_beside, locked
 from corarec.recipe import FittedCF, RunConfig, load_recipe
@@ -31,7 +32,7 @@ from corarec.train.run import training_rows, validation_rows
 from corarec.train.start import check_sources
 from corarec.tune.home import check_folder, claim, settings_of
 from corarec.tune.journal import Journal
-from corarec.tune.measure import measure
+from corarec.tune.measure import measure, value_of
 from corarec.tune.settings import TuneConfig
 from corarec.tune.space import Space
 from corarec.tune.trials import Ended, Outcome, Trial, write_outcome
@@ -97,10 +98,12 @@ def tune(
         )
     dataset = Dataset.load(space.base.data).under(space.base.knowledge)
     check_folder(folder)
-    _check_recipe(space, dataset)
+    _check_recipe(space, dataset, metric)
     if config.sampler == "grid":
         space.grid(config.seed)
-    claim(folder, settings_of(space, config, metric, dataset))
+    begun = claim(folder, settings_of(space, config, metric, dataset))
+    # What is drawn follows from the order of the keys, which a file may say anew in another one.
+    space = replace(space, axes={key: space.axes[key] for key in begun["space"]})
     journal = Journal(folder, space, config, higher_is_better=higher)
     return _Tuning(space, folder, metric, dataset, journal, watch, say, watch_fit).run()
 
@@ -237,12 +240,18 @@ def _with_shared_cf(
     return config.model_copy(update={"cf": FittedCF(path=fitted)})
 
 
-def _check_recipe(space: Space, dataset: Dataset) -> None:
+def _check_recipe(space: Space, dataset: Dataset, metric: str) -> None:
     """See that the recipe can be trained at all: else each trial would fail for the same reason."""
     base = space.base
     preflight(base.train)
     check_sources(base.phases, None)
     valid = validation_rows(dataset, base.train)
+    if metric in METRICS and value_of(metric, dataset, valid, np.zeros(len(valid))) is None:
+        raise ConfigError(
+            f"The {metric} has no value on the {len(valid)} validation rows: it needs rows of both "
+            "labels, uauc those of one user. Take more of them (train.validation_rows), or another "
+            "--metric."
+        )
     for phase in base.phases:
         rows = training_rows(dataset, phase.train.train_from)
         RECOMMENDERS[base.system.name].check(TrainingData(dataset, rows, valid))
