@@ -101,16 +101,13 @@ def read_scores(folder: Path, split: Split, column: str | None = None) -> ScoreT
             f"{path} does not hold scores of this version ({printable(error, 200)}). Delete it and "
             "evaluate again."
         ) from error
-    systems = [
-        name for name in frame.columns if name not in _TRUTH and frame[name].dtype.is_float()
-    ]
-    of = "the run" if column is None else repr(column)
-    if not systems or (column is not None and column not in systems):
+    systems = [name for name in frame.columns if name not in _TRUTH]
+    chosen = next(iter(systems), "the run") if column is None else column
+    if chosen not in systems or not frame[chosen].dtype.is_float():
         raise ArtifactError(
-            f"{path} has no scores of {of}, only of "
-            f"{', '.join(systems) or 'nothing'}. Delete it and evaluate again."
+            f"{path} has no scores of {chosen!r}, only of {', '.join(systems) or 'nothing'}. "
+            "Delete it and evaluate again."
         )
-    chosen = column or systems[0]
     scores = frame[chosen].to_numpy()
     return ScoreTable(user_ids, item_ids, labels, warm, scores, chosen not in NO_LOGITS)
 
