@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     BartConfig,
     BertConfig,
@@ -82,6 +83,18 @@ def test_a_tokenizer_of_another_model(
     tiny_tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ArtifactError, match="embeddings for 100 only"):
         load_backbone(BackboneConfig(model=str(tmp_path)))
+
+
+def test_a_start_token_without_an_embedding(tiny_folder: Path) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny_folder)
+    tokenizer.add_tokens(["<start>"], special_tokens=True)
+    start = ("<start>", len(tokenizer) - 1)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<start> $A", special_tokens=[start]
+    )
+    tokenizer.save_pretrained(tiny_folder)
+    with pytest.raises(ArtifactError, match="belongs to another model"):
+        load_backbone(BackboneConfig(model=str(tiny_folder)))
 
 
 def test_an_attention_whose_package_is_missing(tiny_folder: Path) -> None:

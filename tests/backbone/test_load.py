@@ -110,6 +110,22 @@ def test_chat_without_a_template(tiny_folder: Path) -> None:
         load_backbone(BackboneConfig(model=str(tiny_folder), prompt_style="chat"))
 
 
+def test_added_tokens_without_an_embedding_are_words_like_others(
+    tiny_folder: Path, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    text = 'A film called "<late>" </s>'
+    before = tiny_tokenizer(text)["input_ids"]
+    later = PreTrainedTokenizerFast.from_pretrained(tiny_folder)
+    later.add_tokens(["<late>"], special_tokens=True)
+    later.save_pretrained(tiny_folder)
+    backbone = load_backbone(BackboneConfig(model=str(tiny_folder)))
+    assert max(later(text)["input_ids"]) == backbone.model.config.vocab_size
+    assert backbone.tokenizer(text)["input_ids"] == before  # the end token is one still
+    assert backbone.tokenizer.decode(before) == tiny_tokenizer.decode(before)
+    backbone.tokenizer.add_tokens(["<mark>"], special_tokens=True)
+    assert len(backbone.tokenizer("<mark>", add_special_tokens=False)["input_ids"]) == 1
+
+
 def test_other_answers(tiny_folder: Path) -> None:
     backbone = load_backbone(BackboneConfig(model=str(tiny_folder), answers=("1", "0")))
     assert backbone.answers.texts == ("1", "0")

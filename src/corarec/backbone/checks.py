@@ -99,7 +99,8 @@ def check_vocabulary(
 ) -> None:
     """See that the model has an embedding for every token.
 
-    Tokens that were added later may lie beyond it (some published ones do); the answers may not.
+    Tokens that were added later may lie beyond it (some published ones do); the answers, and what
+    stands before every text, may not.
 
     Raises
     ------
@@ -107,7 +108,8 @@ def check_vocabulary(
         It has not: the tokenizer is another model's.
     """
     embeddings = model.get_input_embeddings().weight.shape[0]
-    largest = max(tokenizer.vocab_size - 1, answers.yes, answers.no, tokenizer.pad_token_id or 0)
+    around = [tokenizer.pad_token_id or 0, *tokenizer("")["input_ids"]]
+    largest = max(tokenizer.vocab_size - 1, answers.yes, answers.no, *around)
     if largest >= embeddings:
         raise ArtifactError(
             f"The tokenizer has tokens up to number {largest:,}, but {model.name_or_path} has "

@@ -1,12 +1,14 @@
 """Load any Hugging Face causal language model, frozen, with its tokenizer and answer tokens."""
 
 import importlib.util
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import model_validator
+from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -135,6 +137,7 @@ def load_backbone(config: BackboneConfig, *, dropout: bool = False) -> Backbone:
         logging.disable_progress_bar()  # it loads in a blink
     model = _load_model(config, place, architecture)
     check_vocabulary(model, tokenizer, answers)
+    _forget_tokens(tokenizer, model.get_input_embeddings().weight.shape[0])
     model.requires_grad_(False)
     model.eval()
     if not dropout:
@@ -155,6 +158,19 @@ def _load_tokenizer(place: ModelPlace) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _forget_tokens(tokenizer: Any, count: int) -> None:
+    """Take added tokens out of a tokenizer from number `count` on: the model has no such embedding.
+
+    Their names in a title or a review are then words like all others.
+    """
+    if all(number < count for number in tokenizer.added_tokens_decoder):
+        return
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["id"] < count]
+    # The library lets tokens be added and has no way to remove them.
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))
 
 
 def _load_model(config: BackboneConfig, place: ModelPlace, architecture: Any) -> PreTrainedModel:
