@@ -40,6 +40,7 @@ def test_a_suffix_that_tells_no_format_is_refused(name: str) -> None:
         ("t.csv", b"", "cannot be read as CSV in UTF-8"),
         ("t.csv", "user,item\nAm\u00e9lie,1\n".encode("latin-1"), "cannot be read as CSV in UTF-8"),
         ("t.csv", b"user,item\n1,2,3,4\n", "cannot be read as CSV in UTF-8"),
+        ("t.csv", b'user,item\n"1,1\n2,2\n', "cannot be read as CSV in UTF-8"),
         ("t.tsv", None, "cannot be read as TSV in UTF-8"),
         ("t.parquet", b"user,item\n", "cannot be read as Parquet"),
         ("t.parquet", None, "cannot be read as Parquet"),
@@ -55,7 +56,10 @@ def test_what_is_not_of_its_format_is_named(
         path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught, readable(path):
         scan(path).collect()
-    assert str(caught.value).startswith(str(path))
+    told = str(caught.value)
+    assert told.startswith(str(path))
+    assert "\n" not in told
+    assert "=True" not in told  # advice to programmers, of the library that reads it
 
 
 def test_lists_do_not_go_into_text() -> None:

@@ -115,6 +115,32 @@ def test_a_mistake_anywhere_is_found_before_any_scoring_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
+def test_a_column_that_holds_no_ids_is_refused_and_not_scored_as_strangers(
+    run: Run, tmp_path: Path
+) -> None:
+    texts = pl.DataFrame({"user": ["7", "9"], "item": ["1", "2"]})
+    of_ids = run.score(texts)["score"].to_list()
+    for kind in (pl.Int16, pl.UInt64, pl.Categorical, pl.Binary, pl.Decimal(9, 0)):
+        same = texts.with_columns(pl.col("user").cast(kind))
+        assert run.score(same)["score"].to_list() == of_ids
+    day = pl.lit("2020-01-01").str.to_date()
+    for name, values in (
+        ("Float64", pl.lit(1.0)),
+        ("Date", day),
+        ("Datetime", day.cast(pl.Datetime)),
+        ("Boolean", pl.lit(True)),
+        ("Decimal", pl.lit(1).cast(pl.Decimal(9, 2))),
+        ("List", pl.concat_list("user")),
+        ("Struct", pl.struct("user")),
+    ):
+        odd = texts.with_columns(user=values)
+        odd.write_parquet(tmp_path / "in.parquet")
+        with pytest.raises(DataError, match=rf"column 'user' holds {name}.*are no ids"):
+            run.score(odd)
+        with pytest.raises(DataError, match=rf"column 'user' holds {name}.*are no ids"):
+            run.score_file(tmp_path / "in.parquet", tmp_path / "out.parquet")
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("output", ["in.csv", "../IN/in.csv", "soft.csv", "hard.csv"])
 def test_the_pairs_are_never_overwritten(

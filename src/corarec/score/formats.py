@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from corarec.errors import ConfigError, DataError
+from corarec.text import printable
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -119,6 +120,12 @@ def readable(path: Path) -> Iterator[None]:
         kind = path.suffix.lower().lstrip(".")
         name = "Parquet" if kind == "parquet" else f"{kind.upper()} in UTF-8"
         raise DataError(
-            f"{path} cannot be read as {name} ({error}). Give a table with the columns `user` and "
-            "`item`."
+            f"{path} cannot be read as {name} ({_first_line(error)}). Give a table with the "
+            "columns `user` and `item`."
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what an error says, without advice to programmers that follows below."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return printable(lines[0], 200) if lines else type(error).__name__

@@ -210,16 +210,23 @@ def _check_schema(schema: pl.Schema, origin: str) -> None:
             "are `user` and `item` with the ids of the source."
         )
     for name in ("user", "item"):
-        if schema[name].is_float():
+        if not _may_be_ids(schema[name]):
             raise DataError(
-                f"{origin}: the column {name!r} holds {schema[name]} numbers, which are no "
-                "ids. Cast it to integers or text."
+                f"{origin}: the column {name!r} holds {schema[name]}, which are no ids. Cast it to "
+                "integers or text, as the source of the dataset has them."
             )
     if taken := [name for name in ADDED if name in schema]:
         raise DataError(
             f"{origin}: there is a column {taken[0]!r} already, which the scores would overwrite. "
             "Rename or drop it."
         )
+
+
+def _may_be_ids(kind: pl.DataType) -> bool:
+    """Tell whether values as text are ids; as text `1.0`, `true` and a date are those of nobody."""
+    whole = kind.is_integer() or (isinstance(kind, pl.Decimal) and kind.scale == 0)
+    text = isinstance(kind, pl.String | pl.Categorical | pl.Enum | pl.Binary)
+    return whole or text or isinstance(kind, pl.Null)  # no value at all is told by its row
 
 
 def _raw_ids(frame: pl.DataFrame, first_row: int, origin: str) -> tuple[pl.Series, pl.Series]:
