@@ -34,9 +34,10 @@ from corarec.provenance import provenance
 from corarec.recommenders import build_recommender
 from corarec.recommenders.cora import CoraRecommender, CoraSystem
 from corarec.recommenders.shared import CACHE, KEYS
+from corarec.score.batches import BATCH_PAIRS, score_batches
 from corarec.score.context import Context
 from corarec.score.ranker import Ranker
-from corarec.score.scorer import BATCH_PAIRS, Scorer, score_batches
+from corarec.score.scorer import Scorer
 from corarec.testing.literal import LiteralCora
 from corarec.types import Pairs
 

@@ -8,7 +8,7 @@ from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.recommenders import TrainingData
 from corarec.recommenders.ranking_validation import RankingValidation
-from corarec.score.scorer import Batch
+from corarec.score.batches import Batch
 from corarec.types import IntArray, Pairs
 
 

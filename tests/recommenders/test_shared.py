@@ -12,7 +12,7 @@ from peft import get_peft_model
 from corarec.backbone.attention import NotSharedError
 from corarec.backbone.last_position import LastPosition
 from corarec.recommenders.shared import CACHE, KEYS, PromptSharing, common_tokens
-from corarec.score.scorer import BATCH_PAIRS, Batch
+from corarec.score.batches import BATCH_PAIRS, Batch
 
 
 def _contract() -> Any:

@@ -13,7 +13,7 @@ from corarec.locks import lock_beside, locked
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import Run, load_run
 from corarec.runs import run as run_module
-from corarec.score import scorer
+from corarec.score import batches, scorer
 from corarec.score import table as score_table
 
 
@@ -77,7 +77,7 @@ def test_unknown_names_are_errors_that_help(run: Run) -> None:
         run.recommend()
     with pytest.raises(DataError, match="k is 5 and candidates is 3"):
         run.recommend("7", k=5, candidates=3)
-    with pytest.raises(DataError, match="Float64 numbers, which are no ids"):
+    with pytest.raises(DataError, match="Float64, which are no ids"):
         run.score(pl.DataFrame({"user": [7.0], "item": ["1"]}))
 
 
@@ -156,7 +156,7 @@ def test_parts_that_were_scored_in_other_passes_are_discarded(
     if what == "code_digest":
         monkeypatch.setattr(run_module, what, lambda: "other code of the same version")
     else:
-        monkeypatch.setattr(scorer, what, 100)
+        monkeypatch.setattr(batches if hasattr(batches, what) else scorer, what, 100)
     assert run.score_file(source, output) == 5
     assert "another run or another version: they are discarded" in caplog.text
 

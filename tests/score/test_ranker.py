@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from corarec.errors import TrainingError
+from corarec.score.batches import Batch
 from corarec.score.context import Context
 from corarec.score.ranker import RANKED_PAIRS, TRIED_PAIRS, Ranker
-from corarec.score.scorer import Batch, Scorer
+from corarec.score.scorer import Scorer
 from corarec.types import IntArray, Pairs
 
 CONTEXT = Context(3, np.array([2, 5]))

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from corarec.errors import TrainingError
+from corarec.score.batches import PASS_TOKENS, Batch
 from corarec.score.context import Context
-from corarec.score.scorer import PASS_TOKENS, Batch, Scorer
+from corarec.score.scorer import Scorer
 from corarec.types import Histories, IntArray, Pairs
 
 PAIRS = Pairs(

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from corarec.errors import TrainingError
+from corarec.score.batches import Batch
 from corarec.score.context import Context
-from corarec.score.scorer import Batch, Scorer
+from corarec.score.scorer import Scorer
 from corarec.serve import queue as queue_room
 from corarec.serve.jobs import MANY, Ask, Call, Work
 from corarec.serve.metrics import Metrics

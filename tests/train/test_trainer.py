@@ -20,7 +20,8 @@ from corarec.ownership import MARKER
 from corarec.recipe import TrainConfig
 from corarec.recommenders.pointwise import LabelledExamples, PointwiseRecommender
 from corarec.runs.layout import BEST
-from corarec.score.scorer import Batch, Scorer
+from corarec.score.batches import Batch
+from corarec.score.scorer import Scorer
 from corarec.staging import temporary_folder
 from corarec.train.checkpoints import CHECKPOINTS, last_checkpoint
 from corarec.train.metrics import MetricsLog, read_metrics

@@ -12,7 +12,7 @@ from torch import nn
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.recommenders.phase import Phase
-from corarec.score.scorer import Examples
+from corarec.score.batches import Examples
 from corarec.types import IntArray
 
 Validate = Callable[[], dict[str, float]]

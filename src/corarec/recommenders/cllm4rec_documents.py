@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 
 from corarec.prompts.wording import Wording, with_slots, word_tokens
 from corarec.recommenders.cllm4rec_tokens import ExtendedVocabulary
-from corarec.score.scorer import Batch
+from corarec.score.batches import Batch
 from corarec.types import Config, Histories, IntArray, Pairs
 
 SPREAD = 0x9E3779B1

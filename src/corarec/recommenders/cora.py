@@ -42,7 +42,8 @@ from corarec.recommenders.vectors import (
     VectorInputConfig,
     VectorPromptInputs,
 )
-from corarec.score.scorer import Batch, PairSystem, Scorer
+from corarec.score.batches import Batch, PairSystem
+from corarec.score.scorer import Scorer
 from corarec.types import Config, Pairs
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from corarec.recommenders.llm import PromptInputs
-from corarec.score.scorer import Batch
+from corarec.score.batches import Batch
 from corarec.types import IntArray
 
 

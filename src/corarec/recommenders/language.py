@@ -27,7 +27,7 @@ from corarec.recommenders.saved import (
     read_module,
     write_module,
 )
-from corarec.score.scorer import Examples, PairSystem
+from corarec.score.batches import Examples, PairSystem
 from corarec.types import Config, IntArray, Pairs
 
 OWNER = "backbone.json"

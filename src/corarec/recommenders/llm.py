@@ -23,7 +23,7 @@ from corarec.recommenders.language import LanguageRecommender, LanguageSystem, R
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
 from corarec.recommenders.shared import SHARED, PromptSharing
-from corarec.score.scorer import Batch, Examples, by_length
+from corarec.score.batches import Batch, Examples, by_length
 from corarec.types import IntArray, Pairs
 
 AnswerScore = Literal["yes", "yes-minus-no"]

@@ -14,7 +14,7 @@ from corarec.errors import ConfigError
 from corarec.recommenders.base import Recommender, TrainingData, Validate
 from corarec.recommenders.loss import among_lists, within_users
 from corarec.recommenders.negatives import Lists, lists_of
-from corarec.score.scorer import Batch, Examples, batched, score_batches
+from corarec.score.batches import Batch, Examples, batched, score_batches
 from corarec.types import IntArray, Pairs
 
 

@@ -7,8 +7,9 @@ from scipy.sparse import csr_array
 from corarec.errors import ConfigError
 from corarec.evaluate import RankingConfig, rank_users
 from corarec.recommenders.base import Recommender, TrainingData
+from corarec.score.batches import Examples
 from corarec.score.context import Context
-from corarec.score.scorer import CatalogueSystem, Examples, Scorer
+from corarec.score.scorer import CatalogueSystem, Scorer
 from corarec.types import FloatArray, IntArray
 
 RECALLS, GAIN = (20, 40), 100

@@ -12,8 +12,8 @@ import torch
 
 from corarec.backbone.sharing import TOLERANCES, NotSharedError, PrefixSharing
 from corarec.backbone.splitting import SplitPrompts, split_prompts
+from corarec.score.batches import BATCH_PAIRS, Batch, pass_tokens
 from corarec.score.passes import passes
-from corarec.score.scorer import BATCH_PAIRS, Batch, pass_tokens
 
 KEYS, CACHE = "shared keys and values", "a copied cache"
 """Ways to read a common beginning once: the attention joins its keys and values with those of every

@@ -12,7 +12,7 @@ from torch import nn
 from corarec.cf.vectors import VectorFamily, VectorTable, inverse_rms
 from corarec.errors import ConfigError
 from corarec.recommenders.llm import PromptInputs
-from corarec.score.scorer import Batch
+from corarec.score.batches import Batch
 from corarec.types import Config, FloatArray, IntArray, Pairs
 
 SCALED_PAIRS = 10_000

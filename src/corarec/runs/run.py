@@ -24,7 +24,7 @@ from corarec.runs.open import Parts, open_run
 from corarec.runs.packed import unpacked
 from corarec.runs.ranking import read_ranking
 from corarec.runs.work import RunPlace, TableWork, score_chunks
-from corarec.score import scorer
+from corarec.score import batches, scorer
 from corarec.score.context import Context
 from corarec.score.explain import Explanation, explain
 from corarec.score.joined import JoinedRanking
@@ -310,8 +310,8 @@ class Run:
             "run": self.identity,
             "versions": versions() | {"tokenizers": version("tokenizers")},
             "code": code_digest(),
-            "sizes": [scorer.CHUNK_PAIRS, scorer.BATCH_PAIRS, PIECE_BATCHES, RANKED_PAIRS],
-            "pass_tokens": [scorer.PASS_TOKENS, scorer.PASS_TOKENS_GPU],
+            "sizes": [scorer.CHUNK_PAIRS, batches.BATCH_PAIRS, PIECE_BATCHES, RANKED_PAIRS],
+            "pass_tokens": [batches.PASS_TOKENS, batches.PASS_TOKENS_GPU],
             "gpu": torch.cuda.is_available(),
         }
 

@@ -10,8 +10,9 @@ import torch
 from scipy.special import expit
 
 from corarec.data import Catalogue
+from corarec.score.batches import PairSystem
 from corarec.score.context import Context
-from corarec.score.scorer import PairSystem, Scorer
+from corarec.score.scorer import Scorer
 from corarec.types import FloatArray, Histories, Pairs
 
 Part = Literal["user", "item", "user-and-item", "liked-title", "adapter"]

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from corarec.score.scorer import BATCH_PAIRS, CHUNK_PAIRS, Batches, Progress, Scorer
+from corarec.score.batches import BATCH_PAIRS, Batches, Progress
+from corarec.score.scorer import CHUNK_PAIRS, Scorer
 from corarec.types import FloatArray, Pairs
 from corarec.workers.lanes import MOST_LANES, side_by_side
 from corarec.workers.pieces import Work

@@ -8,19 +8,18 @@ import numpy as np
 import torch
 
 from corarec.backbone.compiling import uncompiled
-from corarec.score.context import Context
-from corarec.score.scorer import (
+from corarec.score.batches import (
     BATCH_PAIRS,
-    CHUNK_PAIRS,
     Batch,
     PairSystem,
     Progress,
-    Scorer,
     batched,
     check_scores,
     check_still,
     score_batches,
 )
+from corarec.score.context import Context
+from corarec.score.scorer import CHUNK_PAIRS, Scorer
 from corarec.types import FloatArray, IntArray, Pairs
 
 log = logging.getLogger(__name__)

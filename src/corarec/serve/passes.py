@@ -6,8 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from corarec.score.batches import by_length, score_passes
 from corarec.score.context import Context
-from corarec.score.scorer import Scorer, by_length, score_passes
+from corarec.score.scorer import Scorer
 from corarec.serve.jobs import Ask, Job
 from corarec.serve.metrics import Metrics
 from corarec.types import IntArray, Pairs

@@ -21,9 +21,10 @@ from corarec.recommenders.language import LanguageRecommender
 from corarec.recommenders.llm import PromptSystem
 from corarec.recommenders.phase import Phase
 from corarec.recommenders.pointwise import PointwiseRecommender
+from corarec.score.batches import batched, score_batches
 from corarec.score.context import Context
 from corarec.score.ranker import Ranker, SharingSystem
-from corarec.score.scorer import Scorer, batched, score_batches
+from corarec.score.scorer import Scorer
 from corarec.testing.system_world import SystemWorld
 from corarec.types import FloatArray, Histories, Pairs
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from torch.utils.data import IterableDataset
 
-from corarec.score.scorer import Batch, Examples
+from corarec.score.batches import Batch, Examples
 from corarec.train.together import share
 from corarec.types import IntArray
 

@@ -24,7 +24,7 @@ from corarec.recommenders import build_recommender
 from corarec.recommenders.language import LanguageRecommender
 from corarec.recommenders.llm import PromptRecommender
 from corarec.runs import load_run
-from corarec.score.scorer import Batches, score_passes
+from corarec.score.batches import Batches, score_passes
 from corarec.train.doctor import peak_memory, quick_cf
 from corarec.types import Pairs
 

@@ -24,7 +24,7 @@ from corarec.recipe import TrainConfig
 from corarec.recommenders.base import Recommender, Validate
 from corarec.runs.layout import BEST
 from corarec.runs.manifest import Seal
-from corarec.score.scorer import Batch, Examples
+from corarec.score.batches import Batch, Examples
 from corarec.train.average import WeightAverage
 from corarec.train.checkpoints import (
     CHECKPOINT,
