@@ -1,15 +1,12 @@
 import gzip
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
-from polars.io.plugins import register_io_source
 
-from corarec.data.inputs import InputFiles, parse_numbers, require_columns
+from corarec.data.inputs import InputFiles
 from corarec.errors import DataError
 from corarec.files import sha256
 
@@ -96,32 +93,6 @@ def test_a_zip_with_a_damaged_member(tmp_path: Path) -> None:
     path.write_bytes(bytes(content))
     with pytest.raises(DataError, match="cut off or damaged"):
         InputFiles(path).text("a.csv")
-
-
-def test_numbers_are_parsed_and_blanks_are_missing() -> None:
-    table = pl.LazyFrame({"row": [1, 2, 3], "n": [" 4.0", "", None], "f": ["0.5", "1e3", "-2"]})
-    types: dict[str, pl.DataType] = {"n": pl.Int64(), "f": pl.Float32()}
-    parsed = parse_numbers(table, types, Path("f")).collect()
-    assert parsed["n"].to_list() == [4, None, None]
-    assert parsed["f"].to_list() == [0.5, 1000.0, -2.0]
-
-
-@pytest.mark.parametrize("value", ["five", "nan", "inf", "1,5"])
-def test_what_is_no_number_names_its_row(value: str) -> None:
-    table = pl.LazyFrame({"row": [1, 2], "rating": ["1", value]})
-    with pytest.raises(DataError, match=rf"f\.csv, row 2: rating is '{value}', .* not a number"):
-        parse_numbers(table, {"rating": pl.Float32()}, Path("f.csv"))
-
-
-def test_large_whole_numbers_stay_exact() -> None:
-    table = pl.LazyFrame({"row": [1], "t": [1_700_000_000_123_456_789]})
-    parsed = parse_numbers(table, {"t": pl.Int64()}, Path("f")).collect()
-    assert parsed["t"].item() == 1_700_000_000_123_456_789
-
-
-def test_missing_columns_are_named_with_what_there_is() -> None:
-    with pytest.raises(DataError, match="f lacks the columns b, c; it has a, d. Say so."):
-        require_columns(["a", "d"], ["a", "b", "c"], Path("f"), "Say so.")
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
@@ -211,24 +182,3 @@ def test_names_with_wildcards_are_names(tmp_path: Path) -> None:
     pl.DataFrame({"user": ["u"]}).write_parquet(tmp_path / "b[1].parquet")
     table = InputFiles(tmp_path / "b[1].parquet").parquet("b[1].parquet").collect()
     assert table["user"].to_list() == ["u"]
-
-
-def test_numbers_of_all_columns_are_looked_at_in_one_pass() -> None:
-    schema = pl.Schema({"row": pl.Int64, "rating": pl.String, "time": pl.String})
-    passes = []
-
-    def pieces(columns: Any, predicate: Any, n_rows: Any, size: Any) -> Iterator[pl.DataFrame]:
-        passes.append(columns)
-        piece = pl.DataFrame(
-            {"row": [1, 2, 3], "rating": ["1", "2", "x"], "time": ["5", "6 h", "7"]}, schema
-        )
-        piece = piece if predicate is None else piece.filter(predicate)
-        yield piece if columns is None else piece.select(columns)
-
-    table = register_io_source(pieces, schema=schema)
-    types: dict[str, pl.DataType] = {"rating": pl.Float32(), "time": pl.Int64()}
-    # The first bad row, whatever column it is in.
-    with pytest.raises(DataError, match=r"f\.csv, row 2: time is '6 h', which is not a number\."):
-        parse_numbers(table, types, Path("f.csv"))
-    assert len(passes) == 1
-    assert parse_numbers(table, {}, Path("f.csv")).collect().height == 3

@@ -11,7 +11,8 @@ from typing import IO, Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from corarec.data.inputs import InputFiles, parse_numbers
+from corarec.data.columns import parse_numbers
+from corarec.data.inputs import InputFiles
 from corarec.errors import DataError
 from corarec.text import printable
 

@@ -4,7 +4,8 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from corarec.data.inputs import InputFiles, require_columns
+from corarec.data.columns import require_columns
+from corarec.data.inputs import InputFiles
 from corarec.data.json_lines import first_object, scan_json_lines
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.sources.base import FileSource

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from corarec.data.inputs import InputFiles, require_columns
+from corarec.data.columns import require_columns
+from corarec.data.inputs import InputFiles
 from corarec.data.pickled_frame import Column, read_pickled_frame
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.sources.base import FileSource, joined

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from corarec.data.inputs import InputFiles, parse_numbers, require_columns
+from corarec.data.columns import parse_numbers, require_columns
+from corarec.data.inputs import InputFiles
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource

@@ -4,8 +4,9 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
+from corarec.data.columns import parse_numbers, require_columns, require_roles
 from corarec.data.guesses import UNITS, guess_rating, guess_unit
-from corarec.data.inputs import InputFiles, parse_numbers, require_columns, require_roles
+from corarec.data.inputs import InputFiles
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource, joined

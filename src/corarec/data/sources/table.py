@@ -6,10 +6,11 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
+from corarec.data.columns import parse_numbers, require_columns, require_roles
 from corarec.data.delimited import guess_separator
 from corarec.data.findings import LOUD
 from corarec.data.guesses import UNITS, guess_rating, guess_unit, one_title_each, tidy_ids
-from corarec.data.inputs import InputFiles, parse_numbers, require_columns, require_roles
+from corarec.data.inputs import InputFiles
 from corarec.data.raw import RawData, SourceFacts
 from corarec.data.reading import collect
 from corarec.data.sources.base import FileSource
