@@ -86,6 +86,7 @@ def page() -> str:
         joined_parts=joined_parts,
         learned=learned,
         ndcg=ndcg,
+        study=study,
         studies=studies,
         told_apart=told_apart,
         costs=costs,
@@ -415,9 +416,9 @@ STUDIES = (
 
 def studies() -> str:
     """Return short tables for each of the studies that were run, and name the others."""
-    found = {name: read(f"suite-{name}.json") for name in STUDIES}
-    tables = [study(name, SuiteResult.model_validate(it)) for name, it in found.items() if it]
-    left_out = ", ".join(f"`{name}`" for name, it in found.items() if not it)
+    there = {name: read(f"suite-{name}.json") is not None for name in STUDIES}
+    tables = [study(name) for name, is_there in there.items() if is_there]
+    left_out = ", ".join(f"`{name}`" for name, is_there in there.items() if not is_there)
     return "\n\n".join([*tables, *([f"Not run yet: {left_out}."] if left_out else [])])
 
 
@@ -436,8 +437,9 @@ def told_apart(metric: str) -> str:
     return "; ".join(clear) or "none"
 
 
-def study(name: str, result: SuiteResult) -> str:
-    """Return a suite's rows on all test rows and its tests: two tables short enough to read."""
+def study(name: str) -> str:
+    """Return a suite's rows on all rows of its split and its tests: two tables, short enough."""
+    result = SuiteResult.model_validate(read(f"suite-{name}.json"))
     systems = [study_row(system, result.rows[system.name]) for system in result.systems]
     references = [study_row(system, None) for system in result.references]
     columns = ("System", "AUC", "UAUC", "trained parameters", "CPU minutes")
