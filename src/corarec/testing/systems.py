@@ -1,6 +1,5 @@
 """The contract of every system, as tests."""
 
-import random
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,38 +13,28 @@ from torch._dynamo.utils import counters
 from corarec.backbone import load_backbone
 from corarec.cf import VectorSource
 from corarec.data import Dataset
-from corarec.errors import ArtifactError, ConfigError, DataError
-from corarec.recommenders import RECOMMENDERS, TrainingData, build_recommender
+from corarec.errors import ArtifactError, DataError
+from corarec.recommenders import build_recommender
 from corarec.recommenders.icl import ICLSystem
 from corarec.recommenders.language import LanguageRecommender
 from corarec.recommenders.llm import PromptSystem
-from corarec.recommenders.phase import Phase
-from corarec.recommenders.pointwise import PointwiseRecommender
 from corarec.score.batches import batched, score_batches
 from corarec.score.context import Context
 from corarec.score.ranker import Ranker, SharingSystem
 from corarec.score.scorer import Scorer
-from corarec.testing.system_world import SystemWorld
-from corarec.types import FloatArray, Histories, Pairs
+from corarec.testing.system_training import TrainingConformance, scores_of
+from corarec.types import Histories, Pairs
 
 
-def _scores(recommender: LanguageRecommender, pairs: Pairs, *new_titles: str) -> FloatArray:
-    return Scorer(recommender).score(pairs, new_titles=new_titles)
-
-
-def _values(recommender: LanguageRecommender) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in recommender.named_parameters()}
-
-
-class SystemConformance(SystemWorld):
+class SystemConformance(TrainingConformance):
     """What every system promises; a subclass names a system and its options."""
 
     def test_scores_do_not_depend_on_company(
         self, recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
     ) -> None:
         self.train_a_little(recommender, small_world)
-        together = _scores(recommender, pairs)
-        alone = [_scores(recommender, pairs.take(np.array([n])))[0] for n in range(len(pairs))]
+        together = scores_of(recommender, pairs)
+        alone = [scores_of(recommender, pairs.take(np.array([n])))[0] for n in range(len(pairs))]
         np.testing.assert_allclose(together, alone, atol=5e-5)
 
     def test_scores_are_its_logits(
@@ -54,7 +43,7 @@ class SystemConformance(SystemWorld):
         """However scoring saves work."""
         self.train_a_little(recommender, small_world)
         plain = score_batches(recommender, batched(recommender.inputs(pairs)), pairs)
-        np.testing.assert_allclose(_scores(recommender, pairs), plain, atol=1e-5)
+        np.testing.assert_allclose(scores_of(recommender, pairs), plain, atol=1e-5)
 
     def test_prompts_are_padded_on_the_left(
         self, recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
@@ -80,10 +69,10 @@ class SystemConformance(SystemWorld):
         pairs: Pairs,
         tiny_backbone: Path,
     ) -> None:
-        scores = _scores(recommender, pairs)
+        scores = scores_of(recommender, pairs)
         model = recommender.model
         with model.disable_adapter() if isinstance(model, PeftModel) else nullcontext():
-            same = np.array_equal(_scores(recommender, pairs), scores)
+            same = np.array_equal(scores_of(recommender, pairs), scores)
         assert same == self.starts_frozen
         config = self.config({"model": str(tiny_backbone)})
         if (
@@ -91,7 +80,7 @@ class SystemConformance(SystemWorld):
         ):  # so that the frozen model can read the same prompt
             plain = ICLSystem(backbone=config.backbone, prompt=config.prompt, answer=config.answer)
             frozen = build_recommender(plain, small_world)
-            assert np.array_equal(_scores(frozen, pairs), scores) == self.starts_frozen
+            assert np.array_equal(scores_of(frozen, pairs), scores) == self.starts_frozen
 
     def test_scoring_compiles_nothing_so_that_bits_depend_on_no_earlier_pass(
         self, small_world: Dataset, cf: VectorSource, pairs: Pairs, tiny_backbone: Path
@@ -120,7 +109,7 @@ class SystemConformance(SystemWorld):
         tiny_backbone: Path,
     ) -> None:
         self.train_a_little(recommender, small_world)
-        before = _scores(recommender, pairs)
+        before = scores_of(recommender, pairs)
         ids = torch.arange(3, 43)[None]
         untouched = load_backbone(self.config({"model": str(tiny_backbone)}).backbone).model
         recommender.train()
@@ -134,7 +123,7 @@ class SystemConformance(SystemWorld):
         assert same != changes
         assert recommender.model.training
         recommender.eval()
-        np.testing.assert_array_equal(_scores(recommender, pairs), before)
+        np.testing.assert_array_equal(scores_of(recommender, pairs), before)
 
     def test_saving_and_loading_keeps_every_score(
         self,
@@ -145,15 +134,15 @@ class SystemConformance(SystemWorld):
         pairs: Pairs,
         tmp_path: Path,
     ) -> None:
-        before = _scores(recommender, pairs)
+        before = scores_of(recommender, pairs)
         self.train_a_little(recommender, small_world)
-        after = _scores(recommender, pairs)
+        after = scores_of(recommender, pairs)
         assert np.allclose(before, after) == (not self.trains)
         recommender.save(tmp_path)
         # Of another seed: whatever is not saved would differ.
         fresh = self.build(small_world, cf, tiny_backbone, seed=2)
         fresh.load(tmp_path)
-        np.testing.assert_array_equal(_scores(fresh, pairs), after)
+        np.testing.assert_array_equal(scores_of(fresh, pairs), after)
         size = sum(file.stat().st_size for file in tmp_path.iterdir())
         assert size < 8 * recommender.trainable_parameters() + 60_000
 
@@ -193,130 +182,6 @@ class SystemConformance(SystemWorld):
             path.write_bytes(whole)
         recommender.load(tmp_path)
 
-    def test_gradient_checkpointing_changes_no_gradient(
-        self, recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
-    ) -> None:
-        self.train_a_little(recommender, small_world)
-        if not self.trains:
-            return
-        batch = recommender.inputs(pairs).batch(np.arange(6))
-        recommender.train()
-        gradients = []
-        for checkpointing in (False, True):
-            recommender.enable_gradient_checkpointing(checkpointing)
-            recommender.zero_grad()
-            with torch.random.fork_rng():
-                torch.manual_seed(0)  # of the dropout
-                recommender.logits(**batch).sum().backward()
-            gradients.append(
-                [p.grad.clone() for p in recommender.parameters() if p.grad is not None]
-            )
-        for plain, recomputed in zip(*gradients, strict=True):
-            torch.testing.assert_close(plain, recomputed, rtol=1e-4, atol=1e-6)
-
-    def test_training_moves_what_it_may_and_leaves_the_frozen_model_to_the_bit(
-        self, recommender: LanguageRecommender, small_world: Dataset
-    ) -> None:
-        before = _values(recommender)
-        self.train_a_little(recommender, small_world)
-        weights = dict(recommender.named_parameters())
-        may = {name for name, weight in weights.items() if weight.requires_grad}
-        moved = {name for name, weight in weights.items() if not torch.equal(weight, before[name])}
-        assert moved <= may
-        assert bool(moved) == self.trains
-        assert {name for name, weight in weights.items() if weight.grad is not None} <= may
-        assert all(torch.isfinite(weight).all() for weight in weights.values())
-
-    def test_every_parameter_is_in_one_group_and_a_phase_trains_its_own(
-        self, recommender: LanguageRecommender, small_world: Dataset
-    ) -> None:
-        groups = recommender.parameter_groups()
-        declared = RECOMMENDERS[self.system].config_class.parameter_groups
-        assert declared is None or set(groups) <= set(declared)
-        grouped = [id(parameter) for group in groups.values() for parameter in group]
-        trained = [id(p) for p in recommender.parameters() if p.requires_grad]
-        assert sorted(grouped) == sorted(trained)
-        for name, group in groups.items():
-            recommender.begin(Phase("the test", (name,)))
-            before = _values(recommender)
-            self.train_a_little(recommender, small_world)
-            own = {id(parameter) for parameter in group}
-            weights = dict(recommender.named_parameters())
-            moved = [weights[key] for key in before if not torch.equal(weights[key], before[key])]
-            assert moved
-            assert {id(weight) for weight in moved} <= own
-        with pytest.raises(ConfigError, match="has no parameters 'nonsense' to train"):
-            recommender.begin(Phase("the test", ("nonsense",)))
-
-    def test_it_learns_eight_rows_by_heart(
-        self, recommender: LanguageRecommender, small_world: Dataset
-    ) -> None:
-        if not self.trains:
-            assert recommender.trainable_parameters() == 0
-            return
-        rows = small_world.rows("train")
-        labels = small_world.labels(rows)
-        chosen = np.r_[np.flatnonzero(labels == 1)[:4], np.flatnonzero(labels == 0)[:4]]
-        if not (by_pairs := isinstance(recommender, PointwiseRecommender)):
-            chosen = np.arange(len(rows))  # eight examples are no eight rows
-        data = TrainingData(small_world, rows[chosen], rows[chosen])
-        recommender.prepare(data)
-        batch = recommender.examples(data).batch(np.arange(8))
-        trained = [p for p in recommender.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=self.learning_rate)
-        losses = []
-        for _ in range(self.steps):
-            optimizer.zero_grad()
-            loss = recommender(**batch)
-            loss.backward()
-            optimizer.step()
-            losses.append(float(loss.detach()))
-        if not by_pairs:
-            assert losses[-1] < 0.8 * losses[0]
-            return
-        assert losses[-1] < 0.8 * np.log(2)
-        scores = _scores(recommender, small_world.pairs(data.train_rows))
-        assert scores[:4].min() > scores[4:].max()
-
-    def test_the_seed_alone_makes_the_start_values(
-        self,
-        recommender: LanguageRecommender,
-        small_world: Dataset,
-        cf: VectorSource,
-        tiny_backbone: Path,
-    ) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(99)
-            again = self.build(small_world, cf, tiny_backbone)
-        other = self.build(small_world, cf, tiny_backbone, seed=2)
-        first, second, third = (_values(each) for each in (recommender, again, other))
-        assert all(torch.equal(first[name], second[name]) for name in first)
-        assert all(torch.equal(first[name], third[name]) for name in first) == (not self.trains)
-
-    def test_the_same_steps_give_the_same_system(
-        self,
-        recommender: LanguageRecommender,
-        small_world: Dataset,
-        cf: VectorSource,
-        tiny_backbone: Path,
-        pairs: Pairs,
-    ) -> None:
-        scores = []
-        for each in (recommender, self.build(small_world, cf, tiny_backbone)):
-            self.train_a_little(each, small_world)
-            scores.append(_scores(each, pairs))
-        np.testing.assert_array_equal(scores[0], scores[1])
-
-    def test_it_leaves_the_random_numbers_of_others_alone(
-        self, small_world: Dataset, cf: VectorSource, tiny_backbone: Path, pairs: Pairs
-    ) -> None:
-        states = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
-        recommender = self.build(small_world, cf, tiny_backbone)
-        self.train_a_little(recommender, small_world)
-        _scores(recommender, pairs)
-        assert torch.equal(torch.get_rng_state(), states[0])
-        assert (str(np.random.get_state()), random.getstate()) == states[1:]
-
     def test_many_items_of_one_person_have_the_scores_of_pairs(
         self, recommender: LanguageRecommender, small_world: Dataset, pairs: Pairs
     ) -> None:
@@ -345,7 +210,7 @@ class SystemConformance(SystemWorld):
         self.train_a_little(recommender, small_world)
         stranger = [0, small_world.num_users + 1, small_world.num_users + 1000]
         first, *others = (
-            _scores(
+            scores_of(
                 recommender, replace(pairs, user_ids=np.full_like(pairs.user_ids, user), rows=None)
             )
             for user in stranger
@@ -361,10 +226,10 @@ class SystemConformance(SystemWorld):
         if not self.reads_titles:
             first_new = np.full_like(pairs.item_ids, small_world.num_items + 1)
             with pytest.raises(DataError, match="'The Same'"):
-                _scores(recommender, replace(pairs, item_ids=first_new, rows=None), "The Same")
+                scores_of(recommender, replace(pairs, item_ids=first_new, rows=None), "The Same")
             unknown = (0, small_world.num_items + 1, small_world.num_items + 1000)
             alike = [
-                _scores(
+                scores_of(
                     recommender,
                     replace(pairs, item_ids=np.full_like(pairs.item_ids, item), rows=None),
                 )
@@ -377,6 +242,6 @@ class SystemConformance(SystemWorld):
             items = np.full_like(pairs.item_ids, small_world.num_items + number)
             titles = ("The Same", "The Same", "Something Else Altogether")
             new = replace(pairs, item_ids=items, rows=None)
-            scores.append(_scores(recommender, new, *titles))
+            scores.append(scores_of(recommender, new, *titles))
         np.testing.assert_array_equal(scores[0], scores[1])
         assert not np.array_equal(scores[0], scores[2])
