@@ -13,7 +13,10 @@ with needs("testing"):
 
 # Before the modules below are imported: their asserts shall say what they compared.
 pytest.register_assert_rewrite(
-    *(f"corarec.testing.{module}" for module in ("cf", "system_world", "systems"))
+    *(
+        f"corarec.testing.{module}"
+        for module in ("cf", "sources", "system_training", "system_world", "systems")
+    )
 )
 
 from corarec.testing.cf import CFConformance  # noqa: E402
