@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from corarec.ability.files import question_files, read_task, read_tasks, read_texts, sample
-from corarec.errors import ConfigError, DataError
+from corarec.errors import DataError
 
 
 def test_a_folder_gives_its_files_by_name(questions: Path) -> None:
@@ -93,12 +93,6 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_bytes(b'{"question": "x"}\n\xff')
     with pytest.raises(DataError, match="line 2: not UTF-8"):
         read_tasks([tmp_path / "q.jsonl"], None, 0)
-
-
-def test_two_files_of_one_name_are_refused(questions: Path, tmp_path: Path) -> None:
-    (tmp_path / "choice.txt").write_text("Hello?")
-    with pytest.raises(ConfigError, match="have one name"):
-        read_tasks([questions, tmp_path / "choice.txt"], None, 0)
 
 
 def test_texts_of_tables_and_of_paragraphs(tmp_path: Path) -> None:

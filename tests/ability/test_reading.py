@@ -60,6 +60,29 @@ def test_what_is_written_is_greedy_whatever_the_batch(
         np.testing.assert_allclose(found, by_hand, atol=1e-5)
 
 
+def test_what_is_written_is_greedy_whatever_the_model_asks_for(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = backbone.model, backbone.tokenizer
+    prompts = prompt_ids(tokenizer, PROMPTS, 500)
+
+    def written() -> list[list[int]]:
+        return [each.written for each in write_greedily(model, tokenizer, prompts, 9, 4096, ignore)]
+
+    plain = written()
+    asked = {"repetition_penalty": 50.0, "no_repeat_ngram_size": 1, "num_beams": 3}
+    for name, value in asked.items():
+        monkeypatch.setattr(model.generation_config, name, value)
+    assert written() == plain
+    # The end of a turn is an end beside that of a text; what fills the batch is not written.
+    monkeypatch.setattr(model.generation_config, "eos_token_id", [1, plain[0][1]])
+    cut = written()
+    assert cut[0] == plain[0][: plain[0].index(plain[0][1]) + 1]
+    assert [len(ids) for ids in cut] == [
+        ids.index(plain[0][1]) + 1 if plain[0][1] in ids else len(ids) for ids in plain
+    ]
+
+
 def test_another_model_is_told_by_its_tokens_and_its_digest(backbone: Backbone) -> None:
     prompts = prompt_ids(backbone.tokenizer, PROMPTS, 500)
     written = write_greedily(backbone.model, backbone.tokenizer, prompts, 4, 4096, ignore)

@@ -14,7 +14,7 @@ import polars as pl
 
 from corarec.ability.examples import Example, FormError, Kind, form_of
 from corarec.data.reading import readable
-from corarec.errors import ConfigError, DataError
+from corarec.errors import DataError
 from corarec.text import printable
 
 QUESTIONS = (".json", ".jsonl", ".txt")
@@ -74,10 +74,8 @@ def read_tasks(places: Sequence[Path], limit: int | None, seed: int) -> list[Tas
     DataError
         A file is missing, empty, damaged or of no known form; names file and row.
     """
-    tasks = [read_task(path) for path in question_files(places)]
-    _check_names([(task.name, task.path) for task in tasks])
     sampled = []
-    for task in tasks:
+    for task in map(read_task, question_files(places)):
         chosen = sample(task.name, len(task.examples), limit, seed)
         sampled.append(replace(task, examples=tuple(task.examples[number] for number in chosen)))
     return sampled
@@ -103,17 +101,6 @@ def question_files(places: Sequence[Path]) -> list[Path]:
             )
         files += inside
     return files
-
-
-def _check_names(named: Sequence[tuple[str, Path]]) -> None:
-    first: dict[str, Path] = {}
-    for name, path in named:
-        if name in first:
-            raise ConfigError(
-                f"{printable(first[name])} and {printable(path)} have one name, and results would "
-                "be told apart by nothing. Rename one of them."
-            )
-        first[name] = path
 
 
 def sample(name: str, count: int, limit: int | None, seed: int) -> list[int]:
@@ -250,7 +237,6 @@ def read_texts(named: Sequence[str], limit: int | None, seed: int) -> list[TextS
         chosen = [texts[number] for number in sample(name, len(texts), limit, seed)]
         numbers, kept = zip(*chosen, strict=True)
         sets.append(TextSet(name, path, kept, numbers, len(texts)))
-    _check_names([(each.name, each.path) for each in sets])
     return sets
 
 

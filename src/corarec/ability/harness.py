@@ -27,7 +27,7 @@ from corarec.ability.measured import (
     Parts,
     Values,
 )
-from corarec.ability.reading import Language, most_positions
+from corarec.ability.reading import GREEDY, Language, most_positions
 from corarec.ability.wording import exact, first_choice, rouge_l
 from corarec.backbone.chat import PromptFrame
 from corarec.extras import needs
@@ -150,7 +150,7 @@ def definitions(
         "generation_kwargs": {
             "until": STOPS[task.kind],
             "max_gen_toks": tokens,
-            "do_sample": False,
+            **GREEDY,
         },
         "process_results": judged,
         "metric_list": [{"metric": "value", "aggregation": "mean", "higher_is_better": True}],

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,13 @@ from corarec.types import FloatArray, IntArray
 
 DEFAULT_LENGTH = 2048
 """Tokens that a model reads whose config does not say."""
+GREEDY: dict[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+}
+"""For `generate`: the most probable token each time, whatever a model's own files ask for."""
 LEAST_LENGTH = 128
 """Tokens that a model must read to be asked anything here."""
 
@@ -118,6 +125,8 @@ def write_greedily(
 ) -> list[Continued]:
     """Return the most probable next `tokens` tokens of every prompt, up to an end."""
     found: dict[int, Continued] = {}
+    said = model.generation_config.eos_token_id
+    ends = {tokenizer.eos_token_id, *(said if isinstance(said, list) else [said])}
     for numbers in batches([len(prompt) + tokens for prompt in prompts], batch_tokens):
         rows = [prompts[number] for number in numbers]
         ids, mask = padded(rows, tokenizer.pad_token_id or 0, model.device, left=True)
@@ -125,18 +134,19 @@ def write_greedily(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=tokens,
-            do_sample=False,
+            **GREEDY,
             pad_token_id=tokenizer.pad_token_id,
         )
         for number, row in zip(numbers, output[:, ids.shape[1] :].tolist(), strict=True):
-            found[number] = Continued(prompts[number], _until_end(row, tokenizer.eos_token_id))
+            found[number] = Continued(prompts[number], _until_end(row, ends))
         advance(len(numbers))
     return [found[number] for number in range(len(prompts))]
 
 
-def _until_end(row: list[int], end: int | None) -> list[int]:
+def _until_end(row: list[int], ends: Collection[int | None]) -> list[int]:
     """Return tokens up to the first end, which is kept: what follows is padding."""
-    return row[: row.index(end) + 1] if end in row else row
+    places = (place for place, token in enumerate(row) if token in ends)
+    return row[: next(places, len(row)) + 1]
 
 
 @torch.inference_mode()

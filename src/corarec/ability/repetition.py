@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from corarec.ability.measured import Advance, Values
-from corarec.ability.reading import Language
+from corarec.ability.reading import GREEDY, Language
 from corarec.ability.wording import rouge_l
 from corarec.prompts import PromptConfig, PromptEncoder
 from corarec.recommenders.llm import PromptRecommender
@@ -136,7 +136,7 @@ def _repeat(
         **reads,
         attention_mask=torch.ones(read.shape[:2], dtype=torch.int64, device=read.device),
         max_new_tokens=len(ids) + MORE_TOKENS,
-        do_sample=False,
+        **GREEDY,
         pad_token_id=tokenizer.pad_token_id,
     )
     new = output[0, read.shape[1] :] if name == "input_ids" else output[0]

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from corarec.ability.files import Task, TextSet
 from corarec.ability.reading import Continued, Language
+from corarec.ability.repetition import TASK
 from corarec.errors import ConfigError
 from corarec.evaluate.bootstrap import BootstrapConfig
+from corarec.text import printable
 from corarec.types import Fingerprint, FloatArray, IntArray, Pairs
 
 
@@ -34,6 +37,15 @@ class Wanted:
                 "There is nothing to measure. Name questions with --data, texts with --text, or "
                 "descriptions with --repeats."
             )
+        first: dict[str, Path] = {TASK: Path("--repeats")} if self.repeats else {}
+        for each in (*self.tasks, *self.texts):
+            if each.name in first:
+                raise ConfigError(
+                    f"{printable(first[each.name])} and {printable(each.path)} have one name, "
+                    f"{printable(each.name)!r}, and results would be told apart by nothing. Rename "
+                    "one of them."
+                )
+            first[each.name] = each.path
 
     def steps(self) -> int:
         """Return about how many texts are read for one state."""
