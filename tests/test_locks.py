@@ -3,13 +3,15 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
+import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from corarec.errors import InUseError
-from corarec.locks import lock_beside, locked
+from corarec.locks import lock_beside, locked, made_once
 
 
 def hold(path: Path, held: Event) -> None:
@@ -75,3 +77,30 @@ def test_an_error_inside_frees_it(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with locked(tmp_path / ".lock", "x"):
         pass
+
+
+def test_what_several_need_is_made_by_one_while_the_others_wait(tmp_path: Path) -> None:
+    output, made = tmp_path / "deep" / "model", list[int]()
+    together = threading.Barrier(4)
+
+    def need(number: int) -> None:
+        together.wait(30)
+        with made_once(output) as missing:
+            if missing:
+                time.sleep(0.1)
+                made.append(number)
+                output.mkdir()
+
+    threads = [threading.Thread(target=need, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(made) == 1
+
+
+def test_one_that_fails_lets_the_next_make_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="mine"), made_once(tmp_path / "model"):
+        raise ValueError("mine")
+    with made_once(tmp_path / "model") as missing:
+        assert missing

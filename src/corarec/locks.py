@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from corarec.errors import InUseError
+from corarec.system_errors import storage_errors
 
 LOCK = ".lock"
 """The lock of a folder that is written over hours."""
@@ -27,6 +28,22 @@ def locked_output(output: Path | None) -> AbstractContextManager[None]:
     if output is None:
         return nullcontext()
     return locked(lock_beside(output), f"The output {output}")
+
+
+@contextmanager
+def made_once(output: Path) -> Iterator[bool]:
+    """Yield whether an output has yet to be made, after whoever else was making it.
+
+    Several processes that need the same thing so wait for the one that came first.
+    """
+    lock = FileLock(output.with_name(f".{output.name}.wait"))
+    with storage_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield not output.exists()
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -1,13 +1,19 @@
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from corarec.benchmark import jobs
 from corarec.benchmark.benchmark import tasks_of
+from corarec.benchmark.jobs import FitJob
 from corarec.benchmark.suite import load_suite
+from corarec.cf import fit_cf
+from corarec.cf.identity import IDENTITY_FILE
 from corarec.errors import ConfigError, InUseError
 from corarec.locks import lock_beside, locked
 from corarec.train.metrics import Record
@@ -186,3 +192,31 @@ def test_a_run_that_another_command_makes_is_left_to_it(
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     task.job.do(lambda record: None)
     assert {f: f.stat().st_mtime_ns for f in folder.rglob("*") if f.is_file()} == before
+
+
+def test_a_cf_model_that_another_command_fits_is_waited_for(
+    make_suite: MakeSuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, runs = make_suite({"CoRA": {}}), tmp_path / "runs"
+    fits = [
+        task.job
+        for command in range(2)
+        for task in tasks_of(planner(path, runs).plan(), load_suite(path))
+        if isinstance(task.job, FitJob)
+    ]
+    begun, fitted = threading.Event(), list[int]()
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        begun.set()
+        time.sleep(0.2)
+        fitted.append(1)
+        return fit_cf(*args, **options)
+
+    monkeypatch.setattr(jobs, "fit_cf", slowly)
+    first = threading.Thread(target=fits[0].do, args=(lambda record: None,))
+    first.start()
+    assert begun.wait(30)
+    fits[1].do(lambda record: None)
+    first.join(30)
+    assert len(fitted) == 1
+    assert (fits[1].folder / IDENTITY_FILE).exists()

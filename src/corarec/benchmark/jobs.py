@@ -8,7 +8,7 @@ from corarec.benchmark.results import result_files
 from corarec.benchmark.runs import evaluate_run
 from corarec.cf import FitConfig, fit_cf
 from corarec.data import Dataset, KnowledgePolicy
-from corarec.locks import lock_beside, locked
+from corarec.locks import lock_beside, locked, made_once
 from corarec.recipe import RunConfig
 from corarec.runs import load_run
 from corarec.train import train_run
@@ -31,8 +31,10 @@ class FitJob(SuiteJob):
     knowledge: KnowledgePolicy = KnowledgePolicy()
 
     def do(self, tell: Tell, asked: Iterable[Any] = ()) -> None:
-        """Fit it, unless that was done meanwhile."""
-        if not self.folder.exists():
+        """Fit it, unless that was done meanwhile; another command that does it is waited for."""
+        with made_once(self.folder) as missing:
+            if not missing:
+                return
             dataset = Dataset.load(self.data).under(self.knowledge)
             fit_cf(dataset, self.choice, seed=self.seed, output=self.folder)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from corarec.backbone import load_backbone
 from corarec.cf import FitConfig, fit_cf, load_cf
@@ -19,7 +18,7 @@ from corarec.data import Dataset, KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, CorarecError, InUseError
 from corarec.evaluate.metrics import METRICS, larger_is_better, metric_named
 from corarec.files import real_place
-from corarec.locks import lock_beside, locked
+from corarec.locks import lock_beside, locked, made_once
 from corarec.recipe import FittedCF, RunConfig, load_recipe
 from corarec.recommenders import RECOMMENDERS, TrainingData
 from corarec.runs.layout import CONFIG
@@ -231,12 +230,10 @@ def _with_shared_cf(
     if config.knowledge != KnowledgePolicy():
         asked += f" {config.knowledge.model_dump_json()}"
     fitted = folder / hashlib.sha256(asked.encode()).hexdigest()[:12]
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{fitted.name}.wait"):
-            if not fitted.exists():
-                known = dataset.under(config.knowledge)
-                fit_cf(known, config.cf, seed=config.seed, output=fitted, watch=watch)
+    with storage_errors(folder), made_once(fitted) as missing:
+        if missing:
+            known = dataset.under(config.knowledge)
+            fit_cf(known, config.cf, seed=config.seed, output=fitted, watch=watch)
     return config.model_copy(update={"cf": FittedCF(path=fitted)})
 
 
