@@ -27,3 +27,13 @@ def test_markdown_escapes_and_sets_references_apart() -> None:
         "",
         "A note.",
     ]
+
+
+def test_a_line_break_in_a_name_ends_no_table() -> None:
+    odd = TableText(("System", "AUC (a\nb)"), [("x\r\ny\u2028z", "0.7")], [("R\n", "0.5")], "")
+    assert markdown_table(odd).splitlines()[:4] == [
+        "| System | AUC (a\\nb) |",
+        "| --- | ---: |",
+        "| x\\r\\ny\\u2028z | 0.7 |",
+        "| *R\\n* | 0.5 |",
+    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from corarec.evaluate.result import Difference, Estimate
 from corarec.evaluate.significance import PValue
+from corarec.text import printable
 
 MISSING = "\N{EN DASH}"
 """Printed where a metric has no value: a part without rows or with one label only."""
@@ -103,4 +104,6 @@ def folded(columns: Sequence[str], row: Sequence[str]) -> list[FoldedCell]:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    # On one line whatever stands in it: a line break would end the table.
+    shown = (printable(cell, len(cell)).replace("|", "\\|") for cell in cells)
+    return "| " + " | ".join(shown) + " |"
