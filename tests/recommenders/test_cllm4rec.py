@@ -501,6 +501,35 @@ def test_training_without_likes_is_refused(world: Dataset) -> None:
         CLLM4RecRecommender.check(TrainingData(world, data.train_rows, data.valid_rows[:0]))
 
 
+def test_a_phase_that_cannot_be_trained_is_told_before_the_first_begins(
+    world: Dataset, gpt2: Path, tmp_path: Path
+) -> None:
+    world.save(tmp_path / "data")
+    late = [PHASES[1] | {"parameters": ["collaborative"]}, PHASES[0]]
+    config = recipe(tmp_path / "data", gpt2, phases=late)
+    silent = config.system.model_copy(update={"content": "none"})
+    config = config.model_copy(update={"system": silent})
+    with pytest.raises(ConfigError, match="'content' finds nothing to learn from for content"):
+        train_run(config, tmp_path / "silent")
+    # Everybody met the one item in train, so that no ranking can choose the last phase's weights.
+    rows = [f"u{n % 9},only,{n // 9 % 2},{86_400 * n}" for n in range(180)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "rows.csv").write_text("\n".join(["user,item,label,timestamp", *rows]))
+    (tmp_path / "in" / "items.csv").write_text("item,title\nonly,The One\n")
+    files = {"interactions": "rows.csv", "items": "items.csv"}
+    prepare(
+        PrepareConfig(
+            source="table", input=tmp_path / "in", output=tmp_path / "one", split="temporal",
+            source_options=files,
+        )
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="that the user has not met in train"):
+        train_run(recipe(tmp_path / "one", gpt2), tmp_path / "run")
+    for folder in ("silent", "run"):
+        assert not (tmp_path / folder / "metrics.jsonl").exists()
+        assert not (tmp_path / folder / "phases").exists()
+
+
 def test_a_stranger_is_scored_by_what_was_liked(
     run_folder: tuple[Path, RunConfig],
 ) -> None:

@@ -124,6 +124,16 @@ class Recommender(nn.Module, ABC):
                 parameter.requires_grad_(name in chosen)
                 parameter.grad = None
 
+    def check_phase(self, phase: Phase, data: TrainingData) -> None:
+        """Refuse a phase that cannot be trained or chosen by, before the first of all begins.
+
+        Raises
+        ------
+        ConfigError
+            What is missing, and which option changes it.
+        """
+        self.train_only(phase.parameters)
+
     def begin(self, phase: Phase) -> None:
         """Take up a phase: from here on its parameters are trained, by its examples and loss.
 

@@ -157,6 +157,14 @@ class CLLM4RecRecommender(LanguageRecommender):
             return RankingValidation.metric, True
         return SampleLoss.metric, False
 
+    def check_phase(self, phase: Phase, data: TrainingData) -> None:
+        """Refuse a phase without documents, or one whose ranking nobody can be asked for."""
+        super().check_phase(phase, data)
+        task = phase.task or CLLM4RecSystem.tasks[-1]
+        self._parts(task, data)
+        if task == "recommend":
+            RankingValidation(self, data)
+
     def begin(self, phase: Phase) -> None:
         """Take up a phase, its task too."""
         super().begin(phase)
@@ -171,21 +179,27 @@ class CLLM4RecRecommender(LanguageRecommender):
         ConfigError
             There are none.
         """
+        parts = self._parts(self.task, data)
+        sides = {COLLABORATIVE: self.collaborative, CONTENT: self.content}
+        for kind, documents in parts.items():
+            sides[SIDES[kind]].mark_known(documents.tokens)
+        return MixedDocuments(parts)
+
+    def _parts(self, task: str, data: TrainingData) -> dict[str, Documents]:
+        """Return the documents of a task by their kind, those kinds that there are."""
         sides = {COLLABORATIVE: self.collaborative, CONTENT: self.content}
         trained = [name for name, side in sides.items() if side.weight.requires_grad]
-        kinds = [kind for kind in TASKS[self.task] if SIDES[kind] in trained]
+        kinds = [kind for kind in TASKS[task] if SIDES[kind] in trained]
         made = {kind: self._documents(kind, data) for kind in kinds}
         parts = {kind: documents for kind, documents in made.items() if len(documents)}
         if not parts:
             raise ConfigError(
-                f"The task {self.task!r} finds nothing to learn from for {', '.join(trained)}: "
+                f"The task {task!r} finds nothing to learn from for {', '.join(trained)}: "
                 f"system.content is {self.system.content!r}, and the dataset has "
                 f"{'no ' * (data.dataset.texts is None)}reviews. Change system.content, or the "
                 "task or the parameters of the phase."
             )
-        for kind, documents in parts.items():
-            sides[SIDES[kind]].mark_known(documents.tokens)
-        return MixedDocuments(parts)
+        return parts
 
     def _documents(self, kind: str, data: TrainingData) -> Documents:
         dataset, rows = data.dataset, data.train_rows

@@ -110,8 +110,8 @@ def train_run(
             if not recorder.earlier:
                 recorder.write()
             return
-        for phase in phases:
-            recommender.train_only(phase.system.parameters)  # a mistake is told before any work
+        for phase, of_phase in zip(phases, data, strict=True):
+            recommender.check_phase(phase.system, of_phase)  # a mistake is told before any work
         with first_alone():
             adopt_sources(recommender, phases, folder, seal, say)
         for phase, of_phase in zip(phases, data, strict=True):
