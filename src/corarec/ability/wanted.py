@@ -38,14 +38,15 @@ class Wanted:
                 "descriptions with --repeats."
             )
         first: dict[str, Path] = {TASK: Path("--repeats")} if self.repeats else {}
-        for each in (*self.tasks, *self.texts):
-            if each.name in first:
+        named = [(task.name, task.path) for task in self.tasks]
+        for name, path in [*named, *((text.name, text.path) for text in self.texts)]:
+            if name in first:
                 raise ConfigError(
-                    f"{printable(first[each.name])} and {printable(each.path)} have one name, "
-                    f"{printable(each.name)!r}, and results would be told apart by nothing. Rename "
-                    "one of them."
+                    f"{printable(first[name])} and {printable(path)} have one name, "
+                    f"{printable(name)!r}, and results would be told apart by nothing. Rename one "
+                    "of them."
                 )
-            first[each.name] = each.path
+            first[name] = path
 
     def steps(self) -> int:
         """Return about how many texts are read for one state."""
