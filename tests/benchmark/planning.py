@@ -5,7 +5,7 @@ from typing import Any
 
 from corarec.benchmark.benchmark import tasks_of
 from corarec.benchmark.plan import Planner
-from corarec.benchmark.suite import load_suite
+from corarec.benchmark.suite_reading import load_suite
 
 
 def planner(path: Path, runs: Path) -> Planner:

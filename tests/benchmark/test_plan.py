@@ -11,7 +11,7 @@ import yaml
 from corarec.benchmark import jobs
 from corarec.benchmark.benchmark import tasks_of
 from corarec.benchmark.jobs import FitJob
-from corarec.benchmark.suite import load_suite
+from corarec.benchmark.suite_reading import load_suite
 from corarec.cf import fit_cf
 from corarec.cf.identity import IDENTITY_FILE
 from corarec.errors import ConfigError, InUseError

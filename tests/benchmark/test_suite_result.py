@@ -10,7 +10,6 @@ import yaml
 
 from corarec.benchmark.benchmark import tasks_of
 from corarec.benchmark.plan import Planner
-from corarec.benchmark.suite import load_suite
 from corarec.benchmark.suite_files import (
     COMPARISONS_SCHEMA,
     RESULTS_SCHEMA,
@@ -18,6 +17,7 @@ from corarec.benchmark.suite_files import (
     results_frame,
     write_suite_data,
 )
+from corarec.benchmark.suite_reading import load_suite
 from corarec.benchmark.suite_result import (
     SuiteResult,
     SuiteTables,

@@ -15,7 +15,7 @@ import yaml
 from corarec.benchmark.benchmark import tasks_of
 from corarec.benchmark.plan import Planner
 from corarec.benchmark.results import read_results
-from corarec.benchmark.suite import load_suite
+from corarec.benchmark.suite_reading import load_suite
 from corarec.benchmark.test_log import read_test_evaluations
 from corarec.cli.benchmarking import numbers
 from corarec.errors import ConfigError

@@ -43,8 +43,8 @@ def benchmark(
     """Run recipes with several seeds, resume and skip what is done, and write one results table."""
     from corarec.benchmark.benchmark import run_suite
     from corarec.benchmark.plan import Planner
-    from corarec.benchmark.suite import load_suite
     from corarec.benchmark.suite_files import write_suite_data
+    from corarec.benchmark.suite_reading import load_suite
     from corarec.benchmark.suite_result import suite_result, training_pairs
     from corarec.report.suite_tables import suite_markdown, suite_tables, write_suite_tables
     from corarec.suite_views import write_suite_views
