@@ -40,7 +40,7 @@ from corarec.workers.environment import THREADS
 RESULT = Path(__file__).parent / "results" / "workers.json"
 PAIRS = 1_000
 MOST_KILLS = 3
-PIECES = 3
+PIECES = 2
 
 
 class Watched(LocalCrew):
