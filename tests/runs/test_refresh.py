@@ -115,6 +115,28 @@ def test_what_was_drawn_as_a_negative_stays_unmet_until_somebody_tells_of_it(
     assert seen == sorted({*line.seen(number).tolist(), item})
 
 
+def test_ratings_are_known_after_a_refresh_even_where_times_are_not(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Dataset.knowledge.func  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        Dataset, "knowledge", property(lambda data: plain(data).without_times(keep_stars=True))
+    )
+    before = LiveRun.open(place).run.knowledge
+    refresh_run(
+        place,
+        write_events(tmp_path, [("zoe", before.catalogue.vocabulary.raw_ids[0], "like", NOW)]),
+    )
+    newest = newest_refresh(place)
+    assert newest is not None
+    after = open_refresh(place, newest).knowledge
+    assert before.timeline.times is None
+    assert after.timeline.times is None
+    for user in range(1, before.num_users + 1):
+        known, now = (each.timeline.so_far(np.array([user])) for each in (before, after))
+        np.testing.assert_array_equal(known.stars_of(0), now.stars_of(0))
+
+
 def test_what_cannot_be_learned_is_told_and_changes_nothing(place: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'ghost', which neither the run nor the items name"):
         refresh_run(place, write_events(tmp_path, [("zoe", "ghost", "like", NOW)]))

@@ -205,6 +205,7 @@ def _learned(
     )
     kept = rows.take(np.flatnonzero(current))
     columns = kept.user_ids, kept.item_ids, kept.labels
+    known_times = kept.times if line.times is not None or not count else None
     met = None
     if line.met is not None:
         met = np.concatenate([line.met, np.ones(len(opinions), np.bool_)])[order][current]
@@ -213,9 +214,7 @@ def _learned(
         catalogue=in_place,
         num_users=len(all_users),
         users=all_users,
-        timeline=Timeline(*columns, len(all_users), kept.times, stars=kept.stars, met=met)
-        if line.times is not None or not count
-        else Timeline(*columns, len(all_users), met=met),
+        timeline=Timeline(*columns, len(all_users), known_times, stars=kept.stars, met=met),
         fingerprint=knowledge.fingerprint.model_copy(
             update={
                 "users": users_digest(all_users.raw_ids),
