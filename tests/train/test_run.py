@@ -13,10 +13,11 @@ from corarec.data import Dataset, KnowledgePolicy
 from corarec.errors import ArtifactError, ConfigError, InUseError
 from corarec.locks import LOCK, locked
 from corarec.recipe import RunConfig, TrainConfig, load_recipe
-from corarec.recommenders import TrainingData
+from corarec.recommenders import TrainingData, build_recommender
 from corarec.recommenders.icl import ICLRecommender
 from corarec.runs import load_run
 from corarec.runs.pack import pack_run
+from corarec.train import run as run_module
 from corarec.train.doctor import diagnose
 from corarec.train.metrics import read_metrics
 from corarec.train.run import train_run, training_rows, validation_rows
@@ -284,3 +285,21 @@ def test_a_run_with_residual_loss_and_mean_goes_on_and_serves_as_it_was_trained(
     explained = run.explain("7", run.dataset.item_vocabulary.raw_ids[0])
     parts = set(explained.effects["without"])
     assert {"user-and-item", "adapter"} <= parts
+
+
+def test_what_earlier_trainings_compiled_is_forgotten_before_a_model_is_loaded(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    build = build_recommender
+
+    def built(*args: Any, **options: Any) -> Any:
+        order.append("built")
+        return build(*args, **options)
+
+    monkeypatch.setattr(run_module, "build_recommender", built)
+    monkeypatch.setattr(run_module, "forget_compiled", lambda: order.append("forgotten"))
+    for name in ("first", "second"):
+        config = {**recipe, "train": recipe["train"] | {"steps": 1, "validate_every": 1}}
+        train_run(RunConfig.parse(config, "the test"), tmp_path / name)
+    assert order == ["forgotten", "built"] * 2

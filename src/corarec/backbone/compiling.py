@@ -35,6 +35,16 @@ def uncompiled() -> Iterator[None]:
                 torch.compiler.set_stance("default")
 
 
+def forget_compiled() -> None:
+    """Forget what was compiled for the models that this process had before.
+
+    Torch compiles one piece of code for a few models only and runs it as it is for those that come
+    later: slower, and with other last bits than in a process of their own.
+    """
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
+
+
 def is_compiled(module: torch.nn.Module) -> bool:
     """Return whether a module has a compiled form."""
     form = module._compiled_call_impl

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corarec.backbone.compiling import forget_compiled
 from corarec.cf import (
     FitConfig,
     VectorSource,
@@ -99,6 +100,7 @@ def train_run(
             cf = (
                 obtain_cf(config.cf, dataset, folder, config.seed, watch_fit) if config.cf else None
             )
+        forget_compiled()
         recommender = build_recommender(config.system, dataset, cf, seed=config.seed)
         seal = Seal(folder, config, dataset.fingerprint)
         if recommender.trainable_parameters() == 0:
