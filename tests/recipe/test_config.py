@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from corarec.errors import ConfigError
-from corarec.recipe import RunConfig, load_recipe, write_config
+from corarec.recipe import RunConfig, flat_values, load_recipe, write_config
+from corarec.recipe.config import is_default
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -96,3 +97,20 @@ def test_heads_of_sasrec_that_do_not_divide(recipe: dict[str, Any]) -> None:
     cf = {"model": "sasrec", "options": {"embedding_size": 10, "heads": 3}}
     with pytest.raises(ConfigError, match=r"heads \(3\) do not divide embedding_size \(10\)"):
         RunConfig.parse({**recipe, "cf": cf}, "recipe")
+
+
+def test_which_values_are_those_of_their_keys_defaults() -> None:
+    config = load_recipe(RECIPES / "ml-1m" / "collm-mf.yaml")
+    flat = flat_values(config)
+    phase = config.phases[-1].name
+    for key, wanted in {
+        "system.prompt.past_title": True,
+        "system.prompt.no_history": True,
+        f"train.phases.{phase}.prompt.past_title": True,
+        f"train.phases.{phase}.warmup_steps": False,
+        "train.phases.text.learning_rate": False,
+        "cf.options.embedding_size": False,
+        "train.phases.nobody.steps": False,
+        "nonsense": False,
+    }.items():
+        assert is_default(config, key) == wanted, (key, flat.get(key))

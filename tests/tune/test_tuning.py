@@ -16,12 +16,14 @@ from tests.tune.conftest import MakeSpace
 from corarec.data import Dataset
 from corarec.errors import ArtifactError, ConfigError, CorarecError, StorageError, TrainingError
 from corarec.evaluate.metrics import auc, uauc
+from corarec.files import read_json, write_json
 from corarec.recipe import RunConfig, load_recipe
 from corarec.runs import load_run
 from corarec.train import train_run
 from corarec.train.metrics import read_metrics
 from corarec.train.run import validation_rows
 from corarec.tune import Outcome, TuneConfig, tune, tuning
+from corarec.tune.home import SETTINGS
 from corarec.tune.journal import JOURNAL
 from corarec.tune.trials import Ended
 
@@ -434,6 +436,24 @@ def test_another_tuning_in_the_same_folder_is_refused(
     ):
         with pytest.raises(ConfigError, match=words):
             tune(space, folder, config)
+
+
+def test_a_tuning_that_an_earlier_version_began_goes_on(
+    make_space: MakeSpace, tmp_path: Path, untrained: pytest.MonkeyPatch
+) -> None:
+    folder, one = tmp_path / "tuned", TuneConfig(trials=1)
+    tune(make_space(SPACE), folder, one)
+    settings = read_json(folder / SETTINGS)
+    del settings["recipe"]["system.prompt.past_title"]
+    write_json(folder / SETTINGS, settings)
+    tune(make_space(SPACE), folder, one)
+    other = ('system.prompt.past_title="{title}: {stars}"',)
+    with pytest.raises(ConfigError, match=r"another recipe: system\.prompt\.past_title"):
+        tune(make_space(SPACE, other), folder, one)
+    del settings["recipe"]["train.steps"]  # which is not the default there
+    write_json(folder / SETTINGS, settings)
+    with pytest.raises(ConfigError, match=r"another recipe: train\.steps"):
+        tune(make_space(SPACE), folder, one)
 
 
 def test_a_damaged_journal_is_told(

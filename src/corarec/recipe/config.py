@@ -122,6 +122,22 @@ def flat_values(config: RunConfig) -> dict[str, Any]:
     return values
 
 
+def is_default(config: RunConfig, key: str) -> bool:
+    """Return whether a value of `flat_values` is the default of its key."""
+    path = key.split(".")
+    node: Any = config
+    if path[:2] == ["train", "phases"] and len(path) > 3:
+        phase = next((each for each in config.phases if each.name == path[2]), None)
+        path = path[3:]
+        node = getattr(phase, "system" if path[0] == "prompt" else "train", None)
+    for part in path[:-1]:
+        node = getattr(node, part, None)
+    field = getattr(type(node), "model_fields", {}).get(path[-1])
+    if field is None or field.is_required():
+        return False
+    return bool(getattr(node, path[-1]) == field.get_default(call_default_factory=True))
+
+
 def _phase_values(phase: PlannedPhase) -> dict[str, Any]:
     train = phase.train.model_dump(mode="json", exclude={"phases", *SHARED})
     prompt = phase.system.prompt.model_dump(mode="json") if phase.system.prompt else None

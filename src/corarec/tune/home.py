@@ -8,8 +8,8 @@ from filelock import FileLock
 from corarec.data import Dataset
 from corarec.errors import ConfigError
 from corarec.files import read_json, write_json
-from corarec.recipe import flat_values
-from corarec.recipe.config import ALWAYS_FREE, MACHINE
+from corarec.recipe import RunConfig, flat_values
+from corarec.recipe.config import ALWAYS_FREE, MACHINE, is_default
 from corarec.staging import sweep
 from corarec.system_errors import storage_errors
 from corarec.tune.settings import TuneConfig
@@ -56,8 +56,15 @@ def check_folder(folder: Path) -> None:
             )
 
 
-def claim(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def claim(folder: Path, settings: dict[str, Any], base: RunConfig) -> dict[str, Any]:
     """Make a folder the home of a tuning, or see that it is.
+
+    A key that the version of corarec which began it did not know may be there with its default.
+
+    Parameters
+    ----------
+    base
+        The recipe that is tuned.
 
     Returns
     -------
@@ -76,6 +83,10 @@ def claim(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
                 write_json(folder / SETTINGS, settings)
                 return settings
     there = read_json(folder / SETTINGS)
+    if isinstance(there, dict) and isinstance(there.get("recipe"), dict):
+        began = there["recipe"]
+        new = {key: value for key, value in settings["recipe"].items() if key not in began}
+        began |= {key: value for key, value in new.items() if is_default(base, key)}
     differing = _differences(there, settings) if isinstance(there, dict) else [SETTINGS]
     if differing:
         raise ConfigError(

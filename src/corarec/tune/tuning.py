@@ -100,7 +100,7 @@ def tune(
     _check_recipe(space, dataset, metric)
     if config.sampler == "grid":
         space.grid(config.seed)
-    begun = claim(folder, settings_of(space, config, metric, dataset))
+    begun = claim(folder, settings_of(space, config, metric, dataset), space.base)
     # What is drawn follows from the order of the keys, which a file may say anew in another one.
     space = replace(space, axes={key: space.axes[key] for key in begun["space"]})
     journal = Journal(folder, space, config, higher_is_better=higher)
