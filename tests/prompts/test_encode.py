@@ -235,6 +235,17 @@ def test_titles_of_a_large_catalogue_are_counted_in_parts(
     assert together == [2, 2]
 
 
+def test_titles_of_the_catalogue_are_not_counted_where_prompts_are_short(
+    tiny_tokenizer: Any,
+) -> None:
+    pairs = make_pairs([1, 4], [[2, 3], [1]])
+    full = int(make_encoder(tiny_tokenizer).token_counts(pairs).max())
+    encoder = make_encoder(tiny_tokenizer, max_length=full + 100)
+    encoder.encode(pairs)
+    assert encoder.shown(pairs).tolist() == [2, 1]
+    assert "_title_room" not in vars(encoder)  # it takes seconds for 100,000 titles
+
+
 def test_stars_stand_beside_what_was_rated_and_nowhere_else(tiny_tokenizer: Any) -> None:
     template, form = "{history}|{disliked}|{title}", "{title}: {stars}"
     encoder = make_encoder(tiny_tokenizer, template=template, past_title=form, history_length=2)

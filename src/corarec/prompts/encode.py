@@ -165,9 +165,6 @@ class PromptEncoder:
         rows = self._tokenise(self._renderer.prompts(pairs, self.config.history_length, new_titles))
         if self.max_length is None:
             return rows
-        # Titles have no more tokens than bytes, so that most catalogues need not be tokenised.
-        if max(len(row.ids) for row in rows) + self._longest_title_bytes <= self.max_length:
-            return rows
         for n, row in enumerate(rows):
             if self._is_too_long(row):
                 _, rows[n] = self._shortened(pairs.take(np.array([n])), new_titles)
@@ -175,6 +172,9 @@ class PromptEncoder:
 
     def _is_too_long(self, row: PromptRow) -> bool:
         assert self.max_length is not None
+        # Titles have no more tokens than bytes, so that most catalogues need not be tokenised.
+        if len(row.ids) + self._longest_title_bytes <= self.max_length:
+            return False
         without_title = len(row.ids) - row.title_tokens
         return without_title + max(row.title_tokens, self._title_room) > self.max_length
 
