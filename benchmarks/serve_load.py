@@ -8,6 +8,11 @@ same scorer on such pairs, taken between the loads: each is held against the mea
 and the one after it, so that a machine that is busier for a while moves both. At last a
 service with a short queue gets more than it can hold: what it answers then, and how soon it answers
 again when that is over.
+
+    python benchmarks/serve_load.py --catalogue 100000
+
+instead makes a dataset of so many items with a run that is hardly trained, and asks one thing after
+the other: how long each takes, the start too, and how much memory the service has.
 """
 
 import argparse
@@ -26,16 +31,56 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import psutil  # type: ignore[import-untyped]
 
+from corarec.data import PrepareConfig, prepare
 from corarec.files import write_json
 from corarec.provenance import provenance
 from corarec.runs import Run, load_run
+from corarec.starter import quickstart_config
+from corarec.train import train_run
 
 RESULT = Path(__file__).parent / "results" / "serve_load.json"
+CATALOGUE = RESULT.with_name("serve_catalogue.json")
 CLIENTS = (1, 8, 64)
 START_SECONDS = 300
 SHORT_QUEUE = 16
+USERS = 2_000
+WORDS = [
+    "silent",
+    "golden",
+    "last",
+    "crimson",
+    "paper",
+    "iron",
+    "river",
+    "harbor",
+    "mirror",
+    "signal",
+]
+ASKED = {
+    "recommend, a user": ("GET", "/v1/recommend?user=u7", None),
+    "recommend, somebody new": ("POST", "/v1/recommend", {"liked": ["i3", "i5"]}),
+    "recommend, by genre": (
+        "POST",
+        "/v1/recommend",
+        {"user": "u7", "filter": {"where": {"genres": "War"}}},
+    ),
+    "search, a word": ("GET", "/v1/items?q=golden", None),
+    "search, mistyped": ("GET", "/v1/items?q=glodn+harbr", None),
+    "search, nothing like it": ("GET", "/v1/items?q=zzzzqqqqxxxx", None),
+    "why": ("POST", "/v1/rank", {"user": "u7", "items": ["i9"], "explain": True}),
+    "page: home": ("GET", "/", None),
+    "page: a person": ("GET", "/person?user=u7", None),
+    "page: a person, beside text": ("GET", "/person?user=u7&beside=text", None),
+    "page: somebody new": ("GET", "/new?liked=i3", None),
+    "tell a like": ("POST", "/v1/feedback", {"user": "u7", "item": "i8", "kind": "like"}),
+    "add an item": ("POST", "/v1/items", {"item": "new", "title": "The Quiet Comet (2031)"}),
+    "recommend after an item came": ("GET", "/v1/recommend?user=u7", None),
+}
+ROUNDS = 5
+"""In the first of them what is computed once and kept is computed."""
 
 
 class Service:
@@ -174,16 +219,101 @@ def overload(run_folder: Path, folder: Path, messages: Sequence[bytes]) -> dict[
         }
 
 
+def large_run(items: int, folder: Path) -> Path:
+    """Make a dataset in which each item was met, and a run of two steps; return the run."""
+    generator = np.random.default_rng(0)
+    words = generator.choice(WORDS, (items, 3))
+    years = generator.integers(1950, 2020, items)
+    titles = [
+        f"{' '.join(three).title()} {number} ({year})"
+        for number, (three, year) in enumerate(zip(words.tolist(), years.tolist(), strict=True))
+    ]
+    genres = generator.choice(["Drama", "Comedy", "War"], items)
+    ids = [f"i{number}" for number in range(items)]
+    pl.DataFrame({"item": ids, "title": titles, "genres": genres}).write_parquet(
+        folder / "items.parquet"
+    )
+    # Each once, and as often again with a few that everybody meets.
+    met = np.concatenate([np.arange(items), (items * generator.random(items) ** 2).astype(int)])
+    users = generator.integers(0, USERS, len(met))
+    rows = {
+        "user": [f"u{user}" for user in users],
+        "item": [f"i{item}" for item in met],
+        "rating": generator.integers(1, 6, len(met)),
+        "timestamp": generator.integers(1_500_000_000, 1_600_000_000, len(met)),
+    }
+    pl.DataFrame(rows).unique(["user", "item"]).write_parquet(folder / "rows.parquet")
+    options = {"interactions": "rows.parquet", "items": "items.parquet"}
+    config = PrepareConfig(
+        source="table",
+        input=folder,
+        output=folder / "data",
+        split="temporal",
+        source_options=options,
+    )
+    prepare(config)
+    recipe = quickstart_config(folder / "data")
+    few = {"steps": 2, "validate_every": 2, "warmup_steps": 0, "validation_rows": 20}
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update=few)})
+    train_run(recipe, folder / "run")
+    return folder / "run"
+
+
+async def asked(service: Service, method: str, path: str, body: Any) -> float:
+    """Return the seconds of one answer."""
+    sent = request(method, path, b"" if body is None else json.dumps(body).encode())
+    client = await Client.to(service)
+    started = time.monotonic()
+    status, answer = await client.ask(sent)
+    if status != 200:
+        raise RuntimeError(f"{method} {path} got {status}: {answer[:300]!r}")
+    return time.monotonic() - started
+
+
+def catalogue(items: int, folder: Path) -> dict[str, Any]:
+    """Return what a catalogue of so many items costs."""
+    run = large_run(items, folder)
+    started = time.monotonic()
+    with Service(run, folder) as service:
+        ready = time.monotonic() - started
+        at_first = service.memory()
+        seconds: dict[str, list[float]] = {name: [] for name in ASKED}
+        for number in range(ROUNDS):
+            for name, (method, path, body) in ASKED.items():
+                own = body | {"item": f"new-{number}"} if name == "add an item" else body
+                seconds[name].append(asyncio.run(asked(service, method, path, own)))
+        return {
+            "items": items,
+            "threads": os.environ.get("OMP_NUM_THREADS", "torch's choice"),
+            "seconds_to_ready": round(ready, 1),
+            "megabytes_when_ready_and_after": [round(at_first), round(service.memory())],
+            "seconds": {
+                name: {"first": round(each[0], 3), "median": round(float(np.median(each)), 3)}
+                for name, each in seconds.items()
+            },
+            "provenance": provenance({"run": load_run(run).config}),
+        }
+
+
 def main() -> int:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--catalogue", type=int, metavar="ITEMS")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
-    parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--output", type=Path)
     given = parser.parse_args()
+    if (given.run is None) == (given.catalogue is None):
+        parser.error("give either a run or --catalogue")
     random.seed(0)
+    if given.catalogue is not None:
+        with tempfile.TemporaryDirectory() as name:
+            found = catalogue(given.catalogue, Path(name))
+        write_json(given.output or CATALOGUE, found)
+        print(json.dumps(found, indent=2))
+        return 0
     run = load_run(given.run)
     messages = requests(run, given.pairs, 500)
     rates = [offline(run, given.seconds / 4)]
@@ -226,7 +356,7 @@ def main() -> int:
         "beyond_the_queue": flood,
         "provenance": provenance({"run": run.config}),
     }
-    write_json(given.output, result)
+    write_json(given.output or RESULT, result)
     print(json.dumps(result, indent=2))
     return 0
 

@@ -33,7 +33,7 @@ class Items:
         self.catalogue, self.limits = catalogue, limits
         self.new_titles: list[str] = []
         """Titles of the items from `I + 1` on; empty where a number is free."""
-        self._columns = Columns(catalogue.num_items, metadata)
+        self._columns = Columns(catalogue.titles, metadata)
         self._ids: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._times: dict[int, int] = {}
@@ -337,4 +337,4 @@ class Items:
         return self._cached("years", self._make_years)
 
     def _make_years(self) -> IntArray:
-        return self._columns.years([self.title(number) for number in range(self.count + 1)])
+        return self._columns.years(self.new_titles)
