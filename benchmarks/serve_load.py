@@ -59,7 +59,7 @@ WORDS = [
     "mirror",
     "signal",
 ]
-ASKED = {
+ASKED: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "recommend, a user": ("GET", "/v1/recommend?user=u7", None),
     "recommend, somebody new": ("POST", "/v1/recommend", {"liked": ["i3", "i5"]}),
     "recommend, by genre": (
@@ -280,7 +280,7 @@ def catalogue(items: int, folder: Path) -> dict[str, Any]:
         seconds: dict[str, list[float]] = {name: [] for name in ASKED}
         for number in range(ROUNDS):
             for name, (method, path, body) in ASKED.items():
-                own = body | {"item": f"new-{number}"} if name == "add an item" else body
+                own = {**(body or {}), "item": f"new-{number}"} if "add" in name else body
                 seconds[name].append(asyncio.run(asked(service, method, path, own)))
         return {
             "items": items,
