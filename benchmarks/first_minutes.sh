@@ -13,7 +13,11 @@ cd "$folder/corarec"
     for target in quickstart test; do
         started=$SECONDS
         echo "\$ make $target"
-        COLUMNS=80 make "$target" 2>"$folder/errors" | tr '\r' '\n' | sed "s#$folder/##" | tail -n "$([ $target = test ] && echo 1 || echo 60)"
+        COLUMNS=80 make "$target" >"$folder/said" 2>"$folder/errors" || {
+            tail -n 60 "$folder/said" "$folder/errors" >&2
+            exit 1
+        }
+        tr '\r' '\n' <"$folder/said" | sed "s#$folder/##" | tail -n "$([ $target = test ] && echo 1 || echo 60)"
         echo "($((SECONDS - started)) s in all, set-up included where it was needed)"
         echo
     done

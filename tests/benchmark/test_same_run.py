@@ -30,7 +30,7 @@ def test_runs_are_known_wherever_data_and_shared_models_lie(
     made: tuple[Path, Path], make_suite: MakeSuite, tmp_path: Path, small_world: Dataset
 ) -> None:
     path, runs = made
-    (shared,) = (runs / "suite" / "cf").iterdir()
+    (shared,) = (runs / "suite" / "cf").glob("mf-b-*")
     shared.rename(shared.with_name("mf-b-00000000-0"))
     small_world.save(tmp_path / "copy")
     moved = tmp_path / "moved"

@@ -326,7 +326,7 @@ class TestTALLRec(SystemConformance):
         self, small_world: Dataset, tiny_backbone: Path
     ) -> None:
         config = TALLRecSystem(backbone={"model": str(tiny_backbone)}, targets=("no_proj",))
-        with pytest.raises(ConfigError, match="no_proj.*Set system.targets"):
+        with pytest.raises(ConfigError, match="no_proj.*Its linear layers: q_proj"):
             build_recommender(config, small_world)
 
 
