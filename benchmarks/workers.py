@@ -203,7 +203,7 @@ def main() -> None:
         for result in results:
             console.print(result)
             before = read_json(RESULT) if RESULT.exists() else {}
-            write_json(RESULT, before | {"provenance": provenance(), options.what: result})
+            write_json(RESULT, before | {options.what: {"provenance": provenance(), **result}})
 
 
 if __name__ == "__main__":
