@@ -70,10 +70,25 @@ def test_compose_mounts_what_there_is_and_leaves_time_to_drain() -> None:
                 assert source in compose["volumes"] or volume.startswith("${RUN")
         for port in each.get("ports", []):
             assert port.startswith("127.0.0.1:")
-    for secret in ("POSTGRES_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD"):
+    for secret in ("POSTGRES_PASSWORD", "PGPASSWORD", "GF_SECURITY_ADMIN_PASSWORD"):
         values = [each.get("environment", {}).get(secret) for each in services.values()]
         assert all(value is None or value.startswith("${") for value in values)
+    assert (
+        service["environment"]["PGPASSWORD"]
+        == services["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    )
+    assert not any("PASSWORD" in word for word in service["command"])
     assert service["depends_on"].keys() <= services.keys()
+
+
+def test_compose_answers_to_the_names_that_it_is_asked_by_and_to_no_others() -> None:
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["corarec"]
+    words = service["command"]
+    names = {words[n + 1] for n, word in enumerate(words) if word == "--allow-host"}
+    (scraped,) = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())["scrape_configs"]
+    asked = {target.split(":")[0] for target in scraped["static_configs"][0]["targets"]}
+    published = {port.split(":")[0] for port in service["ports"]}
+    assert names == asked | published | {"localhost"}
 
 
 def test_prometheus_asks_the_service_and_grafana_prometheus() -> None:

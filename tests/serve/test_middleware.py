@@ -46,6 +46,8 @@ def test_methods_that_a_client_makes_up_are_counted_as_one(serve: Serve) -> None
 def test_other_hosts_and_other_origins_are_not_answered(serve: Serve) -> None:
     client = serve()
     assert client.get("/info", headers={"host": "evil.example"}).status_code == 421
+    # A probe comes by address, and health tells nothing of anybody.
+    assert client.get("/health/live", headers={"host": "10.1.2.3:8000"}).status_code == 200
     for host in ("localhost:8000", "127.0.0.1", "[::1]:80", "LOCALHOST"):
         assert client.get("/info", headers={"host": host}).status_code == 200
     asked = {"origin": "https://evil.example", "access-control-request-method": "POST"}
