@@ -1,5 +1,6 @@
 """What a run scores, as work that other processes understand."""
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -54,9 +55,9 @@ class RunWork(Work):
         """Open the run."""
         return self.of(self.run.open())
 
+    @abstractmethod
     def of(self, run: "Run") -> OpenWork:
         """Return the work of a run that is open."""
-        raise NotImplementedError
 
 
 class TableWork(ScoredPairs, RunWork):

@@ -94,8 +94,9 @@ class OpenPairs:
 
     def piece(self, number: int, progress: Progress) -> FloatArray:
         """Return the places of a piece's pairs in their chunk, and their logits: [2, n]."""
-        batches = self._batches(self._work.group(number))
-        first = PIECE_BATCHES * (number - self._work.pieces(self._work.group(number)).start)
+        chunk = self._work.group(number)
+        batches = self._batches(chunk)
+        first = PIECE_BATCHES * (number - self._work.pieces(chunk).start)
         told = one_at_a_time(progress)
         tasks = [
             partial(batches.score, slice(place, place + 1), told)
